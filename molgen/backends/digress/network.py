@@ -1,0 +1,72 @@
+"""The denoising network: noisy graph and noise level -> distribution of the clean graph."""
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import one_hot
+
+from molgen.backends.digress.noise import TINY, corruption_likelihood
+from molgen.graph import GraphBatch, pair_indices
+from molgen.layers import GraphFeatures, NoiseEmbedding, PairBlock
+
+
+class Denoiser(nn.Module):
+    """Graph transformer over a node track and an upper-triangle pair track.
+
+    Equivariant under node order. The logits start from log q(z_t | x), the evidence that an entry's own
+    noisy value gives about its clean value, so that the layers only learn what the rest of the graph adds:
+    with no noise left the input is returned, with full noise the input is ignored.
+    """
+
+    def __init__(
+        self,
+        atom_marginals: Tensor,
+        bond_marginals: Tensor,
+        *,
+        layers: int,
+        width: int,
+        pair_width: int,
+        heads: int,
+        triangles: int,
+    ) -> None:
+        super().__init__()
+        self.register_buffer("atom_marginals", atom_marginals)
+        self.register_buffer("bond_marginals", bond_marginals)
+        atoms, bonds = len(atom_marginals), len(bond_marginals)
+        self.features = GraphFeatures()
+        self.noise = NoiseEmbedding(width)
+        self.node_in = nn.Sequential(nn.Linear(atoms + self.features.node_width, width), nn.SiLU(), nn.Linear(width, width))
+        self.pair_in = nn.Sequential(
+            nn.Linear(bonds + self.features.pair_width, pair_width), nn.SiLU(), nn.Linear(pair_width, pair_width)
+        )
+        self.node_to_pair = nn.Linear(width, pair_width)
+        self.blocks = nn.ModuleList(PairBlock(width, pair_width, width, heads, triangles) for _ in range(layers))
+        self.node_out = nn.Sequential(nn.LayerNorm(width), nn.Linear(width, atoms))
+        self.pair_out = nn.Sequential(nn.LayerNorm(pair_width), nn.Linear(pair_width, bonds))
+        for head in (self.node_out, self.pair_out):
+            nn.init.zeros_(head[1].weight)
+            nn.init.zeros_(head[1].bias)
+
+    def forward(self, batch: GraphBatch, alpha_bar: Tensor) -> tuple[Tensor, Tensor]:
+        """batch: z_t, int64; alpha_bar [b]. Returns log p(x | z_t): [b, n, a] and [b, p, 4], float32."""
+        node_features, pair_features = self.features(batch.pairs, batch.size)
+        first, second = pair_indices(batch.size)
+        condition = self.noise(alpha_bar)
+        atoms = one_hot(batch.nodes, len(self.atom_marginals)).float()
+        bonds = one_hot(batch.pairs, len(self.bond_marginals)).float()
+        h = self.node_in(torch.cat([atoms, node_features], dim=-1)) + condition[:, None]
+        u = self.node_to_pair(h)
+        e = self.pair_in(torch.cat([bonds, pair_features], dim=-1)) + u[:, first] + u[:, second]
+        condition = nn.functional.silu(condition)
+        h, e = h.to(torch.bfloat16), e.to(torch.bfloat16)
+        for block in self.blocks:
+            h, e = block(h, e, condition)
+        return (
+            self._log_posterior(self.node_out(h), batch.nodes, alpha_bar, self.atom_marginals),
+            self._log_posterior(self.pair_out(e), batch.pairs, alpha_bar, self.bond_marginals),
+        )
+
+    @staticmethod
+    def _log_posterior(logits: Tensor, classes: Tensor, alpha_bar: Tensor, marginals: Tensor) -> Tensor:
+        evidence = corruption_likelihood(classes, alpha_bar, marginals).clamp(min=TINY).log()
+        prior = marginals.clamp(min=TINY).log()
+        return torch.log_softmax(logits.float() + prior + evidence, dim=-1)

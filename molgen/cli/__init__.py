@@ -1,0 +1,62 @@
+"""The command line: parse, call, print. Each command is a file of this folder and imports what it needs when run."""
+
+import importlib
+import sys
+
+import click
+
+import molgen
+from molgen.errors import MolgenError
+
+COMMANDS = {
+    "generate": "Make new molecules with a trained model.",
+    "score": "Judge a file of molecules: validity, uniqueness, novelty, FCD.",
+    "train": "Train a model on a data set or on your own molecules.",
+    "data": "Fetch, check and prepare a data set.",
+    "models": "List the models that can generate, with their figures.",
+}
+
+
+class Molgen(click.Group):
+    """A group that imports a command only when it is used, so that `molgen --help` answers at once."""
+
+    def list_commands(self, context: click.Context) -> list[str]:
+        return list(COMMANDS)
+
+    def get_command(self, context: click.Context, name: str) -> click.Command | None:
+        if name not in COMMANDS:
+            return None
+        return importlib.import_module(f"molgen.cli.{name}").command
+
+    def format_commands(self, context: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl(list(COMMANDS.items()))
+
+
+@click.group(cls=Molgen, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.version_option(molgen.__version__, prog_name="molgen")
+def cli() -> None:
+    """Generate new molecules with graph diffusion models, and judge them.
+
+    Try: molgen generate --model qm9-digress --num 100 --output molecules.csv
+    """
+
+
+def main() -> None:
+    """Entry point: our errors become one line on standard error and exit code 2."""
+    try:
+        cli.main(standalone_mode=False)
+    except click.ClickException as error:
+        error.show()
+        sys.exit(2)
+    except click.exceptions.Exit as stop:
+        sys.exit(stop.exit_code)
+    except (MolgenError, PermissionError, IsADirectoryError) as error:
+        click.echo(f"Error: {error}", err=True)
+        sys.exit(2)
+    except OSError as error:  # a full disk, for example
+        click.echo(f"Error: {error}", err=True)
+        sys.exit(1)
+    except (KeyboardInterrupt, click.Abort):
+        click.echo("\nStopped.", err=True)
+        sys.exit(130)
