@@ -18,7 +18,7 @@ class GraphFeatures(nn.Module):
         2 to 8 steps 7, cycles of length 3 to 5 through the node 3, share of nodes in its component, size n;
     pair features [b, p, 10]: random walks of 1 to 8 steps, connected, walks of length 2 (count).
     Random walks are symmetric, (D^-1/2 A D^-1/2)^k, with the same diagonal as (D^-1 A)^k.
-    Cycle counts follow DiGress, appendix B.
+    Cycles as in DiGress, appendix B, whose count of pentagons is exact only without triangles; this one always is.
     """
 
     node_width = 16
@@ -56,13 +56,14 @@ def _cycle_counts(adjacency: Tensor, two: Tensor, degree: Tensor) -> Tensor:
     """Cycles of length 3, 4 and 5 through each node, squashed to [0, 1), [b, n, 3]."""
     three = two @ adjacency
     triangles = three.diagonal(dim1=1, dim2=2)
+    on_triangle = adjacency * two
     squares = (two**2).sum(-1) - degree * (degree - 1) - (adjacency @ degree[..., None])[..., 0]
-    pentagons = (
-        (three * two).sum(-1)
-        - 2 * triangles * degree
-        - (adjacency @ triangles[..., None])[..., 0]
-        + triangles
-    )
+    # paths of two and of three bonds from i to the same end; less those that share a middle node
+    paths = three - adjacency * (degree[:, :, None] + degree[:, None, :] - 1)
+    off_diagonal = two - torch.diag_embed(degree)
+    shared = (adjacency @ triangles[..., None])[..., 0] - 2 * triangles
+    shared = shared + (on_triangle * (degree[:, None, :] - 2)).sum(-1)
+    pentagons = (off_diagonal * paths).sum(-1) - shared
     counts = torch.stack([triangles / 2, squares / 2, pentagons / 2], dim=-1).clamp(min=0.0)
     return counts / (1 + counts)
 

@@ -7,6 +7,7 @@ from torch.nn.functional import one_hot
 from molgen.backends.digress.noise import TINY, corruption_likelihood
 from molgen.graph import GraphBatch, pair_indices
 from molgen.layers import GraphFeatures, NoiseEmbedding, PairBlock
+from molgen.precision import autocast, network_dtype
 
 
 class Denoiser(nn.Module):
@@ -50,19 +51,22 @@ class Denoiser(nn.Module):
         """batch: z_t, int64; alpha_bar [b]. Returns log p(x | z_t): [b, n, a] and [b, p, 4], float32."""
         node_features, pair_features = self.features(batch.pairs, batch.size)
         first, second = pair_indices(batch.size)
-        condition = self.noise(alpha_bar)
         atoms = one_hot(batch.nodes, len(self.atom_marginals)).float()
         bonds = one_hot(batch.pairs, len(self.bond_marginals)).float()
-        h = self.node_in(torch.cat([atoms, node_features], dim=-1)) + condition[:, None]
-        u = self.node_to_pair(h)
-        e = self.pair_in(torch.cat([bonds, pair_features], dim=-1)) + u[:, first] + u[:, second]
-        condition = nn.functional.silu(condition)
-        h, e = h.to(torch.bfloat16), e.to(torch.bfloat16)
-        for block in self.blocks:
-            h, e = block(h, e, condition)
+        device = batch.nodes.device
+        with autocast(device):
+            # the tracks stay in the dtype of the products: mixed sums cost twice the memory traffic
+            condition = self.noise(alpha_bar).to(network_dtype(device.type))
+            h = self.node_in(torch.cat([atoms, node_features], dim=-1)) + condition[:, None]
+            u = self.node_to_pair(h)
+            e = self.pair_in(torch.cat([bonds, pair_features], dim=-1)) + u[:, first] + u[:, second]
+            condition = nn.functional.silu(condition)
+            for block in self.blocks:
+                h, e = block(h, e, condition)
+            node_logits, pair_logits = self.node_out(h), self.pair_out(e)
         return (
-            self._log_posterior(self.node_out(h), batch.nodes, alpha_bar, self.atom_marginals),
-            self._log_posterior(self.pair_out(e), batch.pairs, alpha_bar, self.bond_marginals),
+            self._log_posterior(node_logits, batch.nodes, alpha_bar, self.atom_marginals),
+            self._log_posterior(pair_logits, batch.pairs, alpha_bar, self.bond_marginals),
         )
 
     @staticmethod

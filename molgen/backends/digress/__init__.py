@@ -1,0 +1,153 @@
+"""DiGress: discrete denoising diffusion for graphs (Vignac et al., ICLR 2023)."""
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+import torch
+from torch import Tensor
+
+from molgen.backends.base import Bound, Callback
+from molgen.backends.digress.network import Denoiser
+from molgen.backends.digress.noise import TINY, noised, posterior, sample_classes
+from molgen.backends.digress.samplers import SAMPLERS, Step
+from molgen.data import Statistics
+from molgen.errors import InputError
+from molgen.graph import GraphBatch, pair_count
+from molgen.schedules import cosine_alpha_bar
+from molgen.vocabulary import Vocabulary
+
+
+@dataclass(frozen=True)
+class DiGressConfig:
+    """Sizes of the network and of the noising process.
+
+    layers, heads: of the graph transformer; width: of the node track; pair_width: of the pair track;
+    triangles: channels of the triangle update; timesteps: T; bond_weight: of the bonds' cross-entropy.
+    """
+
+    layers: int = 6
+    width: int = 256
+    pair_width: int = 64
+    heads: int = 8
+    triangles: int = 16
+    timesteps: int = 500
+    bond_weight: float = 5.0
+
+
+class DiGress(torch.nn.Module):
+    """The backend: noise, network and samplers, put together. See molgen.backends.base.Backend."""
+
+    Config: ClassVar[type] = DiGressConfig
+    samplers: ClassVar[tuple[str, ...]] = tuple(SAMPLERS)
+    default_steps: ClassVar[int] = 50
+
+    def __init__(self, config: DiGressConfig, vocabulary: Vocabulary, statistics: Statistics) -> None:
+        super().__init__()
+        self.config = config
+        self.vocabulary = vocabulary
+        self.network = Denoiser(
+            torch.tensor(statistics.atoms),
+            torch.tensor(statistics.bonds),
+            layers=config.layers,
+            width=config.width,
+            pair_width=config.pair_width,
+            heads=config.heads,
+            triangles=config.triangles,
+        )
+
+    def noised(self, batch: GraphBatch, alpha_bar: Tensor, generator: torch.Generator | None) -> GraphBatch:
+        """z_t ~ q(z_t | batch) at noise level alpha_bar [b]."""
+        return GraphBatch(
+            noised(batch.nodes, alpha_bar, self.network.atom_marginals, generator),
+            noised(batch.pairs, alpha_bar, self.network.bond_marginals, generator),
+        )
+
+    def loss(self, batch: GraphBatch, generator: torch.Generator | None) -> Tensor:
+        """Cross-entropy of the clean nodes plus bond_weight times that of the pairs, means over entries, [b].
+
+        Times are 1..T, spread evenly over the batch (stratified): each graph's is uniform.
+        """
+        count = len(batch)
+        device = batch.nodes.device if generator is None else generator.device
+        offset = torch.rand((), generator=generator, device=device)
+        order = torch.randperm(count, generator=generator, device=device)
+        uniform = ((order + offset) / count).to(batch.nodes.device)
+        time = (uniform * self.config.timesteps).floor().clamp(max=self.config.timesteps - 1) + 1
+        alpha_bar = cosine_alpha_bar(time / self.config.timesteps)
+        log_nodes, log_pairs = self.network(self.noised(batch, alpha_bar, generator), alpha_bar)
+        loss = -log_nodes.gather(-1, batch.nodes[..., None]).mean((1, 2))
+        if pair_count(batch.size):
+            loss = loss - self.config.bond_weight * log_pairs.gather(-1, batch.pairs[..., None]).mean((1, 2))
+        return loss
+
+    @torch.no_grad()
+    def sample(
+        self,
+        size: int,
+        count: int,
+        *,
+        steps: int,
+        sampler: str,
+        generator: torch.Generator | None,
+        callback: Callback | None = None,
+    ) -> GraphBatch:
+        """`count` graphs of `size` nodes, int64. Raises InputError for an unknown sampler or steps < 1."""
+        if sampler not in SAMPLERS:
+            raise InputError(f"unknown sampler {sampler!r}; choose from {', '.join(SAMPLERS)}")
+        if steps < 1:
+            raise InputError(f"steps should be at least 1, got {steps}")
+        move, levels = SAMPLERS[sampler]
+        alphas = levels(steps).tolist()
+        atoms, bonds = self.network.atom_marginals, self.network.bond_marginals
+        state = GraphBatch(
+            sample_classes(atoms.expand(count, size, -1), generator),
+            sample_classes(bonds.expand(count, pair_count(size), -1), generator),
+        )
+        for done, (alpha_t, alpha_s) in enumerate(zip(alphas[:-1], alphas[1:], strict=True), start=1):
+            log_nodes, log_pairs = self.network(state, atoms.new_full((count,), alpha_t))
+            state = GraphBatch(
+                move(state.nodes, log_nodes.exp(), Step(alpha_t, alpha_s, atoms, generator)),
+                move(state.pairs, log_pairs.exp(), Step(alpha_t, alpha_s, bonds, generator)),
+            )
+            if callback is not None:
+                callback(done, steps, state)
+        return state
+
+    @torch.no_grad()
+    def likelihood(self, batch: GraphBatch, *, draws: int, generator: torch.Generator | None) -> Bound:
+        """The variational bound of DiGress (eq. 8) in nats, from `draws` times per graph.
+
+        -log p(G) <= KL(q(z_T | G) || p(z_T)) + sum over t of KL(q(z_t-1 | z_t, G) || p(z_t-1 | z_t)), where the
+        first is 0 (alpha-bar_T = 0) and the term t = 1 is the reconstruction -log p(G | z_1). The sum is
+        estimated from stratified times, T times their mean; the error is that of the mean.
+        Raises InputError for fewer than 2 draws.
+        """
+        if draws < 2:
+            raise InputError(f"the likelihood needs at least 2 draws, got {draws}")
+        terms = torch.stack([self._bound_term(batch, k, draws, generator) for k in range(draws)])
+        total = self.config.timesteps * terms
+        return Bound(total.mean(0), total.std(0) / draws**0.5)
+
+    def _bound_term(self, batch: GraphBatch, stratum: int, strata: int, generator: torch.Generator | None) -> Tensor:
+        device = batch.nodes.device if generator is None else generator.device
+        uniform = torch.rand(len(batch), generator=generator, device=device).to(batch.nodes.device)
+        time = ((stratum + uniform) / strata * self.config.timesteps).floor() + 1
+        alpha_t = cosine_alpha_bar(time / self.config.timesteps)
+        alpha_s = cosine_alpha_bar((time - 1) / self.config.timesteps)
+        noisy = self.noised(batch, alpha_t, generator)
+        log_nodes, log_pairs = self.network(noisy, alpha_t)
+        return sum(
+            _divergence(clean, state, log_clean, alpha_t, alpha_s, marginals)
+            for clean, state, log_clean, marginals in (
+                (batch.nodes, noisy.nodes, log_nodes, self.network.atom_marginals),
+                (batch.pairs, noisy.pairs, log_pairs, self.network.bond_marginals),
+            )
+        )
+
+
+def _divergence(clean: Tensor, state: Tensor, log_clean: Tensor, alpha_t: Tensor, alpha_s: Tensor, marginals: Tensor):
+    """KL(q(z_s | z_t, x) || p(z_s | z_t)) summed over entries, [b]; at s = 0 this is -log p(x | z_t)."""
+    truth = torch.nn.functional.one_hot(clean, len(marginals)).to(log_clean.dtype)
+    q = posterior(state, truth, alpha_t, alpha_s, marginals)
+    p = posterior(state, log_clean.exp(), alpha_t, alpha_s, marginals)
+    return (q * (q.clamp(min=TINY).log() - p.clamp(min=TINY).log())).sum((1, 2))

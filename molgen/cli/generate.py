@@ -1,0 +1,89 @@
+"""molgen generate: new molecules from a trained model."""
+
+import os
+import sys
+
+import click
+
+
+@click.command("generate", short_help="Make new molecules with a trained model.")
+@click.option("--model", "model_name", default="qm9-digress", show_default=True, help="A name from `molgen models`, or a checkpoint folder.")
+@click.option("--num", type=int, help="Samples to draw, failed ones included.  [default: 1000]")
+@click.option("--unique", type=int, help="Instead of --num: go on until so many distinct valid molecules are found.")
+@click.option("--max-samples", type=int, help="With --unique: give up after so many samples.  [default: 20 for each]")
+@click.option("--output", default="molecules.csv", show_default=True, help="File to write: .csv, .smi, .sdf or .parquet by its ending; - for standard output.")
+@click.option("--overwrite", is_flag=True, help="Replace the output of an earlier run; drop an unfinished run with other settings.")
+@click.option("--seed", type=int, help="0 or more: the same seed gives the same molecules. Drawn and recorded where not given.")
+@click.option("--sampler", help="How noise is turned into molecules; the model's own choice where not given.")
+@click.option("--steps", type=int, help="Network evaluations for each molecule: more is slower, and better up to a point.")
+@click.option("--likelihood", is_flag=True, help="Add nll, a bound on -log p of each molecule's graph in nats (lower: more typical), and its standard error.")
+@click.option("--workers", type=int, default=1, show_default=True, help="Processes that draw; the molecules do not depend on it.")
+@click.option("--device", type=click.Choice(["auto", "cpu", "cuda"]), default="auto", show_default=True, help="Where the network runs; auto takes the GPU if there is one.")
+def command(
+    model_name: str,
+    num: int | None,
+    unique: int | None,
+    max_samples: int | None,
+    output: str,
+    overwrite: bool,
+    seed: int | None,
+    sampler: str | None,
+    steps: int | None,
+    likelihood: bool,
+    workers: int,
+    device: str,
+) -> None:
+    """Make new molecules.
+
+    \b
+    molgen generate --num 1000 --seed 7 --output molecules.csv
+    molgen generate --unique 5000 --output library.sdf
+    molgen generate --num 20 --output - | head
+
+    The file gets every valid molecule (RDKit accepts it as drawn, one piece, no radicals; with --unique each only
+    once): SMILES, molecular weight, logP, TPSA, hydrogen bond donors and acceptors, rotatable bonds, rings, QED, SA
+    score, novel (not among the molecules the model was trained on), and the number of the sample. Nothing is repaired.
+    A .smi file has the SMILES and a name only. The run record (molecules.json beside molecules.csv) keeps settings,
+    versions, counts and why samples failed.
+
+    A stopped or killed run goes on where it was when the same command is given again.
+    """
+    from tqdm import tqdm
+
+    from molgen.checkpoints import load_checkpoint
+    from molgen.errors import InputError
+    from molgen.generate import choose_settings
+    from molgen.runs import run
+
+    for name, value in (("--num", num), ("--unique", unique), ("--max-samples", max_samples), ("--steps", steps)):
+        if value is not None and value < 1:
+            raise InputError(f"{name} should be at least 1, got {value}")
+    if num is not None and unique is not None:
+        raise InputError("give either --num or --unique, not both")
+    if max_samples is not None and unique is None:
+        raise InputError("--max-samples only goes with --unique")
+    model = load_checkpoint(model_name)
+    settings = choose_settings(
+        model,
+        num=1000 if num is None and unique is None else num,
+        unique=unique,
+        max_samples=max_samples,
+        seed=seed,
+        sampler=sampler,
+        steps=steps,
+        likelihood=likelihood,
+        device=device,
+    )
+    with tqdm(total=unique or num or 1000, unit="molecule", unit_scale=False, dynamic_ncols=True) as bar:
+
+        def progress(drawn: int, distinct: int) -> None:
+            done = drawn if unique is None else distinct
+            if bar.n == 0 and bar.initial == 0 and done:
+                bar.initial = 0
+            bar.update(done - bar.n)
+
+        try:
+            summary, record = run(model, settings, output, workers=workers, overwrite=overwrite, progress=progress)
+        except BrokenPipeError:  # the reader, such as `head`, has seen enough
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            return

@@ -1,0 +1,288 @@
+"""molgen score: judge a file of molecules against a reference."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from molgen.errors import InputError
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from molgen.chemistry import Decoded
+    from molgen.scores import Summary
+
+PUBLIC = ("qm9", "moses")
+
+
+@dataclass(frozen=True)
+class Reference:
+    """What molecules are compared with.
+
+    known: sorted uint64 hashes of what is not novel.
+    target: ChemNet activations [m, 512] that the FCD is measured against.
+    floor: returns ChemNet activations of that many other real molecules, or None where there are too few.
+    """
+
+    name: str
+    known: np.ndarray
+    target: np.ndarray
+    target_name: str
+    floor: Callable[[int], np.ndarray | None]
+    floor_name: str
+    warnings: tuple[str, ...] = ()
+
+
+@click.command(short_help="Judge a file of molecules: validity, uniqueness, novelty, FCD.")
+@click.argument("file")
+@click.option(
+    "--reference",
+    required=True,
+    help="What to compare with: qm9, moses, or a file of molecules. Novel are molecules outside its training part (of "
+    "a file: outside the file); the FCD is measured against its test part (of a file: against the file).",
+)
+@click.option("--split", help="Part of qm9 or moses to measure the FCD against, test where not given.")
+@click.option("--smiles-column", help="Column of the SMILES in a table; found by its name or content where not given.")
+@click.option(
+    "--num",
+    type=click.IntRange(min=1),
+    help="Molecules asked for, where the file leaves out those that failed: the denominator of validity.",
+)
+@click.option("--output", type=click.Path(dir_okay=False, path_type=Path), help="Also write the scores as JSON.")
+@click.option(
+    "--workers", type=click.IntRange(min=1), help="Processes that judge molecules; every core's where not given."
+)
+def command(
+    file: str,
+    reference: str,
+    split: str | None,
+    smiles_column: str | None,
+    num: int | None,
+    output: Path | None,
+    workers: int | None,
+) -> None:
+    """Judge FILE, from any program: .smi, .csv, .tsv, .sdf, .parquet, also gzipped, or - for standard input.
+
+    \b
+    sanitised  RDKit accepts it as written, without radicals (of those asked for)
+    valid      sanitised and one connected molecule (of those asked for)
+    unique     distinct molecules (of the valid)
+    novel      not in the training part of the reference (of the unique)
+    V.U.N.     valid, unique and novel (of those asked for)
+    FCD        Frechet ChemNet Distance, lower is better; it depends on the number of molecules
+    floor      the FCD of as many real molecules: what a perfect model would reach
+
+    Stereo and isotopes are ignored. The FCD takes at most 10,000 molecules of each side: the first valid ones of FILE,
+    repeats included, and a fixed random draw of the reference. Every row counts, an empty one as a failure. Where
+    `molgen generate` left its run record beside FILE, the failures it counted are counted here too.
+
+    Example: molgen score molecules.csv --reference qm9 --output scores.json
+    """
+    from molgen import scores
+    from molgen.readers import read_rows
+
+    workers = workers or os.cpu_count() or 1
+    rows = read_rows(file, smiles_column)
+    _refuse_overwriting(file, output)
+    compared = _reference(reference, split, workers)
+    first: list[str] = []
+
+    def keep_first(verdicts: Iterable[Decoded]) -> Iterator[Decoded]:
+        for verdict in verdicts:
+            if verdict.valid and len(first) < scores.FCD_SAMPLE:
+                first.append(verdict.smiles)
+            yield verdict
+
+    with _bar("judging", None) as bar:
+        texts = _counted((row.text for row in rows), bar.update)
+        summary = scores.summarise(keep_first(scores.judge(texts, workers)), training=compared.known)
+    total = summary.requested
+    if total == 0:
+        raise InputError(f"{file} holds no molecules")
+    summary, source, warnings = _asked_for(summary, file, num)
+    warnings += compared.warnings
+
+    with _bar("ChemNet, FILE", len(first)) as bar:
+        activations = scores.chemnet_activations(first, bar.update)
+    distance = scores.fcd_distance(activations, compared.target)
+    real = compared.floor(len(activations))
+    floor = None if real is None else scores.fcd_distance(real, compared.target)
+    if len(activations) < len(first):
+        warnings.append(
+            f"the FCD leaves out {len(first) - len(activations)} molecules with SMILES too long for ChemNet"
+        )
+    warnings += scores.fcd_warnings(len(activations), len(compared.target))
+    if real is None and distance is not None:
+        warnings.append(f"no floor: {compared.name} has no {len(activations):,} molecules beside those of the FCD")
+
+    report = {
+        "file": file,
+        "rows": total,
+        "requested_from": source,
+        "reference": compared.name,
+        **summary.to_json(),
+        "fcd": {
+            "fcd": distance,
+            "molecules": len(activations),
+            "reference": compared.target_name,
+            "reference_molecules": len(compared.target),
+            "floor": floor,
+            "floor_of": compared.floor_name,
+        },
+        "warnings": warnings,
+    }
+    click.echo(_table(report, summary))
+    for warning in warnings:
+        click.echo(f"Warning: {warning}", err=True)
+    if output:
+        from molgen.files import atomic_write
+
+        with atomic_write(output) as stream:
+            stream.write(json.dumps(report, indent=1) + "\n")
+
+
+def _reference(source: str, split: str | None, workers: int) -> Reference:
+    if source in PUBLIC:
+        return _public_reference(source, split or "test")
+    if split:
+        raise InputError(f"--split names a part of {' or '.join(PUBLIC)}; {source} is a file and has no parts")
+    return _file_reference(source, workers)
+
+
+def _public_reference(source: str, split: str) -> Reference:
+    import numpy as np
+
+    from molgen.hashing import smiles_hashes
+    from molgen.prepared import prepare
+    from molgen.scores import FCD_SAMPLE, split_activations
+
+    prepared = prepare(source)
+    choices = [name for name in prepared.splits if name != "train"]
+    if split not in choices:
+        raise InputError(f"{source} has no part {split!r} to measure against; choose from {', '.join(choices)}")
+    activations = {}
+    for name in (split, "train"):
+        with _bar(f"ChemNet, {source} {name}", FCD_SAMPLE) as bar:
+            activations[name] = split_activations(prepared, name, bar.update)
+
+    def floor(count: int) -> np.ndarray | None:
+        return activations["train"][:count] if count <= len(activations["train"]) else None
+
+    known = np.sort(smiles_hashes(prepared.smiles("train")))
+    return Reference(source, known, activations[split], f"{source} {split}", floor, f"{source} train")
+
+
+def _file_reference(source: str, workers: int) -> Reference:
+    import numpy as np
+
+    from molgen.hashing import smiles_hashes
+    from molgen.readers import read_rows
+    from molgen.scores import FCD_SAMPLE, chemnet_activations, judge, sample
+
+    with _bar(f"reading {source}", None) as bar:
+        texts = _counted((row.text for row in read_rows(source)), bar.update)
+        verdicts = list(judge(texts, workers))
+    distinct = list(dict.fromkeys(verdict.smiles for verdict in verdicts if verdict.valid))
+    if not distinct:
+        raise InputError(f"{source} cannot be the reference: none of its {len(verdicts)} rows is a valid molecule")
+    warnings = []
+    failed = sum(not verdict.valid for verdict in verdicts)
+    if failed:
+        warnings.append(f"{failed} of the {len(verdicts)} rows of {source} are not valid molecules and were left out")
+    mixed = sample(distinct, len(distinct))
+    with _bar(f"ChemNet, {source}", min(len(mixed), FCD_SAMPLE)) as bar:
+        target = chemnet_activations(mixed[:FCD_SAMPLE], bar.update)
+
+    def floor(count: int) -> np.ndarray | None:
+        others = mixed[FCD_SAMPLE : FCD_SAMPLE + count]
+        return chemnet_activations(others) if 2 <= count <= len(others) else None
+
+    known = np.sort(smiles_hashes(distinct))
+    return Reference(source, known, target, source, floor, f"other molecules of {source}", tuple(warnings))
+
+
+def _refuse_overwriting(file: str, output: Path | None) -> None:
+    if output is None or file == "-":
+        return
+    for kind, path in (("the file to judge", Path(file)), ("its run record", _record_path(file))):
+        if path.exists() and output.resolve() == path.resolve():
+            raise InputError(f"--output {output} is {kind} and would be lost; give another name")
+
+
+def _record_path(file: str) -> Path:
+    return Path(file).with_suffix(".json")
+
+
+def _asked_for(summary: Summary, file: str, num: int | None) -> tuple[Summary, str, list[str]]:
+    """The summary with all molecules asked for as its N, where that number comes from, and warnings."""
+    from molgen.files import sha256_of
+
+    rows = summary.requested
+    if num is not None:
+        if num < rows:
+            raise InputError(f"--num {num} is less than the {rows} rows of {file}")
+        missing = {"not in the file": num - rows} if num > rows else {}
+        return replace(summary, requested=num, reasons=summary.reasons | missing), "--num", []
+    record = {} if file == "-" else _run_record(_record_path(file))
+    if not record:
+        return summary, "rows of the file", []
+    # The record counts the failures, which are not in the file; it is believed if the file is as it was written.
+    if record["output_sha256"] != sha256_of(file) or summary.valid != rows:
+        text = f"{_record_path(file)} does not fit {file} (changed since it was generated?): N is the rows of the file"
+        return summary, "rows of the file", [text]
+    changes = {name: record["counts"][name] for name in ("requested", "sanitised", "valid", "reasons")}
+    return replace(summary, **changes), f"run record {_record_path(file).name}", []
+
+
+def _run_record(path: Path) -> dict:
+    """The record that `molgen generate` leaves beside its output; empty where there is none."""
+    from molgen.data import read_json
+
+    try:
+        record = read_json(path)
+    except InputError:
+        return {}
+    return record if "output_sha256" in record and "counts" in record else {}
+
+
+def _table(report: dict, summary: Summary) -> str:
+    fcd = report["fcd"]
+    lines = [("", "share", "count", "of")]
+    for share in summary.shares():
+        percent = "-" if share.share is None else f"{share.share:.2%}"
+        lines.append((share.metric, percent, f"{share.count:,}", f"{share.total:,} {share.of}"))
+    lines.append(("", "value", "molecules", "against"))
+    against = f"{fcd['reference_molecules']:,} of {fcd['reference']}"
+    for name, label in (("fcd", "FCD"), ("floor", "floor")):
+        value = "-" if fcd[name] is None else f"{fcd[name]:.3f}"
+        lines.append((label, value, f"{fcd['molecules']:,}" if fcd[name] is not None else "-", against))
+    widths = [max(len(line[column]) for line in lines) for column in range(3)]
+    text = [f"{a:<{widths[0]}}  {b:>{widths[1]}}  {c:>{widths[2]}}  {d}" for a, b, c, d in lines]
+    text.append(
+        f"N, the molecules requested, is from: {report['requested_from']}. Novel: not in {report['reference']}."
+    )
+    if fcd["floor"] is not None:
+        text.append(f"Floor: as many real molecules ({fcd['floor_of']}).")
+    if summary.reasons:
+        text.append("Not valid: " + ", ".join(f"{count:,} {reason}" for reason, count in summary.reasons.items()))
+    return "\n".join(text)
+
+
+def _bar(label: str, total: int | None):
+    from tqdm import tqdm
+
+    # Only on a terminal: a log has no use for it.
+    return tqdm(desc=label, total=total, unit=" molecules", disable=None, leave=False)
+
+
+def _counted(items: Iterable[str], update: Callable[[int], object]) -> Iterator[str]:
+    for item in items:
+        update(1)
+        yield item

@@ -1,0 +1,211 @@
+"""molgen train: a model from a data set or from a file of molecules."""
+
+import dataclasses
+import platform
+import time
+import tomllib
+from pathlib import Path
+from typing import Any
+
+import click
+
+from molgen.backends import BACKENDS
+from molgen.errors import InputError, TrainingError
+from molgen.train import TrainSettings
+
+HELP = {
+    "epochs": "Passes over the data.",
+    "batch_size": "Molecules per step.",
+    "matrix_rate": "Peak learning rate of the large matrices (Muon).",
+    "learning_rate": "Peak learning rate of all other weights (AdamW).",
+    "warmup": "Steps until the learning rate is at its peak.",
+    "decay": "Share of the run, at its end, in which the learning rate falls to zero.",
+    "weight_decay": "Pull of the weights towards zero.",
+    "ema": "Memory of the averaged weights, which are the ones kept.",
+    "clip": "Largest gradient norm.",
+    "seed": "Seed of weights, order and noise.",
+    "evaluations": "How many times in the run the model is measured.",
+    "checkpoint_minutes": "Minutes between saved states.",
+}
+
+
+def _settings_options(command):
+    """One option for each field of TrainSettings and of the backends' configurations."""
+    fields = {field.name: field for field in dataclasses.fields(TrainSettings)}
+    for name, backend in BACKENDS.items():
+        for field in dataclasses.fields(backend.Config):
+            fields.setdefault(field.name, field)
+            HELP.setdefault(field.name, f"Of the network ({name}).")
+    for field in reversed(fields.values()):
+        flag = "--" + field.name.replace("_", "-")
+        text = f"{HELP[field.name]} [{field.default}]"
+        command = click.option(flag, field.name, type=type(field.default), default=None, help=text)(command)
+    return command
+
+
+@click.command("train")
+@click.option("--data", required=True, help="qm9, moses, or a file of molecules (.smi .csv .tsv .sdf .parquet, .gz).")
+@click.option("--output", required=True, type=click.Path(path_type=Path), help="Folder of the run.")
+@click.option("--backend", type=click.Choice(list(BACKENDS)), default="digress", show_default=True, help="Model family.")
+@click.option("--config", type=click.Path(path_type=Path), help="TOML file with settings; flags win over it.")
+@click.option("--resume", is_flag=True, help="Go on from the state saved in the folder.")
+@click.option("--max-minutes", type=float, help="Stop, saved, after so many minutes.")
+@click.option("--samples", type=click.IntRange(min=0), default=500, show_default=True, help="Molecules drawn for each measurement; 0: only the loss.")
+@click.option("--device", default="auto", show_default=True, help="auto, cpu or cuda.")
+@_settings_options
+def command(data, output, backend, config, resume, max_minutes, samples, device, **flags) -> None:
+    """Train a model.
+
+    \b
+    molgen train --data qm9 --output runs/qm9 --max-minutes 60
+    molgen train --data qm9 --output runs/qm9 --resume
+
+    The folder gets: model/ (what `molgen generate --model runs/qm9/model` takes), log.csv, curve.png, and the
+    state that --resume goes on from, after a stop or a crash.
+    """
+    import torch
+    from filelock import FileLock, Timeout
+    from tqdm import tqdm
+
+    from molgen.checkpoints import build_backend
+    from molgen.devices import pick_device
+    from molgen.plots import loss_curve
+    from molgen.prepared import prepare
+    from molgen.train import LOG, STATE, Trainer
+
+    if max_minutes is not None and max_minutes <= 0:
+        raise InputError(f"--max-minutes should be above 0, got {max_minutes}")
+    chosen = (read_config(config) if config else {}) | {name: value for name, value in flags.items() if value is not None}
+    settings = TrainSettings(**{key: value for key, value in chosen.items() if key in _names(TrainSettings)})
+    sizes = {key: value for key, value in chosen.items() if key not in _names(TrainSettings)}
+    target = pick_device(device)
+    prepared = prepare(data)
+    torch.manual_seed(settings.seed)
+    model = build_backend(backend, sizes, prepared.vocabulary, prepared.statistics).to(target)
+    output.mkdir(parents=True, exist_ok=True)
+    lock = FileLock(output / ".lock")
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        raise TrainingError(f"another training is writing to {output}") from None
+    with lock:
+        trainer = Trainer(
+            model, prepared.graphs("train"), prepared.graphs("valid"), settings, output, f"{backend} {prepared.name}"
+        )
+        if resume:
+            if not (output / STATE).exists():
+                raise TrainingError(f"--resume: {output} holds no saved state ({STATE})")
+            trainer.resume()
+        elif (output / STATE).exists():
+            raise TrainingError(f"{output} already holds a training; add --resume, or choose another --output")
+        parameters = sum(parameter.numel() for parameter in model.parameters())
+        click.echo(
+            f"{backend} on {prepared.name}: {len(trainer.train_set):,} training molecules, {parameters:,} parameters, "
+            f"{trainer.steps:,} steps, device {target}, from step {trainer.step:,}",
+            err=True,
+        )
+        bar = tqdm(total=trainer.steps, initial=trainer.step, unit="step", dynamic_ncols=True)
+
+        def report(progress) -> None:
+            bar.set_postfix_str(f"loss {progress.loss:.4f}, {progress.rate:,.0f} molecules/s")
+            bar.update(progress.step - bar.n)
+
+        def export(trainer: Trainer) -> None:
+            save_model(trainer, backend, prepared, str(target))
+            loss_curve(output / LOG, output / "curve.png")
+
+        with bar:
+            done = trainer.run(
+                max_minutes=max_minutes,
+                evaluate=evaluator(prepared, samples, settings.seed) if samples else None,
+                report=report,
+                export=export,
+            )
+    click.echo(f"model: {output / 'model'}")
+    if not done:
+        click.echo(f"stopped at step {trainer.step:,} of {trainer.steps:,}; the same command with --resume goes on", err=True)
+
+
+def read_config(path: Path) -> dict[str, Any]:
+    """Settings from a TOML file. Raises InputError for a file that is none, or for a key or type that is not known."""
+    try:
+        record = tomllib.loads(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise InputError(f"{path} cannot be read as TOML ({error})") from None
+    types = {field.name: type(field.default) for field in dataclasses.fields(TrainSettings)}
+    for backend in BACKENDS.values():
+        types |= {field.name: type(field.default) for field in dataclasses.fields(backend.Config)}
+    for key, value in record.items():
+        if key not in types:
+            raise InputError(f"{path}: unknown setting {key!r}; it takes {', '.join(types)}")
+        if isinstance(value, int) and not isinstance(value, bool) and types[key] is float:
+            record[key] = float(value)
+        elif type(value) is not types[key]:
+            raise InputError(f"{path}: {key} should be {types[key].__name__}, got {value!r}")
+    return record
+
+
+def evaluator(prepared, samples: int, seed: int):
+    """Measures a model by `samples` drawn molecules: shares valid and unique, FCD to the validation molecules."""
+    from molgen.generate import sample_smiles
+    from molgen.scores import fcd_distance, split_activations
+
+    def evaluate(backend) -> dict[str, float]:
+        drawn = sample_smiles(backend, prepared.vocabulary, prepared.statistics, samples, seed=seed)
+        valid = [molecule.smiles for molecule in drawn if molecule.valid]
+        measured = {"valid": len(valid) / samples, "unique": len(set(valid)) / max(1, len(valid))}
+        distance = fcd_distance(valid, split_activations(prepared, "valid")) if len(valid) > 1 else None
+        return measured if distance is None else measured | {"fcd": distance}
+
+    return evaluate
+
+
+def save_model(trainer, backend_name: str, prepared, device: str) -> None:
+    """Write the averaged weights as a checkpoint folder `model` in the run's folder, with its card."""
+    import csv
+
+    import numpy as np
+    import torch
+
+    from molgen.checkpoints import save_checkpoint
+    from molgen.hashing import smiles_hashes
+    from molgen.train import LOG
+
+    with (trainer.folder / LOG).open(encoding="utf-8", newline="") as file:
+        measured = [row for row in csv.DictReader(file) if row["valid_loss"]]
+    last = measured[-1] if measured else {}
+    card = {
+        "name": trainer.folder.name,
+        "backend": backend_name,
+        "data": {"set": prepared.name, "training molecules": len(trainer.train_set)},
+        "licence": "that of the training data, for your own; MIT for the shipped models",
+        "parameters": sum(parameter.numel() for parameter in trainer.backend.parameters()),
+        "training": {
+            "steps": f"{trainer.step:,} of {trainer.steps:,}",
+            "molecules seen": trainer.graphs,
+            "minutes": round(trainer.seconds / 60, 1),
+            "device": f"{device}, {torch.get_num_threads()} threads, {platform.machine()}",
+            "date": time.strftime("%Y-%m-%d", time.gmtime()),
+            **dataclasses.asdict(trainer.settings),
+        },
+        "figures": {
+            "measured during training, on the validation molecules": "small samples; see molgen score for a real measurement",
+            **{name: last[name] for name in ("valid_loss", "valid", "unique", "fcd") if last.get(name)},
+        },
+        "limits": f"Makes molecules of up to {max(trainer.train_set.by_size)} heavy atoms with the atom types "
+        f"{', '.join(map(str, prepared.vocabulary.atoms))}; no stereochemistry.",
+    }
+    save_checkpoint(
+        trainer.folder / "model",
+        backend_name=backend_name,
+        backend=trainer.backend,
+        weights=trainer.ema,
+        vocabulary=prepared.vocabulary,
+        statistics=prepared.statistics,
+        known=np.unique(smiles_hashes(prepared.smiles("train"))),
+        card=card,
+    )
+
+
+def _names(kind: type) -> set[str]:
+    return {field.name for field in dataclasses.fields(kind)}

@@ -1,0 +1,274 @@
+"""Trained model -> sizes -> graphs -> molecules or a reason, in shards that depend on (seed, shard number) alone."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, fields
+from math import ceil, nan
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+
+from molgen.backends.base import Callback
+from molgen.checkpoints import Model
+from molgen.chemistry import Decoded, GraphDecoder, Rejected, parse_smiles
+from molgen.data import Statistics
+from molgen.devices import pick_device
+from molgen.errors import InputError
+from molgen.graph import GraphBatch, pair_count
+from molgen.hashing import contains, smiles_hashes
+from molgen.properties import PROPERTIES, properties
+from molgen.vocabulary import Vocabulary
+
+SHARD_SIZE = 500  # large enough for batches of one size, small enough that a killed run loses little
+ENTRIES_PER_BATCH = 16_384  # pairs and nodes of a batch together, which bounds its memory whatever the molecules' size
+LIKELIHOOD_DRAWS = 32
+SAMPLES_PER_UNIQUE = 20  # a run for distinct molecules gives up after this many samples for each one asked for
+MAX_STEPS = 10_000
+WHOLE_NUMBERS = ("hbd", "hba", "rotatable_bonds", "rings")
+DECIMALS = 4
+
+# called with the number of samples that were just drawn
+Progress = Callable[[int], None]
+
+
+@dataclass(frozen=True)
+class Settings:
+    """All that the molecules of a run depend on: equal settings give equal molecules.
+
+    samples: drawn at most; unique: distinct valid molecules after which the run ends, or None to draw all samples.
+    seed: None until a run draws one. Raises InputError for a number out of range.
+    """
+
+    model: str
+    weights_sha256: str
+    device: str
+    sampler: str
+    steps: int
+    samples: int
+    unique: int | None
+    seed: int | None
+    likelihood: bool
+
+    def __post_init__(self) -> None:
+        for name in ("samples", "unique", "steps"):
+            value = getattr(self, name)
+            if value is not None and value < 1:
+                raise InputError(f"{name} should be at least 1, got {value}")
+        if self.unique is not None and self.samples < self.unique:
+            raise InputError(f"{self.unique} distinct molecules cannot come from at most {self.samples} samples")
+        if self.seed is not None and self.seed < 0:
+            raise InputError(f"seed should be 0 or more, got {self.seed}")
+
+    @property
+    def shard_size(self) -> int:
+        """Samples in every shard but the last."""
+        return min(SHARD_SIZE, self.unique or self.samples)
+
+    @property
+    def shards(self) -> int:
+        """Number of shards."""
+        return ceil(self.samples / self.shard_size)
+
+    def shard_samples(self, shard: int) -> int:
+        """Number of samples of one shard."""
+        return min(self.shard_size, self.samples - shard * self.shard_size)
+
+    def differences(self, other: dict) -> list[str]:
+        """What differs from other settings, given as a dictionary, in words; a seed not yet drawn fits any."""
+        return [
+            f"{field.name} ({other.get(field.name)} then, {getattr(self, field.name)} now)"
+            for field in fields(self)
+            if getattr(self, field.name) != other.get(field.name)
+            and not (field.name == "seed" and self.seed is None)
+        ]
+
+
+def choose_settings(
+    model: Model,
+    *,
+    num: int | None = None,
+    unique: int | None = None,
+    max_samples: int | None = None,
+    seed: int | None = None,
+    sampler: str | None = None,
+    steps: int | None = None,
+    likelihood: bool = False,
+    device: str = "auto",
+) -> Settings:
+    """Settings for `num` samples, or for `unique` distinct valid molecules out of at most `max_samples`.
+
+    None: the model's default sampler and steps. device: auto, cpu or cuda.
+    Raises InputError for what the model or this machine cannot do.
+    """
+    backend = model.backend
+    if sampler is not None and sampler not in backend.samplers:
+        raise InputError(f"model {model.name} has no sampler {sampler!r}; choose from {', '.join(backend.samplers)}")
+    limit = getattr(backend.config, "timesteps", MAX_STEPS)
+    if steps is not None and steps > limit:
+        raise InputError(f"model {model.name} takes at most {limit} steps, got {steps}")
+    if (num is None) == (unique is None):
+        raise InputError("ask either for a number of samples or for a number of distinct molecules")
+    if unique is None and max_samples is not None:
+        raise InputError("a limit of samples only goes with a number of distinct molecules")
+    if num is None:
+        assert unique is not None
+        num = SAMPLES_PER_UNIQUE * unique if max_samples is None else max_samples
+    return Settings(
+        model=model.name,
+        weights_sha256=model.weights_sha256,
+        device=pick_device(device).type,
+        sampler=backend.samplers[0] if sampler is None else sampler,
+        steps=backend.default_steps if steps is None else steps,
+        samples=num,
+        unique=unique,
+        seed=seed,
+        likelihood=likelihood,
+    )
+
+
+def columns(settings: Settings) -> list[str]:
+    """The columns of an output file, in order. nll and nll_se are in nats."""
+    return ["smiles", *PROPERTIES, "novel", "sample", *(["nll", "nll_se"] if settings.likelihood else [])]
+
+
+def draw_graphs(
+    backend: Any,
+    statistics: Statistics,
+    count: int,
+    *,
+    sampler: str,
+    steps: int,
+    seed: int,
+    shard: int = 0,
+    progress: Progress | None = None,
+) -> Iterator[tuple[np.ndarray, GraphBatch]]:
+    """`count` new graphs, batch by batch, each with the positions of its graphs among the `count`, int64 [b].
+
+    Every position comes once; sizes are distributed as in the training data. The graphs depend on all arguments but
+    `progress`.
+    """
+    sizes = _draw_sizes(statistics.sizes, count, _random_stream(seed, shard, 0))
+    generator = _generator(seed, shard, 1)
+    for positions in _batches(sizes):
+        size, callback = int(sizes[positions[0]]), _step_progress(len(positions), progress)
+        yield positions, backend.sample(
+            size, len(positions), steps=steps, sampler=sampler, generator=generator, callback=callback
+        )
+
+
+def sample_smiles(
+    backend: Any, vocabulary: Vocabulary, statistics: Statistics, count: int, *, seed: int
+) -> list[Decoded]:
+    """`count` samples, in order, with the backend's default sampler and steps."""
+    decoder = GraphDecoder(vocabulary)
+    decoded = [Decoded("", "")] * count
+    options = {"sampler": backend.samplers[0], "steps": backend.default_steps}
+    for positions, batch in draw_graphs(backend, statistics, count, seed=seed, **options):
+        for position, verdict in zip(positions, _decode(decoder, batch), strict=True):
+            decoded[position] = verdict
+    return decoded
+
+
+def draw_shard(model: Model, settings: Settings, shard: int, progress: Progress | None = None) -> pd.DataFrame:
+    """One row for every sample of a shard, valid or not, in order: `columns(settings)` and `reason`.
+
+    The backend must be on the device of the settings. The rows depend on the settings and the shard's number alone.
+    sample counts from 1 over the whole run; reason is "" for a valid molecule, and only these have properties.
+    """
+    assert settings.seed is not None
+    count = settings.shard_samples(shard)
+    bound_generator = _generator(settings.seed, shard, 2)  # of its own, so that asking for it changes no molecule
+    decoder = GraphDecoder(model.vocabulary)
+    decoded = [Decoded("", "")] * count
+    nats, errors = np.full(count, nan), np.full(count, nan)
+    for positions, batch in draw_graphs(
+        model.backend,
+        model.statistics,
+        count,
+        sampler=settings.sampler,
+        steps=settings.steps,
+        seed=settings.seed,
+        shard=shard,
+        progress=progress,
+    ):
+        verdicts = _decode(decoder, batch)
+        for position, verdict in zip(positions, verdicts, strict=True):
+            decoded[position] = verdict
+        valid = [row for row, verdict in enumerate(verdicts) if verdict.valid]
+        if settings.likelihood and valid:
+            chosen = batch[torch.tensor(valid, device=batch.nodes.device)]
+            bound = model.backend.likelihood(chosen, draws=LIKELIHOOD_DRAWS, generator=bound_generator)
+            nats[positions[valid]] = bound.nats.cpu().numpy()
+            errors[positions[valid]] = bound.standard_error.cpu().numpy()
+    smiles = [verdict.smiles for verdict in decoded]
+    frame = pd.DataFrame(
+        {
+            "smiles": pd.Series(smiles, dtype="str"),
+            "reason": pd.Series([verdict.reason for verdict in decoded], dtype="str"),
+            "novel": ~contains(model.known, smiles_hashes(smiles)),
+            "sample": np.arange(count) + shard * settings.shard_size + 1,
+            **_property_columns(decoded),
+        }
+    )
+    if settings.likelihood:
+        frame["nll"], frame["nll_se"] = nats.round(DECIMALS), errors.round(DECIMALS)
+    return frame[[*columns(settings), "reason"]]
+
+
+def _decode(decoder: GraphDecoder, batch: GraphBatch) -> list[Decoded]:
+    nodes, pairs = batch.nodes.cpu().numpy(), batch.pairs.cpu().numpy()
+    return [decoder.decode(nodes[row], pairs[row]) for row in range(len(batch))]
+
+
+def _property_columns(decoded: list[Decoded]) -> dict[str, pd.Series]:
+    """Every property of the valid molecules, missing for the others."""
+    missing = dict.fromkeys(PROPERTIES, nan)
+    rows = [_properties(verdict.smiles) if verdict.valid else missing for verdict in decoded]
+    table = pd.DataFrame(rows, columns=list(PROPERTIES), dtype="float64").round(DECIMALS)
+    return {name: table[name].astype("Int64") if name in WHOLE_NUMBERS else table[name] for name in table}
+
+
+def _properties(smiles: str) -> dict[str, float]:
+    try:
+        return properties(parse_smiles(smiles))
+    except Rejected:  # longer than the limit that protects RDKit
+        return dict.fromkeys(PROPERTIES, nan)
+
+
+def _random_stream(seed: int, shard: int, purpose: int) -> np.random.SeedSequence:
+    return np.random.SeedSequence(seed, spawn_key=(shard, purpose))
+
+
+def _generator(seed: int, shard: int, purpose: int) -> torch.Generator:
+    # on the CPU whatever the device of the model: the backends draw where the generator lives
+    state = _random_stream(seed, shard, purpose).generate_state(1, np.uint64)[0]
+    return torch.Generator().manual_seed(int(state >> np.uint64(1)))
+
+
+def _draw_sizes(histogram: tuple[int, ...], count: int, stream: np.random.SeedSequence) -> np.ndarray:
+    """`count` numbers of atoms, int64, distributed as in the training data."""
+    weights = np.array(histogram, dtype=np.float64)
+    return np.random.default_rng(stream).choice(len(weights), size=count, p=weights / weights.sum())
+
+
+def _batches(sizes: np.ndarray) -> Iterator[np.ndarray]:
+    """Positions of samples of one size that fit in one batch, int64, size by size."""
+    for size in np.unique(sizes):
+        positions = np.flatnonzero(sizes == size)
+        limit = max(1, ENTRIES_PER_BATCH // (pair_count(int(size)) + int(size)))
+        for start in range(0, len(positions), limit):
+            yield positions[start : start + limit]
+
+
+def _step_progress(count: int, progress: Progress | None) -> Callback | None:
+    """A backend's callback that spreads a batch's `count` samples evenly over its steps."""
+    if progress is None:
+        return None
+
+    def callback(done: int, total: int, _: GraphBatch) -> None:
+        drawn = count * done // total - count * (done - 1) // total
+        if drawn:
+            progress(drawn)
+
+    return callback

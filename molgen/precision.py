@@ -1,0 +1,23 @@
+"""Number format of the networks: bfloat16 products where the processor has them, float32 elsewhere."""
+
+from contextlib import AbstractContextManager
+from functools import cache
+
+import torch
+
+
+@cache
+def network_dtype(device_type: str) -> torch.dtype:
+    """bfloat16 where the device multiplies it natively, else float32."""
+    if device_type == "cuda":
+        return torch.bfloat16 if torch.cuda.is_bf16_supported(including_emulation=False) else torch.float32
+    if device_type == "cpu":
+        # without hardware support bfloat16 on a CPU is slower than float32
+        return torch.bfloat16 if torch.ops.mkldnn._is_mkldnn_bf16_supported() else torch.float32
+    return torch.float32
+
+
+def autocast(device: torch.device) -> AbstractContextManager:
+    """Run matrix products of the block in `network_dtype`."""
+    dtype = network_dtype(device.type)
+    return torch.autocast(device.type, dtype, enabled=dtype != torch.float32)

@@ -1,0 +1,285 @@
+"""Read molecule files of any supported format, row by row, whatever their size."""
+
+import csv
+import gzip
+import io
+import sys
+import tempfile
+import zlib
+from collections.abc import Iterable, Iterator
+from contextlib import ExitStack
+from itertools import chain, islice
+from pathlib import Path
+from typing import IO, Any, NamedTuple
+
+from molgen.chemistry import Rejected, parse_smiles
+from molgen.errors import InputError
+
+FORMATS = (".smi", ".smiles", ".txt", ".csv", ".tsv", ".sdf", ".parquet")
+MAX_LINE = 1_000_000  # characters; no molecule needs it, and a line is held in memory
+MAX_BYTES = 8_000_000_000  # unpacked; 200 MB gzip to 190 kB, so the size on disk says nothing
+SMILES_COLUMNS = ("smiles", "canonical_smiles", "canonicalsmiles", "isomeric_smiles", "structure", "molecule", "mol")
+NAME_COLUMNS = ("name", "id", "title", "identifier", "compound", "compound_id", "molecule_name", "chembl_id", "zinc_id")
+LOOK_AT = 100  # rows read to find a SMILES column by its content
+
+
+class Row(NamedTuple):
+    """One molecule as its file writes it.
+
+    line: number of its (first) line in the file, counted from 1; in Parquet, the number of the row.
+    text: SMILES, or a mol block where is_block.
+    """
+
+    line: int
+    name: str
+    text: str
+    is_block: bool = False
+
+
+def read_molecules(path: Path | str, smiles_column: str | None = None, max_bytes: int = MAX_BYTES) -> Iterator[Row]:
+    """The rows of a .smi, .smiles, .txt, .csv, .tsv, .sdf or .parquet file, each also gzipped; "-" is standard input.
+
+    Text is UTF-8. In .smi, .smiles, .txt and standard input the SMILES ends at the first white space and the name
+    follows; a first line that names a SMILES column makes it a table instead. In a table the column is
+    `smiles_column`, or the one whose header says so, or the one whose content parses; a row with an empty cell is a
+    row, an empty line is not. Memory stays flat. Raises InputError for a file that cannot be read, holds no molecule,
+    has a line longer than MAX_LINE, or unpacks to more than max_bytes.
+    """
+    label = "standard input" if str(path) == "-" else str(path)
+    kind = file_format(path)
+    if str(path) != "-" and not Path(path).is_file():
+        raise InputError(f"{path} is a folder, not a file" if Path(path).is_dir() else f"no such file: {path}")
+    return _rows(path, label, kind, smiles_column, max_bytes)
+
+
+def file_format(path: Path | str) -> str:
+    """The ending that says how a file is read, without .gz. Raises InputError when it is none of FORMATS."""
+    if str(path) == "-":
+        return ".smi"
+    name = Path(path).name.lower().removesuffix(".gz")
+    kind = Path(name).suffix
+    if kind not in FORMATS:
+        raise InputError(f"cannot tell the format of {path} from its ending; allowed: {', '.join(FORMATS)}, also .gz")
+    return kind
+
+
+def _rows(path: Path | str, label: str, kind: str, column: str | None, max_bytes: int) -> Iterator[Row]:
+    count = 0
+    with ExitStack() as stack:
+        source: Any = sys.stdin.buffer if str(path) == "-" else stack.enter_context(Path(path).open("rb"))
+        stream = _unpacked(source, label, max_bytes)
+        if kind == ".parquet":
+            rows = _parquet_rows(stream, label, column, max_bytes, stack)
+        else:
+            lines = _lines(stream, label)
+            if kind == ".sdf":
+                rows = _sdf_rows(lines)
+            elif kind in (".csv", ".tsv"):
+                rows = _table_rows(lines, label, column, "\t" if kind == ".tsv" else None)
+            else:
+                rows = _smiles_rows(lines, label, column)
+        for row in rows:
+            count += 1
+            yield row
+    if count == 0:
+        raise InputError(f"{label} holds no molecules")
+
+
+class _Limited(io.RawIOBase):
+    """A binary stream that refuses to give more than `limit` bytes, with errors in the user's words."""
+
+    def __init__(self, source: Any, label: str, limit: int) -> None:
+        self.source, self.label, self.limit, self.total = source, label, limit, 0
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        try:
+            data = self.source.read1(len(buffer))
+        except (gzip.BadGzipFile, EOFError, zlib.error) as error:
+            raise InputError(f"{self.label} is a damaged gzip file ({error})") from None
+        self.total += len(data)
+        if self.total > self.limit:
+            raise InputError(f"{self.label} unpacks to more than the {self.limit / 1e6:,.0f} MB allowed")
+        buffer[: len(data)] = data
+        return len(data)
+
+
+def _unpacked(source: Any, label: str, max_bytes: int) -> io.BufferedReader:
+    raw = io.BufferedReader(source)
+    if raw.peek(2)[:2] == b"\x1f\x8b":  # by content: a wrong ending is no reason to fail
+        return io.BufferedReader(_Limited(gzip.GzipFile(fileobj=raw), label, max_bytes))
+    return io.BufferedReader(_Limited(raw, label, max_bytes))
+
+
+def _lines(stream: io.BufferedReader, label: str) -> Iterator[str]:
+    head = stream.peek(4096)
+    if head[:2] in (b"\xff\xfe", b"\xfe\xff"):
+        raise InputError(f"{label} is written in UTF-16; save it as UTF-8")
+    if b"\0" in head:
+        raise InputError(f"{label} is not a text file")
+    number = 0
+    try:
+        text = io.TextIOWrapper(stream, encoding="utf-8-sig")
+        while line := text.readline(MAX_LINE + 1):
+            number += 1
+            if len(line) > MAX_LINE:
+                raise InputError(f"line {number} of {label} is longer than {MAX_LINE:,} characters")
+            if "\0" in line:
+                raise InputError(f"{label} is not a text file (line {number})")
+            yield line
+    except UnicodeDecodeError as error:
+        byte = error.object[error.start]
+        raise InputError(f"{label} is not UTF-8 text (byte 0x{byte:02x} after line {number}); save it as UTF-8") from None
+
+
+def _smiles_rows(lines: Iterator[str], label: str, column: str | None) -> Iterator[Row]:
+    first = next(lines, "")
+    fields = next(csv.reader([first], delimiter=_delimiter(first)), [])
+    if column is not None or (len(fields) > 1 and _named_column(fields) is not None):
+        yield from _table_rows(chain([first], lines), label, column, None)
+        return
+    words = first.split()
+    if not (words and words[0].lower() in SMILES_COLUMNS):
+        lines = chain([first], lines)
+        start = 1
+    else:
+        start = 2
+    for number, line in enumerate(lines, start):
+        if line.strip():
+            parts = line.rstrip("\r\n").split("\t" if "\t" in line else None, 1)
+            yield Row(number, parts[1].strip() if len(parts) > 1 else "", parts[0])
+
+
+def _sdf_rows(lines: Iterator[str]) -> Iterator[Row]:
+    block: list[str] = []
+    start, size, ended = 1, 0, False
+    for number, line in enumerate(lines, 1):
+        if line.startswith("$$$$"):
+            yield _sdf_row(start, block)
+            block, start, size, ended = [], number + 1, 0, False
+            continue
+        size += len(line)
+        if not ended and size <= MAX_LINE:  # the data fields are not needed, nor what cannot be a molecule
+            block.append(line)
+        ended = ended or line.startswith("M  END")
+    if any(line.strip() for line in block):
+        yield _sdf_row(start, block)
+
+
+def _sdf_row(start: int, block: list[str]) -> Row:
+    return Row(start, block[0].strip() if block else "", "".join(block), is_block=True)
+
+
+def _table_rows(lines: Iterable[str], label: str, column: str | None, delimiter: str | None) -> Iterator[Row]:
+    lines = iter(lines)
+    first = next(lines, "")
+    reader = csv.reader(chain([first], lines), delimiter=delimiter or _delimiter(first))
+    records = _records(reader, label)
+    head = list(islice(records, 1 + LOOK_AT))
+    if not head:
+        raise InputError(f"{label} holds no molecules")
+    header = head[0][1]
+    position, has_header = _find_column(header, [cells for _, cells in head], column, label)
+    name = _named_column(header, NAME_COLUMNS) if has_header else None
+    for line, cells in chain(head[1:] if has_header else head, records):
+        yield Row(
+            line,
+            cells[name].strip() if name is not None and name < len(cells) else "",
+            cells[position] if position < len(cells) else "",
+        )
+
+
+def _records(reader: Any, label: str) -> Iterator[tuple[int, list[str]]]:
+    start = 1
+    try:
+        for cells in reader:
+            if cells:
+                yield start, cells
+            start = reader.line_num + 1
+    except csv.Error as error:  # for example a quote that is never closed
+        raise InputError(f"{label} is not a table: {error} (from line {start})") from None
+
+
+def _parquet_rows(
+    stream: io.BufferedReader, label: str, column: str | None, max_bytes: int, stack: ExitStack
+) -> Iterator[Row]:
+    import pyarrow
+    import pyarrow.parquet as parquet
+
+    copy: IO[bytes] = stack.enter_context(tempfile.TemporaryFile())  # Parquet is read from its end
+    while piece := stream.read(1 << 20):
+        copy.write(piece)
+    try:
+        table = parquet.ParquetFile(copy)
+        groups = range(table.metadata.num_row_groups)
+        if sum(table.metadata.row_group(group).total_byte_size for group in groups) > max_bytes:
+            raise InputError(f"{label} unpacks to more than the {max_bytes / 1e6:,.0f} MB allowed")
+        header = table.schema_arrow.names
+        kinds = table.schema_arrow.types
+        texts = [n for n, t in zip(header, kinds, strict=True) if pyarrow.types.is_string(t) or pyarrow.types.is_large_string(t)]
+        if not texts:
+            raise InputError(f"{label} has no column of text; columns: {_listed(header)}")
+        first = next(table.iter_batches(LOOK_AT, columns=texts), None)
+        cells = [[value or "" for value in row.values()] for row in first.to_pylist()] if first else []
+        position, _ = _find_column(texts, [texts, *cells], column, label)
+        name = _named_column(texts, NAME_COLUMNS)
+        columns = [texts[position]] + ([texts[name]] if name is not None else [])
+        number = 0
+        for batch in table.iter_batches(10_000, columns=columns):
+            names = batch.column(columns[-1]).to_pylist() if len(columns) > 1 else [""] * len(batch)
+            for text, title in zip(batch.column(columns[0]).to_pylist(), names, strict=True):
+                number += 1
+                yield Row(number, (title or "").strip(), text or "")
+    except (pyarrow.ArrowException, OSError) as error:
+        raise InputError(f"{label} cannot be read as Parquet ({str(error).splitlines()[0]})") from None
+
+
+def _delimiter(line: str) -> str:
+    return max(",\t;|", key=line.count)  # a comma where there is none of them
+
+
+def _named_column(header: list[str], names: tuple[str, ...] = SMILES_COLUMNS) -> int | None:
+    lower = [cell.strip().lower().replace(" ", "_") for cell in header]
+    for name in names:
+        if name in lower:
+            return lower.index(name)
+    if names is SMILES_COLUMNS:
+        return next((position for position, cell in enumerate(lower) if "smiles" in cell), None)
+    return None
+
+
+def _find_column(header: list[str], rows: list[list[str]], column: str | None, label: str) -> tuple[int, bool]:
+    """Position of the SMILES column, and whether the first row is a header; rows include the first one."""
+    if column is not None:
+        for position, cell in enumerate(header):
+            if cell.strip().lower() == column.strip().lower():
+                return position, True
+        raise InputError(f"{label} has no column {column!r}; columns: {_listed(header)}")
+    named = _named_column(header)
+    if named is not None:
+        return named, True
+    best, longest = None, 0.0
+    for position in range(len(header)):
+        cells = [row[position] for row in rows[1:] if position < len(row) and row[position].strip()] or [header[position]]
+        share = sum(_is_smiles(cell) for cell in cells) / len(cells)
+        length = sum(map(len, cells)) / len(cells)
+        if share >= 0.5 and length > longest:  # the longest: a column of elements or letters parses as well
+            best, longest = position, length
+    if best is None:
+        raise InputError(f"no column of {label} holds SMILES; columns: {_listed(header)}; name it with --smiles-column")
+    return best, not _is_smiles(header[best])
+
+
+def _is_smiles(text: str) -> bool:
+    try:
+        parse_smiles(text)
+    except Rejected:
+        return False
+    return True
+
+
+def _listed(header: list[str]) -> str:
+    shown = ", ".join(repr(cell[:40]) for cell in header[:10])
+    return shown + (", ..." if len(header) > 10 else "")

@@ -1,0 +1,364 @@
+"""A generation run: shards drawn by one process or several, kept until the output is whole, and gone on with after a crash.
+
+Beside molecules.csv a run keeps the folder molecules.csv.partial: settings.json, one Parquet file for each finished
+shard, and a lock. The folder goes when molecules.csv and its record molecules.json are in place.
+"""
+
+import dataclasses
+import json
+import os
+import platform
+import secrets
+import signal
+import tempfile
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager, suppress
+from importlib.metadata import version
+from multiprocessing import get_context, parent_process
+from multiprocessing.connection import wait
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import torch
+from filelock import FileLock, Timeout
+
+import molgen
+from molgen.checkpoints import Model
+from molgen.data import read_json
+from molgen.errors import InputError, MolgenError
+from molgen.files import atomic_write, sha256_of
+from molgen.generate import LIKELIHOOD_DRAWS, Progress, Settings, columns, draw_shard
+from molgen.hashing import smiles_hashes
+from molgen.scores import Summary
+from molgen.writers import check_ending, open_writer
+
+MANIFEST, LOCK = "settings.json", "lock"
+
+# called with the samples drawn and the distinct valid molecules found so far; first with those of an earlier start
+RunProgress = Callable[[int, int], None]
+
+
+class DistinctMolecules:
+    """The molecules seen so far, as sorted 64-bit hashes: 8 bytes each, so that a run of millions stays small."""
+
+    def __init__(self) -> None:
+        self.hashes = np.empty(0, np.uint64)
+
+    def add(self, smiles: list[str]) -> np.ndarray:
+        """Take in canonical SMILES; bool [m], true at the first appearance of each new one."""
+        new, first = np.unique(smiles_hashes(smiles), return_index=True)
+        places = np.searchsorted(self.hashes, new)
+        known = np.zeros(len(new), bool)
+        inside = places < len(self.hashes)
+        known[inside] = self.hashes[places[inside]] == new[inside]
+        self.hashes = np.insert(self.hashes, places[~known], new[~known])
+        appears = np.zeros(len(smiles), bool)
+        appears[first[~known]] = True
+        return appears
+
+
+class Tally:
+    """Counts the samples of a run, in order, and picks the rows of the output."""
+
+    def __init__(self, unique: int | None) -> None:
+        self.wanted = unique
+        self.distinct = DistinctMolecules()
+        self.requested = self.sanitised = self.valid = self.unique = self.novel = self.rows = 0
+        self.reasons: Counter[str] = Counter()
+
+    @property
+    def finished(self) -> bool:
+        """As many distinct molecules as were asked for."""
+        return self.wanted is not None and self.unique >= self.wanted
+
+    def add(self, frame: pd.DataFrame) -> pd.DataFrame:
+        """The rows of the next samples that belong into the output: the valid ones, or only the distinct ones of these
+        where a number of distinct ones was asked for. Samples after the last one wanted are not counted."""
+        valid = (frame.reason == "").to_numpy()
+        first = np.zeros(len(frame), bool)
+        first[valid] = self.distinct.add(frame.smiles[valid].tolist())
+        if self.wanted is not None and self.unique + first.sum() >= self.wanted:
+            end = np.flatnonzero(first)[self.wanted - self.unique - 1] + 1
+            frame, valid, first = frame[:end], valid[:end], first[:end]
+        self.requested += len(frame)
+        self.sanitised += int((frame.smiles != "").sum())
+        self.valid += int(valid.sum())
+        self.unique += int(first.sum())
+        self.novel += int((first & frame.novel.to_numpy()).sum())
+        self.reasons.update(frame.reason[~valid].tolist())
+        rows = frame[valid if self.wanted is None else first].drop(columns="reason")
+        self.rows += len(rows)
+        return rows
+
+    def summary(self) -> Summary:
+        """The counts so far."""
+        reasons = dict(self.reasons.most_common())
+        return Summary(self.requested, self.sanitised, self.valid, self.unique, self.novel, reasons)
+
+
+def run(
+    model: Model,
+    settings: Settings,
+    output: Path | str,
+    *,
+    workers: int = 1,
+    overwrite: bool = False,
+    progress: RunProgress | None = None,
+) -> tuple[Summary, dict]:
+    """Generate molecules into `output` and its record, `output` with the ending .json; "-" is standard output.
+
+    A run that was stopped is gone on with by the same call; neither that nor `workers`, the number of processes,
+    changes the molecules. Returns the counts and the record (for "-", written nowhere).
+    overwrite: replace an earlier output, and discard an unfinished one of other settings.
+
+    Raises InputError where the output exists, cannot be written, or belongs to a run that is going on or had other
+    settings; MolgenError where a worker process died.
+    """
+    if workers < 1:
+        raise InputError(f"workers should be at least 1, got {workers}")
+    started = time.monotonic()
+    with _work_folder(output, settings, overwrite) as (folder, settings):
+        tally = Tally(settings.unique)
+        missing = [shard for shard in range(settings.shards) if not _shard_file(folder, shard).exists()]
+        earlier = drawn = settings.samples - sum(map(settings.shard_samples, missing))
+
+        def count(samples: int) -> None:
+            nonlocal drawn
+            drawn += samples
+            if progress:
+                progress(drawn, tally.unique)
+
+        count(0)
+        to_stdout = str(output) == "-"
+        unfinished = "-" if to_stdout else folder / f"output{check_ending(output)}"
+        shards = _finished_shards(model, settings, folder, missing, workers, count)
+        with open_writer(unfinished) as writer, closing(shards):
+            for shard in shards:
+                writer.write(tally.add(_read_shard(_shard_file(folder, shard))))
+                count(0)
+                if tally.finished:
+                    break
+        seconds = time.monotonic() - started
+        summary = tally.summary()
+        record = _record(settings, summary, model, workers) | {
+            "rows": tally.rows,
+            "fell_short": settings.unique is not None and not tally.finished,
+            "samples_of_earlier_starts": earlier,
+            "seconds": round(seconds, 2),
+            "samples_per_second": round((drawn - earlier) / seconds, 2),
+        }
+        if not to_stdout:
+            output = Path(output)
+            record |= {"output": output.name, "output_sha256": sha256_of(unfinished)}
+            Path(unfinished).replace(output)
+            with atomic_write(output.with_suffix(".json")) as file:
+                file.write(json.dumps(record, indent=1) + "\n")
+    return summary, record
+
+
+def _record(settings: Settings, summary: Summary, model: Model, workers: int) -> dict:
+    return {
+        "molgen": molgen.__version__,
+        "python": platform.python_version(),
+        "torch": torch.__version__,
+        "rdkit": version("rdkit"),
+        **dataclasses.asdict(settings),
+        "backend": model.card.get("backend"),
+        "likelihood_draws": LIKELIHOOD_DRAWS if settings.likelihood else None,
+        "workers": workers,
+        "columns": columns(settings),
+        "counts": summary.to_json(),
+    }
+
+
+@contextmanager
+def _work_folder(output: Path | str, settings: Settings, overwrite: bool) -> Iterator[tuple[Path, Settings]]:
+    """The folder of unfinished work, locked, with the settings that hold: those given, with a seed."""
+    if str(output) == "-":
+        with tempfile.TemporaryDirectory(prefix="molgen-") as temporary:
+            yield Path(temporary), _seeded(settings)
+        return
+    output = Path(output)
+    check_ending(output)
+    _refuse_existing(output, overwrite)
+    folder = output.with_name(output.name + ".partial")
+    folder.mkdir(exist_ok=True)
+    lock = FileLock(folder / LOCK)
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        raise InputError(f"another molgen is writing {output}; wait for it, or choose another name") from None
+    try:
+        _refuse_existing(output, overwrite)  # again: another run may have ended just now
+        yield folder, _resume(folder, output, settings, overwrite)
+        _remove_work(folder)
+    except BaseException:
+        if not _has_shards(folder):
+            _remove_work(folder)
+        raise
+    finally:
+        lock.release()
+        if not (folder / MANIFEST).exists():
+            (folder / LOCK).unlink(missing_ok=True)
+            with suppress(OSError):  # the next run has taken it already, or someone keeps files of their own there
+                folder.rmdir()
+
+
+def _refuse_existing(output: Path, overwrite: bool) -> None:
+    if output.is_dir():
+        raise InputError(f"{output} is a folder; give the name of a file")
+    if not output.parent.is_dir():
+        raise InputError(f"the folder {output.parent} does not exist")
+    for path in (output, output.with_suffix(".json")):
+        if path.exists() and not overwrite:
+            raise InputError(f"{path} exists; choose another name, or add --overwrite to replace it")
+
+
+def _resume(folder: Path, output: Path, settings: Settings, overwrite: bool) -> Settings:
+    """Settings with the seed of the unfinished run, if there is one; writes down those of a new one."""
+    manifest = folder / MANIFEST
+    if manifest.exists():
+        earlier = read_json(manifest)
+        differences = settings.differences(earlier)
+        if not differences:
+            return dataclasses.replace(settings, seed=earlier["seed"])
+        if not overwrite and _has_shards(folder):
+            raise InputError(
+                f"{folder} holds an unfinished run with other settings: {', '.join(differences)}; "
+                "run with those to go on with it, or add --overwrite to start over"
+            )
+    _remove_work(folder)
+    settings = _seeded(settings)
+    with atomic_write(manifest) as file:
+        file.write(json.dumps(dataclasses.asdict(settings), indent=1) + "\n")
+    return settings
+
+
+def _seeded(settings: Settings) -> Settings:
+    return dataclasses.replace(settings, seed=secrets.randbits(32)) if settings.seed is None else settings
+
+
+def _has_shards(folder: Path) -> bool:
+    return any(folder.glob("shard-*"))
+
+
+def _remove_work(folder: Path) -> None:
+    """Delete what runs leave in the folder, but for its lock; the settings last, for they say whose the shards are."""
+    for pattern in (".*.tmp", "output.*", "shard-*", MANIFEST):
+        for path in folder.glob(pattern):
+            path.unlink()
+
+
+def _shard_file(folder: Path, shard: int) -> Path:
+    return folder / f"shard-{shard:06d}.parquet"
+
+
+def _read_shard(path: Path) -> pd.DataFrame:
+    try:
+        return pd.read_parquet(path)
+    except (OSError, pa.ArrowException) as error:
+        raise MolgenError(f"{path} is damaged ({error}); delete it and run the same command again") from None
+
+
+def _make_shard(model: Model, settings: Settings, folder: Path, shard: int, progress: Progress) -> None:
+    frame = draw_shard(model, settings, shard, progress)
+    with atomic_write(_shard_file(folder, shard), "wb") as file:
+        frame.to_parquet(file, index=False)
+
+
+def _finished_shards(
+    model: Model, settings: Settings, folder: Path, missing: list[int], workers: int, progress: Progress
+) -> Iterator[int]:
+    """The numbers of all shards, in order, each when its file is there."""
+    workers = min(workers, len(missing))
+    if workers > 1:
+        with closing(_drawn_by_workers(model, settings, folder, missing, workers, progress)) as drawn:
+            yield from _in_order(settings.shards, set(missing), drawn)
+        return
+    model.backend.to(settings.device)
+    to_draw = set(missing)
+    for shard in range(settings.shards):
+        if shard in to_draw:
+            _make_shard(model, settings, folder, shard, progress)
+        yield shard
+
+
+def _in_order(shards: int, missing: set[int], drawn: Iterator[int]) -> Iterator[int]:
+    for shard in range(shards):
+        while shard in missing:
+            missing.discard(next(drawn))
+        yield shard
+
+
+def _drawn_by_workers(
+    model: Model, settings: Settings, folder: Path, missing: list[int], workers: int, progress: Progress
+) -> Iterator[int]:
+    """Draw the missing shards in processes, worker k every workers-th one; their numbers as each is done."""
+    context = get_context("spawn")
+    threads = max(1, (os.cpu_count() or 1) // workers)
+    processes: list[Any] = []
+    connections: list[Any] = []
+    try:
+        for worker in range(workers):
+            receiver, sender = context.Pipe(duplex=False)
+            shards = missing[worker::workers]
+            process = context.Process(target=_work, args=(model, settings, folder, shards, threads, sender), daemon=True)
+            process.start()
+            sender.close()  # the worker's copy is then the only one, and its death ends the pipe
+            processes.append(process)
+            connections.append(receiver)
+        waiting = len(missing)
+        while waiting:
+            for connection in wait(connections):
+                try:
+                    kind, value = connection.recv()
+                except EOFError:
+                    raise MolgenError(
+                        "a worker process died (too little memory?); what is done is kept: run the same command again, "
+                        "with fewer workers"
+                    ) from None
+                if kind == "samples":
+                    progress(value)
+                elif kind == "shard":
+                    waiting -= 1
+                    yield value
+                elif kind == "error":
+                    raise value
+                else:
+                    connections.remove(connection)
+    finally:
+        for process in processes:
+            process.terminate()
+        for process in processes:
+            process.join()
+
+
+def _work(
+    model: Model, settings: Settings, folder: Path, shards: list[int], threads: int, sender: Any
+) -> None:
+    """A worker process: draw the shards, and tell of samples, finished shards and errors."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent ends it
+    threading.Thread(target=_die_with_parent, daemon=True).start()
+    torch.set_num_threads(threads)
+    try:
+        model.backend.to(settings.device)
+        for shard in shards:
+            _make_shard(model, settings, folder, shard, lambda samples: sender.send(("samples", samples)))
+            sender.send(("shard", shard))
+        sender.send(("end", None))
+    except (MolgenError, OSError) as error:
+        sender.send(("error", error))
+
+
+def _die_with_parent() -> None:
+    """A parent killed outright cannot end its workers, and they would draw shards that nobody waits for."""
+    parent = parent_process()
+    if parent is not None:
+        parent.join()
+        os._exit(1)

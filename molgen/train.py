@@ -1,0 +1,338 @@
+"""The training loop: it knows tensors and no chemistry, so it runs wherever torch runs.
+
+Everything random in step k follows from (seed, k), so a run that is killed and resumed from its last saved state
+goes through the same batches and noise as one that was not.
+"""
+
+import csv
+import hashlib
+import json
+import math
+import os
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor
+
+from molgen.data import GraphDataset
+from molgen.errors import InputError, TrainingError
+from molgen.graph import GraphBatch
+
+STATE = "state.safetensors"
+LOG = "log.csv"
+LOG_COLUMNS = ("step", "epoch", "graphs", "seconds", "learning_rate", "loss", "valid_loss", "valid", "unique", "fcd")
+
+
+@dataclass(frozen=True)
+class TrainSettings:
+    """How to train.
+
+    epochs: passes over the data; batch_size: graphs per step; matrix_rate, learning_rate: peak learning rates of
+    Muon (matrices of the blocks) and AdamW (all else); warmup: steps; decay: share of the run, at its end, in which the
+    rates fall linearly to zero; weight_decay; ema: decay of the averaged weights per step; clip: largest gradient
+    norm; seed; evaluations: how many times in the run validation is measured; checkpoint_minutes: between saves.
+    """
+
+    epochs: float = 40.0
+    batch_size: int = 256
+    matrix_rate: float = 5e-3
+    learning_rate: float = 2e-3
+    warmup: int = 200
+    decay: float = 0.6
+    weight_decay: float = 0.01
+    ema: float = 0.999
+    clip: float = 1.0
+    seed: int = 0
+    evaluations: int = 20
+    checkpoint_minutes: float = 3.0
+
+    def __post_init__(self) -> None:
+        limits = {
+            "epochs": self.epochs > 0,
+            "batch_size": self.batch_size >= 1,
+            "matrix_rate": self.matrix_rate > 0,
+            "learning_rate": self.learning_rate > 0,
+            "warmup": self.warmup >= 0,
+            "decay": 0 <= self.decay <= 1,
+            "ema": 0 <= self.ema < 1,
+            "clip": self.clip > 0,
+            "seed": self.seed >= 0,
+            "evaluations": self.evaluations >= 1,
+            "checkpoint_minutes": self.checkpoint_minutes > 0,
+        }
+        for name, fine in limits.items():
+            if not fine:
+                raise InputError(f"{name} cannot be {getattr(self, name)}")
+
+
+@dataclass(frozen=True)
+class Progress:
+    """Where a training is: steps done and in all, the mean loss since the last report, graphs per second."""
+
+    step: int
+    steps: int
+    loss: float
+    rate: float
+
+
+# measures the averaged model: columns of LOG_COLUMNS, such as {"valid": 0.98, "fcd": 0.4}
+Evaluate = Callable[[Any], dict[str, float]]
+
+
+class Trainer:
+    """A training run in a folder: state.safetensors (to go on from), log.csv.
+
+    backend: an untrained molgen.backends.base.Backend on the device to train on; train, valid: graphs.
+    Raises TrainingError where the folder holds a run with other settings, or a damaged state.
+    """
+
+    def __init__(
+        self, backend: Any, train: GraphDataset, valid: GraphDataset, settings: TrainSettings, folder: Path, identity: str
+    ) -> None:
+        self.backend = backend
+        self.device = next(backend.parameters()).device
+        self.train_set, self.valid_set = train.to(self.device), valid
+        self.settings = settings
+        self.folder = folder
+        # what must be the same for a resumed run to be the same run; how long it is may change
+        fixed = {key: value for key, value in asdict(settings).items() if key not in ("epochs", "evaluations", "checkpoint_minutes")}
+        self.identity = json.dumps([identity, asdict(backend.config), fixed], sort_keys=True)
+        self.optimizers = _optimizers(backend, settings)
+        self.ema = {name: tensor.detach().clone() for name, tensor in backend.state_dict().items()}
+        self.batches_per_epoch = len(train.epoch(settings.batch_size, settings.seed, 0))
+        self.steps = max(1, round(settings.epochs * self.batches_per_epoch))
+        self.step = 0
+        self.graphs = 0
+        self.seconds = 0.0
+        self.best: dict[str, float] = {}
+
+    def run(
+        self,
+        *,
+        max_minutes: float | None = None,
+        evaluate: Evaluate | None = None,
+        report: Callable[[Progress], None] | None = None,
+        export: Callable[["Trainer"], None] | None = None,
+    ) -> bool:
+        """Train until the last step (returns True) or until max_minutes have passed (False); saved either way.
+
+        report is called some times a second at most; export at each save, to write a model folder.
+        Raises TrainingError when the loss is no longer a number; the last saved state stays.
+        """
+        started = saved = reported = time.monotonic()
+        base_seconds = self.seconds
+        losses: list[Tensor] = []
+        since_log: list[float] = []
+        every = max(1, self.steps // self.settings.evaluations)
+        self.backend.train()
+        for size, rows in self._batches():
+            losses.append(self._one_step(self.train_set.by_size[size][rows]))
+            now = time.monotonic()
+            self.seconds = base_seconds + now - started
+            last = self.step == self.steps
+            stop = max_minutes is not None and now - started > 60 * max_minutes
+            due = last or stop or self.step % every == 0 or now - saved > 60 * self.settings.checkpoint_minutes
+            if due or now - reported > 2.0:
+                loss = self._checked(losses)
+                since_log += [loss]
+                if report is not None:
+                    report(Progress(self.step, self.steps, loss, self.graphs / max(self.seconds, 1e-9)))
+                losses, reported = [], now
+            if due:
+                measured = self._measure(evaluate) if last or self.step % every == 0 else {}
+                self._log(float(np.mean(since_log)), measured)
+                since_log = []
+                self.save()
+                if export is not None:
+                    export(self)
+                saved = time.monotonic()
+            if last:
+                return True
+            if stop:
+                return False
+        return True
+
+    def _batches(self) -> Iterator[tuple[int, Tensor]]:
+        epoch, position = divmod(self.step, self.batches_per_epoch)
+        while self.step < self.steps:
+            for size, rows in self.train_set.epoch(self.settings.batch_size, self.settings.seed, epoch)[position:]:
+                yield size, torch.from_numpy(rows).to(self.device)
+                if self.step >= self.steps:
+                    return
+            epoch, position = epoch + 1, 0
+
+    def _one_step(self, batch: GraphBatch) -> Tensor:
+        settings = self.settings
+        scale = self._rate_scale()
+        for optimizer in self.optimizers:
+            for group in optimizer.param_groups:
+                group["lr"] = group["peak"] * scale
+        generator = torch.Generator(self.device).manual_seed(settings.seed * 1_000_003 + self.step)
+        loss = self.backend.loss(batch.to(torch.int64), generator)
+        # a short batch weighs as much as its graphs
+        (loss.sum() / settings.batch_size).backward()
+        torch.nn.utils.clip_grad_norm_(self.backend.parameters(), settings.clip)
+        for optimizer in self.optimizers:
+            optimizer.step()
+            optimizer.zero_grad()
+        self.step += 1
+        self.graphs += len(batch)
+        # the average starts short, so that it does not remember the random start
+        keep = min(settings.ema, (1 + self.step) / (10 + self.step))
+        with torch.no_grad():
+            for name, parameter in self.backend.named_parameters():
+                self.ema[name].lerp_(parameter, 1 - keep)
+        return loss.detach().mean()
+
+    def _rate_scale(self) -> float:
+        """Share of the peak learning rate: linear warm-up, constant, linear decay to zero."""
+        settings = self.settings
+        warm = min(1.0, (self.step + 1) / max(1, settings.warmup))
+        left = (self.steps - self.step) / max(1.0, settings.decay * self.steps)
+        return min(warm, 1.0, left)
+
+    def _checked(self, losses: list[Tensor]) -> float:
+        loss = float(torch.stack(losses).mean())
+        if not math.isfinite(loss):
+            raise TrainingError(
+                f"the loss is {loss} near step {self.step}; the last good weights are in {self.folder}. "
+                "Resume with a lower learning rate."
+            )
+        return loss
+
+    def _measure(self, evaluate: Evaluate | None) -> dict[str, float]:
+        """Validation loss of the averaged weights, and what `evaluate` adds."""
+        trained = {name: tensor.detach().clone() for name, tensor in self.backend.state_dict().items()}
+        self.backend.load_state_dict(self.ema)
+        self.backend.eval()
+        try:
+            total, count = 0.0, 0
+            with torch.no_grad():
+                for size, rows in self.valid_set.epoch(self.settings.batch_size, 0, 0)[:16]:
+                    generator = torch.Generator(self.device).manual_seed(count)
+                    batch = self.valid_set.by_size[size][torch.from_numpy(rows)].to(self.device, torch.int64)
+                    total += float(self.backend.loss(batch, generator).sum())
+                    count += len(batch)
+            measured = {"valid_loss": total / max(1, count)}
+            return measured | (evaluate(self.backend) if evaluate is not None else {})
+        finally:
+            self.backend.load_state_dict(trained)
+            self.backend.train()
+
+    def _log(self, loss: float, measured: dict[str, float]) -> None:
+        row: dict[str, Any] = {
+            "step": self.step,
+            "epoch": round(self.step / self.batches_per_epoch, 3),
+            "graphs": self.graphs,
+            "seconds": round(self.seconds, 1),
+            "learning_rate": f"{self.settings.learning_rate * self._rate_scale():.3g}",
+            "loss": round(loss, 5),
+        }
+        row |= {name: round(value, 5) for name, value in measured.items()}
+        path = self.folder / LOG
+        new = not path.exists()
+        with path.open("a", encoding="utf-8", newline="") as file:
+            writer = csv.DictWriter(file, LOG_COLUMNS)
+            if new:
+                writer.writeheader()
+            writer.writerow(row)
+            file.flush()
+            os.fsync(file.fileno())
+
+    def save(self) -> None:
+        """Write the state to go on from: weights, averages, optimizer moments, position. Atomic."""
+        tensors = {f"model.{name}": tensor for name, tensor in self.backend.state_dict().items()}
+        tensors |= {f"ema.{name}": tensor for name, tensor in self.ema.items()}
+        for number, optimizer in enumerate(self.optimizers):
+            for key, entry in optimizer.state_dict()["state"].items():
+                for name, value in entry.items():
+                    tensors[f"optimizer.{number}.{key}.{name}"] = torch.as_tensor(value)
+        tensors = {name: tensor.detach().cpu().contiguous().clone() for name, tensor in tensors.items()}
+        position = {"step": self.step, "graphs": self.graphs, "seconds": self.seconds}
+        metadata = {"identity": self.identity, "position": json.dumps(position), "sha256": _digest(tensors)}
+        self.folder.mkdir(parents=True, exist_ok=True)
+        temporary = self.folder / (STATE + ".new")
+        save_file(tensors, temporary, metadata)
+        with temporary.open("rb+") as file:
+            os.fsync(file.fileno())
+        temporary.replace(self.folder / STATE)
+
+    def resume(self) -> None:
+        """Go on from the folder's saved state; log lines written after it are dropped. Raises TrainingError."""
+        path = self.folder / STATE
+        try:
+            with safe_open(path, "pt") as file:
+                metadata = file.metadata() or {}
+                tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+        except (OSError, SafetensorError) as error:
+            raise TrainingError(f"{path} cannot be read ({error}); start again in another folder") from None
+        if metadata.get("sha256") != _digest(tensors):
+            raise TrainingError(f"{path} is damaged: its SHA-256 does not fit; start again in another folder")
+        if metadata["identity"] != self.identity:
+            raise TrainingError(
+                f"{path} belongs to a run with other settings: {metadata['identity']}, not {self.identity}"
+            )
+        self.backend.load_state_dict(_part(tensors, "model."))
+        self.ema = {name: tensor.to(self.device) for name, tensor in _part(tensors, "ema.").items()}
+        for number, optimizer in enumerate(self.optimizers):
+            state: dict[int, dict[str, Tensor]] = {}
+            for name, tensor in _part(tensors, f"optimizer.{number}.").items():
+                key, field = name.split(".", 1)
+                state.setdefault(int(key), {})[field] = tensor
+            optimizer.load_state_dict({"state": state, "param_groups": optimizer.state_dict()["param_groups"]})
+        position = json.loads(metadata["position"])
+        self.step, self.graphs, self.seconds = position["step"], position["graphs"], position["seconds"]
+        self._truncate_log()
+
+    def _truncate_log(self) -> None:
+        path = self.folder / LOG
+        if not path.exists():
+            return
+        with path.open(encoding="utf-8", newline="") as file:
+            rows = [row for row in csv.DictReader(file) if int(row["step"]) <= self.step]
+        temporary = path.with_suffix(".new")
+        with temporary.open("w", encoding="utf-8", newline="") as file:
+            writer = csv.DictWriter(file, LOG_COLUMNS)
+            writer.writeheader()
+            writer.writerows(rows)
+        temporary.replace(path)
+
+
+def _optimizers(backend: Any, settings: TrainSettings) -> list[torch.optim.Optimizer]:
+    """Muon (Jordan et al. 2024) for the matrices inside the blocks, AdamW for all else."""
+    matrices, others = [], []
+    for name, parameter in backend.named_parameters():
+        inside = ".blocks." in f".{name}" and parameter.ndim == 2 and "modulation" not in name
+        (matrices if inside else others).append(parameter)
+    optimizers: list[torch.optim.Optimizer] = [
+        torch.optim.AdamW(others, settings.learning_rate, betas=(0.9, 0.99), weight_decay=settings.weight_decay)
+    ]
+    if matrices:
+        optimizers.append(
+            torch.optim.Muon(
+                matrices, settings.matrix_rate, weight_decay=settings.weight_decay, adjust_lr_fn="match_rms_adamw"
+            )
+        )
+    for optimizer in optimizers:
+        for group in optimizer.param_groups:
+            group["peak"] = group["lr"]
+    return optimizers
+
+
+def _part(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
+    return {name.removeprefix(prefix): tensor for name, tensor in tensors.items() if name.startswith(prefix)}
+
+
+def _digest(tensors: dict[str, Tensor]) -> str:
+    total = hashlib.sha256()
+    for name in sorted(tensors):
+        total.update(name.encode())
+        total.update(tensors[name].reshape(-1).view(torch.uint8).numpy().tobytes())
+    return total.hexdigest()

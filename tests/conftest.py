@@ -1,0 +1,40 @@
+"""A small world that every test can use: a few real molecules and an untrained model of each backend."""
+
+import pytest
+import torch
+
+from molgen.backends import BACKENDS
+from molgen.chemistry import clean, mol_to_graph, parse_smiles
+from molgen.data import GraphDataset, group_by_size
+from molgen.vocabulary import AtomClass, Vocabulary
+
+SMILES = [
+    "C", "O", "CC", "C#N", "CCO", "C1CC1", "CC(=O)N", "c1ccco1", "c1ccncc1", "Cc1ccccc1", "C[N+](C)(C)CC(=O)[O-]",
+    "OC1CC1O", "N#CC1CN1", "FC(F)F", "CC1=CCOC1", "O=C1CCCN1", "c1cnoc1C",
+]  # fmt: skip
+
+# small enough for a test, with every part of the network in it
+TINY = {"digress": {"layers": 2, "width": 32, "pair_width": 16, "heads": 4, "triangles": 4}}
+
+
+@pytest.fixture(scope="session")
+def vocabulary() -> Vocabulary:
+    return Vocabulary(tuple(AtomClass(*atom) for atom in [("C", 0), ("N", 0), ("O", 0), ("F", 0), ("N", 1), ("O", -1)]))
+
+
+@pytest.fixture(scope="session")
+def dataset(vocabulary) -> GraphDataset:
+    graphs = (mol_to_graph(clean(parse_smiles(smiles)).mol, vocabulary.index) for smiles in SMILES)
+    return group_by_size(vocabulary, graphs)
+
+
+@pytest.fixture(params=list(BACKENDS))
+def backend(request, vocabulary, dataset):
+    """An untrained model whose outputs nevertheless depend on its inputs (the heads start at zero otherwise)."""
+    torch.manual_seed(0)
+    kind = BACKENDS[request.param]
+    model = kind(kind.Config(**TINY[request.param]), vocabulary, dataset.statistics())
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter.add_(0.1 * torch.randn_like(parameter))
+    return model.eval()
