@@ -1,5 +1,6 @@
 """SMILES <-> RDKit molecule <-> typed graph, and why a molecule is rejected."""
 
+import re
 from typing import NamedTuple
 
 import numpy as np
@@ -7,18 +8,19 @@ from rdkit import Chem, RDLogger
 
 from molgen.vocabulary import AtomClass, Vocabulary
 
-RDLogger.DisableLog("rdApp.*")  # its messages name no row; ours do
+RDLogger.DisableLog("rdApp.*")  # type: ignore[attr-defined]  # its messages name no row; ours do
 
 # RDKit crashes the process on molecules of some 20,000 atoms and hangs on larger ones, and no `try`
 # can catch that, so the text is measured before RDKit sees it.
 MAX_SMILES_LENGTH = 2_000
 MAX_HEAVY_ATOMS = 250
+MAX_BLOCK_LENGTH = 200_000
 
 BOND_TYPES = (None, Chem.BondType.SINGLE, Chem.BondType.DOUBLE, Chem.BondType.TRIPLE)
 BOND_INDEX = {bond: index for index, bond in enumerate(BOND_TYPES) if bond is not None}
 
 
-class Rejected(Exception):
+class Rejected(Exception):  # noqa: N818 a verdict on data, not an error
     """A molecule that cannot be used; the message is the reason."""
 
 
@@ -67,8 +69,30 @@ def parse_smiles(text: str) -> Chem.Mol:
             raise Rejected("unparsable")
         _refuse_size(mol)
         Chem.SanitizeMol(mol)
+        if any(mark in text for mark in "@/\\"):  # only where written: perceiving stereo takes time
+            Chem.AssignStereochemistry(mol, cleanIt=True)
     except (ValueError, RuntimeError) as error:
         raise Rejected(sanitisation_reason(error)) from None
+    return mol
+
+
+def parse_block(text: str) -> Chem.Mol:
+    """The sanitised molecule of one mol block (V2000 or V3000), stereo perceived. Raises Rejected with the reason."""
+    if not text.strip():
+        raise Rejected("empty")
+    if len(text) > MAX_BLOCK_LENGTH:
+        raise Rejected(f"mol block longer than {MAX_BLOCK_LENGTH} characters")
+    try:
+        mol = Chem.MolFromMolBlock(text, sanitize=False, removeHs=False)
+        if mol is None:
+            raise Rejected("unparsable")
+        _refuse_size(mol)
+        Chem.SanitizeMol(mol)
+        mol = Chem.MolFromMolBlock(text, removeHs=False)  # again: only a sanitising read perceives stereo
+    except (ValueError, RuntimeError) as error:
+        raise Rejected(sanitisation_reason(error)) from None
+    if mol is None:
+        raise Rejected("refused by RDKit")
     return mol
 
 
@@ -100,6 +124,8 @@ def clean(mol: Chem.Mol, keep_largest: bool = False) -> Cleaned:
         for atom in mol.GetAtoms():
             if atom.GetAtomicNum() == 0:
                 raise Rejected("dummy atom")
+            if atom.GetAtomicNum() == 1:  # what RemoveHs had to leave: H2, protons, hydrides, bridges
+                raise Rejected("hydrogen without a heavy neighbour")
             if atom.GetNumRadicalElectrons():
                 raise Rejected("radical")
         smiles = Chem.MolToSmiles(mol)
@@ -155,7 +181,7 @@ class GraphDecoder:
         size = len(nodes)
         for position in np.flatnonzero(pairs).tolist():
             i, j = _pair(position, size)
-            mol.AddBond(i, j, BOND_TYPES[int(pairs[position])])
+            mol.AddBond(i, j, BOND_TYPES[int(pairs[position])])  # type: ignore[arg-type]
         return mol
 
     def decode(self, nodes: np.ndarray, pairs: np.ndarray) -> Decoded:
@@ -175,9 +201,8 @@ def sanitisation_reason(error: Exception) -> str:
     """A short reason from RDKit's message, without atom numbers so that equal reasons can be counted."""
     text = str(error)
     if "valence" in text:
-        words = text.split()
-        element = words[words.index("#") + 2] if "#" in words else ""
-        return f"valence of {element} exceeded".replace("of  ", "") if element.isalpha() else "valence exceeded"
+        element = re.search(r"# \d+ ([A-Z][a-z]?)\b", text)
+        return f"valence of {element[1]} exceeded" if element else "valence exceeded"
     if "ekulize" in text:
         return "cannot be kekulized"
     return "refused by RDKit"

@@ -25,6 +25,7 @@ ENTRIES_PER_BATCH = 16_384  # pairs and nodes of a batch together, which bounds 
 LIKELIHOOD_DRAWS = 32
 SAMPLES_PER_UNIQUE = 20  # a run for distinct molecules gives up after this many samples for each one asked for
 MAX_STEPS = 10_000
+MAX_SAMPLES = 100_000_000  # of a run; far more than a mistyped number should start
 WHOLE_NUMBERS = ("hbd", "hba", "rotatable_bonds", "rings")
 DECIMALS = 4
 
@@ -51,10 +52,12 @@ class Settings:
     likelihood: bool
 
     def __post_init__(self) -> None:
-        for name in ("samples", "unique", "steps"):
+        for name in ("unique", "samples", "steps"):
             value = getattr(self, name)
             if value is not None and value < 1:
                 raise InputError(f"{name} should be at least 1, got {value}")
+        if self.samples > MAX_SAMPLES:
+            raise InputError(f"a run draws at most {MAX_SAMPLES:,} samples, {self.samples:,} were asked for")
         if self.unique is not None and self.samples < self.unique:
             raise InputError(f"{self.unique} distinct molecules cannot come from at most {self.samples} samples")
         if self.seed is not None and self.seed < 0:
@@ -79,8 +82,7 @@ class Settings:
         return [
             f"{field.name} ({other.get(field.name)} then, {getattr(self, field.name)} now)"
             for field in fields(self)
-            if getattr(self, field.name) != other.get(field.name)
-            and not (field.name == "seed" and self.seed is None)
+            if getattr(self, field.name) != other.get(field.name) and not (field.name == "seed" and self.seed is None)
         ]
 
 
@@ -113,7 +115,7 @@ def choose_settings(
         raise InputError("a limit of samples only goes with a number of distinct molecules")
     if num is None:
         assert unique is not None
-        num = SAMPLES_PER_UNIQUE * unique if max_samples is None else max_samples
+        num = min(SAMPLES_PER_UNIQUE * unique, MAX_SAMPLES) if max_samples is None else max_samples
     return Settings(
         model=model.name,
         weights_sha256=model.weights_sha256,
@@ -152,8 +154,9 @@ def draw_graphs(
     generator = _generator(seed, shard, 1)
     for positions in _batches(sizes):
         size, callback = int(sizes[positions[0]]), _step_progress(len(positions), progress)
-        yield positions, backend.sample(
-            size, len(positions), steps=steps, sampler=sampler, generator=generator, callback=callback
+        yield (
+            positions,
+            backend.sample(size, len(positions), steps=steps, sampler=sampler, generator=generator, callback=callback),
         )
 
 

@@ -36,19 +36,23 @@ class Row(NamedTuple):
     is_block: bool = False
 
 
-def read_molecules(path: Path | str, smiles_column: str | None = None, max_bytes: int = MAX_BYTES) -> Iterator[Row]:
+def read_molecules(
+    path: Path | str, smiles_column: str | None = None, max_bytes: int = MAX_BYTES, label: str | None = None
+) -> Iterator[Row]:
     """The rows of a .smi, .smiles, .txt, .csv, .tsv, .sdf or .parquet file, each also gzipped; "-" is standard input.
 
     Text is UTF-8. In .smi, .smiles, .txt and standard input the SMILES ends at the first white space and the name
     follows; a first line that names a SMILES column makes it a table instead. In a table the column is
     `smiles_column`, or the one whose header says so, or the one whose content parses; a row with an empty cell is a
-    row, an empty line is not. Memory stays flat. Raises InputError for a file that cannot be read, holds no molecule,
-    has a line longer than MAX_LINE, or unpacks to more than max_bytes.
+    row, an empty line is not. Memory stays flat. label: what errors call the file.
+
+    Raises InputError for a file that cannot be read, holds no molecule, has a line longer than MAX_LINE, or unpacks to
+    more than max_bytes.
     """
-    label = "standard input" if str(path) == "-" else str(path)
-    kind = file_format(path)
+    label = label or ("standard input" if str(path) == "-" else str(path))
     if str(path) != "-" and not Path(path).is_file():
         raise InputError(f"{path} is a folder, not a file" if Path(path).is_dir() else f"no such file: {path}")
+    kind = file_format(path)
     return _rows(path, label, kind, smiles_column, max_bytes)
 
 
@@ -118,7 +122,7 @@ def _lines(stream: io.BufferedReader, label: str) -> Iterator[str]:
     if head[:2] in (b"\xff\xfe", b"\xfe\xff"):
         raise InputError(f"{label} is written in UTF-16; save it as UTF-8")
     if b"\0" in head:
-        raise InputError(f"{label} is not a text file")
+        raise InputError(f"{label} is a binary file (or UTF-16), not UTF-8 text")
     number = 0
     try:
         text = io.TextIOWrapper(stream, encoding="utf-8-sig")
@@ -127,11 +131,12 @@ def _lines(stream: io.BufferedReader, label: str) -> Iterator[str]:
             if len(line) > MAX_LINE:
                 raise InputError(f"line {number} of {label} is longer than {MAX_LINE:,} characters")
             if "\0" in line:
-                raise InputError(f"{label} is not a text file (line {number})")
+                raise InputError(f"{label} is a binary file, not UTF-8 text (line {number} holds a zero byte)")
             yield line
     except UnicodeDecodeError as error:
         byte = error.object[error.start]
-        raise InputError(f"{label} is not UTF-8 text (byte 0x{byte:02x} after line {number}); save it as UTF-8") from None
+        where = f"byte 0x{byte:02x} near line {number + 1}"  # near: text is decoded in pieces
+        raise InputError(f"{label} is not UTF-8 text ({where}); save it as UTF-8") from None
 
 
 def _smiles_rows(lines: Iterator[str], label: str, column: str | None) -> Iterator[Row]:
@@ -208,7 +213,8 @@ def _parquet_rows(
     import pyarrow
     import pyarrow.parquet as parquet
 
-    copy: IO[bytes] = stack.enter_context(tempfile.TemporaryFile())  # Parquet is read from its end
+    copy: IO[bytes] = stack.enter_context(tempfile.TemporaryFile())  # noqa: SIM115 the stack closes it
+    # a copy, since Parquet is read from its end
     while piece := stream.read(1 << 20):
         copy.write(piece)
     try:
@@ -216,11 +222,10 @@ def _parquet_rows(
         groups = range(table.metadata.num_row_groups)
         if sum(table.metadata.row_group(group).total_byte_size for group in groups) > max_bytes:
             raise InputError(f"{label} unpacks to more than the {max_bytes / 1e6:,.0f} MB allowed")
-        header = table.schema_arrow.names
-        kinds = table.schema_arrow.types
-        texts = [n for n, t in zip(header, kinds, strict=True) if pyarrow.types.is_string(t) or pyarrow.types.is_large_string(t)]
+        kinds = (pyarrow.types.is_string, pyarrow.types.is_large_string)
+        texts = [column.name for column in table.schema_arrow if any(is_kind(column.type) for is_kind in kinds)]
         if not texts:
-            raise InputError(f"{label} has no column of text; columns: {_listed(header)}")
+            raise InputError(f"{label} has no column of text; columns: {_listed(table.schema_arrow.names)}")
         first = next(table.iter_batches(LOOK_AT, columns=texts), None)
         cells = [[value or "" for value in row.values()] for row in first.to_pylist()] if first else []
         position, _ = _find_column(texts, [texts, *cells], column, label)
@@ -260,9 +265,11 @@ def _find_column(header: list[str], rows: list[list[str]], column: str | None, l
     named = _named_column(header)
     if named is not None:
         return named, True
-    best, longest = None, 0.0
+    best = None
+    longest = 2.0 if len(header) > 1 else 0.0  # "F" and "I" parse: a column of such letters is seldom one of molecules
     for position in range(len(header)):
-        cells = [row[position] for row in rows[1:] if position < len(row) and row[position].strip()] or [header[position]]
+        cells = [row[position] for row in rows[1:] if position < len(row) and row[position].strip()]
+        cells = cells or [header[position]]
         share = sum(_is_smiles(cell) for cell in cells) / len(cells)
         length = sum(map(len, cells)) / len(cells)
         if share >= 0.5 and length > longest:  # the longest: a column of elements or letters parses as well

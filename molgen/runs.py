@@ -1,4 +1,4 @@
-"""A generation run: shards drawn by one process or several, kept until the output is whole, and gone on with after a crash.
+"""A generation run: shards of samples, kept until the output is whole, and gone on with after a crash.
 
 Beside molecules.csv a run keeps the folder molecules.csv.partial: settings.json, one Parquet file for each finished
 shard, and a lock. The folder goes when molecules.csv and its record molecules.json are in place.
@@ -6,21 +6,15 @@ shard, and a lock. The folder goes when molecules.csv and its record molecules.j
 
 import dataclasses
 import json
-import os
 import platform
 import secrets
-import signal
 import tempfile
-import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager, suppress
 from importlib.metadata import version
-from multiprocessing import get_context, parent_process
-from multiprocessing.connection import wait
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -33,9 +27,10 @@ from molgen.checkpoints import Model
 from molgen.data import read_json
 from molgen.errors import InputError, MolgenError
 from molgen.files import atomic_write, sha256_of
-from molgen.generate import LIKELIHOOD_DRAWS, Progress, Settings, columns, draw_shard
-from molgen.hashing import smiles_hashes
+from molgen.generate import LIKELIHOOD_DRAWS, Settings, columns
+from molgen.hashing import contains, smiles_hashes
 from molgen.scores import Summary
+from molgen.workers import finished_shards, shard_file
 from molgen.writers import check_ending, open_writer
 
 MANIFEST, LOCK = "settings.json", "lock"
@@ -53,13 +48,11 @@ class DistinctMolecules:
     def add(self, smiles: list[str]) -> np.ndarray:
         """Take in canonical SMILES; bool [m], true at the first appearance of each new one."""
         new, first = np.unique(smiles_hashes(smiles), return_index=True)
-        places = np.searchsorted(self.hashes, new)
-        known = np.zeros(len(new), bool)
-        inside = places < len(self.hashes)
-        known[inside] = self.hashes[places[inside]] == new[inside]
-        self.hashes = np.insert(self.hashes, places[~known], new[~known])
+        unseen = ~contains(self.hashes, new)
+        new, first = new[unseen], first[unseen]
+        self.hashes = np.insert(self.hashes, np.searchsorted(self.hashes, new), new)
         appears = np.zeros(len(smiles), bool)
-        appears[first[~known]] = True
+        appears[first] = True
         return appears
 
 
@@ -125,7 +118,7 @@ def run(
     started = time.monotonic()
     with _work_folder(output, settings, overwrite) as (folder, settings):
         tally = Tally(settings.unique)
-        missing = [shard for shard in range(settings.shards) if not _shard_file(folder, shard).exists()]
+        missing = [shard for shard in range(settings.shards) if not shard_file(folder, shard).exists()]
         earlier = drawn = settings.samples - sum(map(settings.shard_samples, missing))
 
         def count(samples: int) -> None:
@@ -137,10 +130,10 @@ def run(
         count(0)
         to_stdout = str(output) == "-"
         unfinished = "-" if to_stdout else folder / f"output{check_ending(output)}"
-        shards = _finished_shards(model, settings, folder, missing, workers, count)
+        shards = finished_shards(model, settings, folder, missing, workers, count)
         with open_writer(unfinished) as writer, closing(shards):
             for shard in shards:
-                writer.write(tally.add(_read_shard(_shard_file(folder, shard))))
+                writer.write(tally.add(_read_shard(shard_file(folder, shard))))
                 count(0)
                 if tally.finished:
                     break
@@ -255,110 +248,8 @@ def _remove_work(folder: Path) -> None:
             path.unlink()
 
 
-def _shard_file(folder: Path, shard: int) -> Path:
-    return folder / f"shard-{shard:06d}.parquet"
-
-
 def _read_shard(path: Path) -> pd.DataFrame:
     try:
         return pd.read_parquet(path)
     except (OSError, pa.ArrowException) as error:
         raise MolgenError(f"{path} is damaged ({error}); delete it and run the same command again") from None
-
-
-def _make_shard(model: Model, settings: Settings, folder: Path, shard: int, progress: Progress) -> None:
-    frame = draw_shard(model, settings, shard, progress)
-    with atomic_write(_shard_file(folder, shard), "wb") as file:
-        frame.to_parquet(file, index=False)
-
-
-def _finished_shards(
-    model: Model, settings: Settings, folder: Path, missing: list[int], workers: int, progress: Progress
-) -> Iterator[int]:
-    """The numbers of all shards, in order, each when its file is there."""
-    workers = min(workers, len(missing))
-    if workers > 1:
-        with closing(_drawn_by_workers(model, settings, folder, missing, workers, progress)) as drawn:
-            yield from _in_order(settings.shards, set(missing), drawn)
-        return
-    model.backend.to(settings.device)
-    to_draw = set(missing)
-    for shard in range(settings.shards):
-        if shard in to_draw:
-            _make_shard(model, settings, folder, shard, progress)
-        yield shard
-
-
-def _in_order(shards: int, missing: set[int], drawn: Iterator[int]) -> Iterator[int]:
-    for shard in range(shards):
-        while shard in missing:
-            missing.discard(next(drawn))
-        yield shard
-
-
-def _drawn_by_workers(
-    model: Model, settings: Settings, folder: Path, missing: list[int], workers: int, progress: Progress
-) -> Iterator[int]:
-    """Draw the missing shards in processes, worker k every workers-th one; their numbers as each is done."""
-    context = get_context("spawn")
-    threads = max(1, (os.cpu_count() or 1) // workers)
-    processes: list[Any] = []
-    connections: list[Any] = []
-    try:
-        for worker in range(workers):
-            receiver, sender = context.Pipe(duplex=False)
-            shards = missing[worker::workers]
-            process = context.Process(target=_work, args=(model, settings, folder, shards, threads, sender), daemon=True)
-            process.start()
-            sender.close()  # the worker's copy is then the only one, and its death ends the pipe
-            processes.append(process)
-            connections.append(receiver)
-        waiting = len(missing)
-        while waiting:
-            for connection in wait(connections):
-                try:
-                    kind, value = connection.recv()
-                except EOFError:
-                    raise MolgenError(
-                        "a worker process died (too little memory?); what is done is kept: run the same command again, "
-                        "with fewer workers"
-                    ) from None
-                if kind == "samples":
-                    progress(value)
-                elif kind == "shard":
-                    waiting -= 1
-                    yield value
-                elif kind == "error":
-                    raise value
-                else:
-                    connections.remove(connection)
-    finally:
-        for process in processes:
-            process.terminate()
-        for process in processes:
-            process.join()
-
-
-def _work(
-    model: Model, settings: Settings, folder: Path, shards: list[int], threads: int, sender: Any
-) -> None:
-    """A worker process: draw the shards, and tell of samples, finished shards and errors."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent ends it
-    threading.Thread(target=_die_with_parent, daemon=True).start()
-    torch.set_num_threads(threads)
-    try:
-        model.backend.to(settings.device)
-        for shard in shards:
-            _make_shard(model, settings, folder, shard, lambda samples: sender.send(("samples", samples)))
-            sender.send(("shard", shard))
-        sender.send(("end", None))
-    except (MolgenError, OSError) as error:
-        sender.send(("error", error))
-
-
-def _die_with_parent() -> None:
-    """A parent killed outright cannot end its workers, and they would draw shards that nobody waits for."""
-    parent = parent_process()
-    if parent is not None:
-        parent.join()
-        os._exit(1)

@@ -3,6 +3,7 @@
 Every share of validity has the number of molecules asked for as its denominator: a failed sample is a sample.
 """
 
+import warnings
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
@@ -13,10 +14,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 from rdkit import Chem
 
-from molgen.chemistry import Decoded, Rejected, clean, parse_smiles
+from molgen.chemistry import Decoded, Rejected, clean, parse_block, parse_smiles
 from molgen.files import atomic_write
 from molgen.hashing import contains, smiles_hashes
 from molgen.isolation import chunks, isolated_map
+from molgen.readers import Row
 
 if TYPE_CHECKING:  # it brings torch, which would slow the start of every worker
     from molgen.prepared import PreparedSet
@@ -29,10 +31,11 @@ FCD_SAMPLE = 10_000  # molecules that a FCD is measured on, where there are more
 FCD_COMPARABLE = 5_000  # below this the FCD tells the sample's size more than its quality
 
 
-def judge_one(text: str) -> Decoded:
-    """The verdict on one SMILES: its canonical SMILES without stereo and isotopes, and why it is not valid."""
+def judge_one(molecule: str | Row) -> Decoded:
+    """The verdict on one SMILES or row: its canonical SMILES without stereo and isotopes, and why it is not valid."""
+    row = Row(0, "", molecule) if isinstance(molecule, str) else molecule
     try:
-        mol = parse_smiles(text)
+        mol = parse_block(row.text) if row.is_block else parse_smiles(row.text)
         whole = len(Chem.GetMolFrags(mol)) == 1
         pieces = (mol,) if whole else Chem.GetMolFrags(mol, asMols=True, sanitizeFrags=False)
         smiles = [clean(piece).smiles for piece in pieces]
@@ -43,15 +46,15 @@ def judge_one(text: str) -> Decoded:
     return Decoded(".".join(sorted(smiles)), "" if whole else "several fragments")
 
 
-def judge(texts: Iterable[str], workers: int = 0) -> Iterator[Decoded]:
-    """The verdicts on SMILES, in order, whatever their number: memory does not grow with it.
+def judge(molecules: Iterable[str | Row], workers: int = 0) -> Iterator[Decoded]:
+    """The verdicts on SMILES or rows of a file, in order, whatever their number: memory does not grow with it.
 
     workers: processes to judge in; 0 judges in this process, where a molecule that crashes RDKit ends it, while a
     worker's death costs that molecule alone. The verdicts do not depend on it.
     """
     if workers == 0:
-        return map(judge_one, texts)
-    return isolated_map(judge_one, texts, partial(Decoded, ""), workers=workers)
+        return map(judge_one, molecules)
+    return isolated_map(judge_one, molecules, partial(Decoded, ""), workers=workers)
 
 
 @dataclass(frozen=True)
@@ -153,7 +156,7 @@ def chemnet_activations(smiles: Sequence[str], progress: Callable[[int], object]
 def split_activations(
     prepared: "PreparedSet", split: str, progress: Callable[[int], object] | None = None
 ) -> np.ndarray:
-    """`chemnet_activations` of `sample(prepared.smiles(split))`, kept in the prepared set for the next time."""
+    """`chemnet_activations` of the `sample` of a split, kept in the prepared set for the next time."""
     path = prepared.folder / f"chemnet-{split}.npy"
     try:
         kept = np.load(path, allow_pickle=False)
@@ -161,7 +164,7 @@ def split_activations(
             return kept
     except (OSError, ValueError, EOFError):
         pass  # not made yet, or damaged: made again below
-    rows = chemnet_activations(sample(prepared.smiles(split)), progress)
+    rows = chemnet_activations(sample(prepared.smiles(split), FCD_SAMPLE), progress)
     with suppress(OSError), atomic_write(path, "wb") as file:  # a folder that cannot be written to costs only time
         np.save(file, rows)
     return rows
@@ -188,7 +191,8 @@ def fcd_distance(generated: Sequence[str] | np.ndarray, reference: Sequence[str]
             return None
         moments += [rows.mean(axis=0, dtype=np.float64), np.cov(rows.T, dtype=np.float64)]
     try:
-        distance = float(calculate_frechet_distance(*moments))
+        with warnings.catch_warnings(action="ignore"):  # singular matrices are usual: `fcd_warnings` tells of them
+            distance = float(calculate_frechet_distance(*moments))
     except (ValueError, ArithmeticError, np.linalg.LinAlgError):
         return None
     return max(distance, 0.0) if np.isfinite(distance) else None  # rounding makes identical sets about -1e-6
@@ -196,18 +200,18 @@ def fcd_distance(generated: Sequence[str] | np.ndarray, reference: Sequence[str]
 
 def fcd_warnings(generated: int, reference: int) -> list[str]:
     """Why the FCD of samples of these sizes is missing or not comparable; empty where it is."""
-    warnings = []
+    found = []
     for name, count in (("generated", generated), ("reference", reference)):
         if count < 2:
-            warnings.append(f"no FCD: it needs 2 valid {name} molecules or more, there are {count}")
+            found.append(f"no FCD: it needs 2 valid {name} molecules or more, there are {count}")
         elif count <= CHEMNET_WIDTH:
-            warnings.append(
-                f"{count} {name} molecules do not span ChemNet's {CHEMNET_WIDTH} dimensions: "
+            found.append(
+                f"{count:,} {name} molecules do not span ChemNet's {CHEMNET_WIDTH} dimensions: "
                 "the FCD says little beyond the sample's size"
             )
         elif count < FCD_COMPARABLE:
-            warnings.append(
-                f"the FCD of {count} {name} molecules is higher than that of {FCD_SAMPLE}: "
-                "compare it with the floor or with samples of the same size only"
+            found.append(
+                f"the FCD of {count:,} {name} molecules is higher than that of {FCD_SAMPLE:,} would be: "
+                "compare it with the floor, or with samples of the same sizes"
             )
-    return warnings
+    return found

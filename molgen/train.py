@@ -27,6 +27,7 @@ from molgen.graph import GraphBatch
 
 STATE = "state.safetensors"
 LOG = "log.csv"
+POSITION = ("step", "graphs", "seconds", "loss_sum", "loss_steps")
 LOG_COLUMNS = ("step", "epoch", "graphs", "seconds", "learning_rate", "loss", "valid_loss", "valid", "unique", "fcd")
 
 
@@ -101,6 +102,7 @@ class Trainer:
         self.train_set, self.valid_set = train.to(self.device), valid
         self.settings = settings
         self.folder = folder
+        folder.mkdir(parents=True, exist_ok=True)
         # what must be the same for a resumed run to be the same run; how long it is may change
         fixed = {key: value for key, value in asdict(settings).items() if key not in ("epochs", "evaluations", "checkpoint_minutes")}
         self.identity = json.dumps([identity, asdict(backend.config), fixed], sort_keys=True)
@@ -111,7 +113,7 @@ class Trainer:
         self.step = 0
         self.graphs = 0
         self.seconds = 0.0
-        self.best: dict[str, float] = {}
+        self.loss_sum, self.loss_steps = 0.0, 0  # since the last line of the log
 
     def run(
         self,
@@ -127,9 +129,8 @@ class Trainer:
         Raises TrainingError when the loss is no longer a number; the last saved state stays.
         """
         started = saved = reported = time.monotonic()
-        base_seconds = self.seconds
+        base_seconds, counted = self.seconds, self.graphs
         losses: list[Tensor] = []
-        since_log: list[float] = []
         every = max(1, self.steps // self.settings.evaluations)
         self.backend.train()
         for size, rows in self._batches():
@@ -138,17 +139,16 @@ class Trainer:
             self.seconds = base_seconds + now - started
             last = self.step == self.steps
             stop = max_minutes is not None and now - started > 60 * max_minutes
-            due = last or stop or self.step % every == 0 or now - saved > 60 * self.settings.checkpoint_minutes
-            if due or now - reported > 2.0:
-                loss = self._checked(losses)
-                since_log += [loss]
+            measure = last or self.step % every == 0
+            save = measure or stop or now - saved > 60 * self.settings.checkpoint_minutes
+            if save or now - reported > 2.0:
+                loss = self._collect(losses)
                 if report is not None:
-                    report(Progress(self.step, self.steps, loss, self.graphs / max(self.seconds, 1e-9)))
-                losses, reported = [], now
-            if due:
-                measured = self._measure(evaluate) if last or self.step % every == 0 else {}
-                self._log(float(np.mean(since_log)), measured)
-                since_log = []
+                    report(Progress(self.step, self.steps, loss, (self.graphs - counted) / max(now - reported, 1e-9)))
+                losses, reported, counted = [], now, self.graphs
+            if measure:
+                self._log(self._measure(evaluate))
+            if save:
                 self.save()
                 if export is not None:
                     export(self)
@@ -198,13 +198,17 @@ class Trainer:
         left = (self.steps - self.step) / max(1.0, settings.decay * self.steps)
         return min(warm, 1.0, left)
 
-    def _checked(self, losses: list[Tensor]) -> float:
-        loss = float(torch.stack(losses).mean())
+    def _collect(self, losses: list[Tensor]) -> float:
+        """Mean of the latest losses, added to those of the next line of the log. Raises TrainingError."""
+        values = torch.stack(losses).double().cpu()
+        loss = float(values.mean())
         if not math.isfinite(loss):
             raise TrainingError(
                 f"the loss is {loss} near step {self.step}; the last good weights are in {self.folder}. "
                 "Resume with a lower learning rate."
             )
+        self.loss_sum += float(values.sum())
+        self.loss_steps += len(losses)
         return loss
 
     def _measure(self, evaluate: Evaluate | None) -> dict[str, float]:
@@ -226,15 +230,16 @@ class Trainer:
             self.backend.load_state_dict(trained)
             self.backend.train()
 
-    def _log(self, loss: float, measured: dict[str, float]) -> None:
+    def _log(self, measured: dict[str, float]) -> None:
         row: dict[str, Any] = {
             "step": self.step,
             "epoch": round(self.step / self.batches_per_epoch, 3),
             "graphs": self.graphs,
             "seconds": round(self.seconds, 1),
             "learning_rate": f"{self.settings.learning_rate * self._rate_scale():.3g}",
-            "loss": round(loss, 5),
+            "loss": round(self.loss_sum / self.loss_steps, 5),
         }
+        self.loss_sum, self.loss_steps = 0.0, 0
         row |= {name: round(value, 5) for name, value in measured.items()}
         path = self.folder / LOG
         new = not path.exists()
@@ -255,9 +260,8 @@ class Trainer:
                 for name, value in entry.items():
                     tensors[f"optimizer.{number}.{key}.{name}"] = torch.as_tensor(value)
         tensors = {name: tensor.detach().cpu().contiguous().clone() for name, tensor in tensors.items()}
-        position = {"step": self.step, "graphs": self.graphs, "seconds": self.seconds}
+        position = {name: getattr(self, name) for name in POSITION}
         metadata = {"identity": self.identity, "position": json.dumps(position), "sha256": _digest(tensors)}
-        self.folder.mkdir(parents=True, exist_ok=True)
         temporary = self.folder / (STATE + ".new")
         save_file(tensors, temporary, metadata)
         with temporary.open("rb+") as file:
@@ -287,8 +291,8 @@ class Trainer:
                 key, field = name.split(".", 1)
                 state.setdefault(int(key), {})[field] = tensor
             optimizer.load_state_dict({"state": state, "param_groups": optimizer.state_dict()["param_groups"]})
-        position = json.loads(metadata["position"])
-        self.step, self.graphs, self.seconds = position["step"], position["graphs"], position["seconds"]
+        for name, value in json.loads(metadata["position"]).items():
+            setattr(self, name, value)
         self._truncate_log()
 
     def _truncate_log(self) -> None:

@@ -59,7 +59,9 @@ class SmiWriter:
 
     def write(self, rows: pd.DataFrame) -> None:
         """Append one line for each row."""
-        lines = [f"{smiles}\t{molecule_name(sample)}\n" for smiles, sample in zip(rows.smiles, rows["sample"], strict=True)]
+        lines = [
+            f"{smiles}\t{molecule_name(sample)}\n" for smiles, sample in zip(rows.smiles, rows["sample"], strict=True)
+        ]
         self.file.write("".join(lines).encode("utf-8"))
 
     def close(self) -> None:
@@ -107,13 +109,13 @@ class ParquetWriter:
 
     def close(self) -> None:
         """Write the last rows and the footer."""
+        self._flush()
         if self.writer is not None:
-            self._flush()
             self.writer.close()
 
     def _flush(self) -> None:
-        assert self.writer is not None
-        self.writer.write_table(pa.concat_tables(self.waiting))
+        if self.writer is not None and self.waiting:
+            self.writer.write_table(pa.concat_tables(self.waiting))
         self.waiting = []
 
 
@@ -129,7 +131,7 @@ def check_ending(path: Path | str) -> str:
     """The ending of a file that can be written, in lower case. Raises InputError for any other."""
     ending = Path(path).suffix.lower()
     if ending not in FORMATS:
-        raise InputError(f"cannot write {path}: its name should end in {', '.join(FORMATS)}, or be - for standard output")
+        raise InputError(f"cannot write {path}: a name should end in {', '.join(FORMATS)}, or be - (standard output)")
     return ending
 
 
@@ -146,8 +148,10 @@ def open_writer(path: Path | str) -> Iterator[Writer]:
     kind = FORMATS[check_ending(path)]
     with atomic_write(path, "wb") as file:
         writer = kind(file)
-        yield writer
-        writer.close()
+        try:
+            yield writer
+        finally:
+            writer.close()  # also after a failure: PyArrow complains of a file that it can no longer finish
 
 
 def molecule_name(sample: int) -> str:

@@ -15,7 +15,6 @@ KNOWN = {
         "mw": 194.194,
         "logp": -1.0293,
         "hbd": 0,
-        "hba": 6,
         "rotatable_bonds": 0,
         "rings": 2,
     },

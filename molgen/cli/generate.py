@@ -1,24 +1,49 @@
 """molgen generate: new molecules from a trained model."""
 
+from __future__ import annotations
+
 import os
 import sys
+from typing import TYPE_CHECKING
 
 import click
 
+from molgen.errors import InputError
+
+if TYPE_CHECKING:
+    from molgen.scores import Summary
+
 
 @click.command("generate", short_help="Make new molecules with a trained model.")
-@click.option("--model", "model_name", default="qm9-digress", show_default=True, help="A name from `molgen models`, or a checkpoint folder.")
+@click.option(
+    "--model", "model_name", default="qm9-digress", show_default=True, help="A name from `molgen models`, or a folder."
+)
 @click.option("--num", type=int, help="Samples to draw, failed ones included.  [default: 1000]")
 @click.option("--unique", type=int, help="Instead of --num: go on until so many distinct valid molecules are found.")
 @click.option("--max-samples", type=int, help="With --unique: give up after so many samples.  [default: 20 for each]")
-@click.option("--output", default="molecules.csv", show_default=True, help="File to write: .csv, .smi, .sdf or .parquet by its ending; - for standard output.")
-@click.option("--overwrite", is_flag=True, help="Replace the output of an earlier run; drop an unfinished run with other settings.")
-@click.option("--seed", type=int, help="0 or more: the same seed gives the same molecules. Drawn and recorded where not given.")
+@click.option(
+    "--output",
+    default="molecules.csv",
+    show_default=True,
+    help="File to write; its ending is .csv, .smi, .sdf or .parquet. A - stands for CSV on standard output.",
+)
+@click.option("--overwrite", is_flag=True, help="Replace an earlier output; drop an unfinished run of other settings.")
+@click.option("--seed", type=int, help="0 or more; equal seeds give equal molecules. Drawn, and told, where not given.")
 @click.option("--sampler", help="How noise is turned into molecules; the model's own choice where not given.")
-@click.option("--steps", type=int, help="Network evaluations for each molecule: more is slower, and better up to a point.")
-@click.option("--likelihood", is_flag=True, help="Add nll, a bound on -log p of each molecule's graph in nats (lower: more typical), and its standard error.")
-@click.option("--workers", type=int, default=1, show_default=True, help="Processes that draw; the molecules do not depend on it.")
-@click.option("--device", type=click.Choice(["auto", "cpu", "cuda"]), default="auto", show_default=True, help="Where the network runs; auto takes the GPU if there is one.")
+@click.option("--steps", type=int, help="Network evaluations per molecule: more is slower, and better up to a point.")
+@click.option(
+    "--likelihood",
+    is_flag=True,
+    help="Add nll, an upper bound on -log p of each molecule in nats (low: typical), and nll_se, its standard error.",
+)
+@click.option("--workers", type=int, default=1, show_default=True, help="Processes; they do not change the molecules.")
+@click.option(
+    "--device",
+    type=click.Choice(["auto", "cpu", "cuda"]),
+    default="auto",
+    show_default=True,
+    help="Where the network runs; auto takes the GPU if there is one.",
+)
 def command(
     model_name: str,
     num: int | None,
@@ -51,7 +76,6 @@ def command(
     from tqdm import tqdm
 
     from molgen.checkpoints import load_checkpoint
-    from molgen.errors import InputError
     from molgen.generate import choose_settings
     from molgen.runs import run
 
@@ -74,16 +98,46 @@ def command(
         likelihood=likelihood,
         device=device,
     )
-    with tqdm(total=unique or num or 1000, unit="molecule", unit_scale=False, dynamic_ncols=True) as bar:
+    bar: tqdm | None = None
 
-        def progress(drawn: int, distinct: int) -> None:
-            done = drawn if unique is None else distinct
-            if bar.n == 0 and bar.initial == 0 and done:
-                bar.initial = 0
-            bar.update(done - bar.n)
+    def progress(drawn: int, distinct: int) -> None:
+        nonlocal bar
+        done = drawn if unique is None else distinct
+        if bar is None:  # only now is it known what an earlier start has done, which must not count for the rate
+            bar = tqdm(total=unique or settings.samples, initial=done, unit=" molecules", dynamic_ncols=True)
+        bar.update(done - bar.n)
 
-        try:
-            summary, record = run(model, settings, output, workers=workers, overwrite=overwrite, progress=progress)
-        except BrokenPipeError:  # the reader, such as `head`, has seen enough
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-            return
+    try:
+        summary, record = run(model, settings, output, workers=workers, overwrite=overwrite, progress=progress)
+    except BrokenPipeError:  # the reader, such as `head`, has seen enough; Python must not complain when it exits
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return
+    finally:
+        if bar is not None:
+            bar.close()
+    to_stdout = output == "-"
+    click.echo(_table(summary), err=to_stdout)
+    if summary.reasons:
+        failures = ", ".join(f"{count:,} {reason}" for reason, count in summary.reasons.items())
+        click.echo(f"Not valid: {failures}", err=to_stdout)
+    click.echo(
+        f"Wrote {record['rows']:,} molecules to {'standard output' if to_stdout else output}: model {model.name}, "
+        f"seed {record['seed']}, sampler {record['sampler']}, {record['steps']} steps, {record['device']}, "
+        f"{record['seconds']:,.1f} s, {record['samples_per_second']:,.1f} samples/s",
+        err=to_stdout,
+    )
+    if record["fell_short"]:
+        click.echo(
+            f"Warning: {summary.unique:,} of the {unique:,} distinct molecules asked for were found in the "
+            f"{settings.samples:,} samples allowed; --max-samples raises this limit",
+            err=True,
+        )
+
+
+def _table(summary: Summary) -> str:
+    lines = [("requested", f"{summary.requested:,}", "", "")]
+    for share in summary.shares():
+        percent = "-" if share.share is None else f"{share.share:.1%}"
+        lines.append((share.metric, f"{share.count:,}", percent, f"of {share.total:,} {share.of}"))
+    widths = [max(len(line[column]) for line in lines) for column in range(3)]
+    return "\n".join(f"{a:<{widths[0]}}  {b:>{widths[1]}}  {c:>{widths[2]}}  {d}".rstrip() for a, b, c, d in lines)

@@ -6,6 +6,7 @@ import json
 import os
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,9 +18,10 @@ if TYPE_CHECKING:
     import numpy as np
 
     from molgen.chemistry import Decoded
+    from molgen.readers import Row
     from molgen.scores import Summary
 
-PUBLIC = ("qm9", "moses")
+PUBLIC = ("qm9", "moses")  # as in molgen.prepared, which is not imported before it is needed
 
 
 @dataclass(frozen=True)
@@ -45,10 +47,11 @@ class Reference:
 @click.option(
     "--reference",
     required=True,
-    help="What to compare with: qm9, moses, or a file of molecules. Novel are molecules outside its training part (of "
-    "a file: outside the file); the FCD is measured against its test part (of a file: against the file).",
+    help="What to compare with: qm9, moses, a file of molecules, or a folder of `molgen data`. Novel are molecules "
+    "outside its training part (of a file: outside the file); the FCD is measured against its test part (of a file: "
+    "against the file).",
 )
-@click.option("--split", help="Part of qm9 or moses to measure the FCD against, test where not given.")
+@click.option("--split", help="Part of the reference to measure the FCD against, test where not given.")
 @click.option("--smiles-column", help="Column of the SMILES in a table; found by its name or content where not given.")
 @click.option(
     "--num",
@@ -86,11 +89,12 @@ def command(
     Example: molgen score molecules.csv --reference qm9 --output scores.json
     """
     from molgen import scores
-    from molgen.readers import read_rows
+    from molgen.readers import read_molecules
 
     workers = workers or os.cpu_count() or 1
-    rows = read_rows(file, smiles_column)
-    _refuse_overwriting(file, output)
+    _check_output(file, output)
+    rows = read_molecules(file, smiles_column)
+    rows = chain([next(rows)], rows)  # a file that cannot be read is told before the reference is computed
     compared = _reference(reference, split, workers)
     first: list[str] = []
 
@@ -101,11 +105,9 @@ def command(
             yield verdict
 
     with _bar("judging", None) as bar:
-        texts = _counted((row.text for row in rows), bar.update)
-        summary = scores.summarise(keep_first(scores.judge(texts, workers)), training=compared.known)
+        molecules = _counted(rows, bar.update)
+        summary = scores.summarise(keep_first(scores.judge(molecules, workers)), training=compared.known)
     total = summary.requested
-    if total == 0:
-        raise InputError(f"{file} holds no molecules")
     summary, source, warnings = _asked_for(summary, file, num)
     warnings += compared.warnings
 
@@ -149,46 +151,56 @@ def command(
 
 
 def _reference(source: str, split: str | None, workers: int) -> Reference:
-    if source in PUBLIC:
-        return _public_reference(source, split or "test")
+    if source in PUBLIC or (Path(source) / "meta.json").is_file():
+        return _prepared_reference(source, split or "test")
+    if not Path(source).exists():
+        raise InputError(f"no reference {source!r}; give {', '.join(PUBLIC)} or the name of a file of molecules")
     if split:
-        raise InputError(f"--split names a part of {' or '.join(PUBLIC)}; {source} is a file and has no parts")
+        raise InputError(f"--split names a part of a prepared set, as {PUBLIC[0]}; {source} is a file without parts")
     return _file_reference(source, workers)
 
 
-def _public_reference(source: str, split: str) -> Reference:
+def _prepared_reference(source: str, split: str) -> Reference:
     import numpy as np
 
     from molgen.hashing import smiles_hashes
     from molgen.prepared import prepare
     from molgen.scores import FCD_SAMPLE, split_activations
 
-    prepared = prepare(source)
+    with _bar(f"preparing {source}", None) as bar:
+
+        def progress(stage: str, done: int, total: int | None) -> None:
+            bar.total = total
+            bar.set_description(stage, refresh=False)
+            bar.update(done - bar.n)
+
+        prepared = prepare(source, progress=progress)
     choices = [name for name in prepared.splits if name != "train"]
     if split not in choices:
         raise InputError(f"{source} has no part {split!r} to measure against; choose from {', '.join(choices)}")
     activations = {}
     for name in (split, "train"):
-        with _bar(f"ChemNet, {source} {name}", FCD_SAMPLE) as bar:
+        with _bar(f"ChemNet, {prepared.name} {name}", min(prepared.splits[name], FCD_SAMPLE)) as bar:
             activations[name] = split_activations(prepared, name, bar.update)
 
     def floor(count: int) -> np.ndarray | None:
         return activations["train"][:count] if count <= len(activations["train"]) else None
 
     known = np.sort(smiles_hashes(prepared.smiles("train")))
-    return Reference(source, known, activations[split], f"{source} {split}", floor, f"{source} train")
+    name = prepared.name
+    return Reference(name, known, activations[split], f"{name} {split}", floor, f"{name} train")
 
 
 def _file_reference(source: str, workers: int) -> Reference:
     import numpy as np
 
     from molgen.hashing import smiles_hashes
-    from molgen.readers import read_rows
+    from molgen.readers import read_molecules
     from molgen.scores import FCD_SAMPLE, chemnet_activations, judge, sample
 
     with _bar(f"reading {source}", None) as bar:
-        texts = _counted((row.text for row in read_rows(source)), bar.update)
-        verdicts = list(judge(texts, workers))
+        molecules = _counted(read_molecules(source), bar.update)
+        verdicts = list(judge(molecules, workers))
     distinct = list(dict.fromkeys(verdict.smiles for verdict in verdicts if verdict.valid))
     if not distinct:
         raise InputError(f"{source} cannot be the reference: none of its {len(verdicts)} rows is a valid molecule")
@@ -208,9 +220,11 @@ def _file_reference(source: str, workers: int) -> Reference:
     return Reference(source, known, target, source, floor, f"other molecules of {source}", tuple(warnings))
 
 
-def _refuse_overwriting(file: str, output: Path | None) -> None:
-    if output is None or file == "-":
+def _check_output(file: str, output: Path | None) -> None:
+    if output is None:
         return
+    if not output.parent.is_dir():
+        raise InputError(f"the folder {output.parent} does not exist")
     for kind, path in (("the file to judge", Path(file)), ("its run record", _record_path(file))):
         if path.exists() and output.resolve() == path.resolve():
             raise InputError(f"--output {output} is {kind} and would be lost; give another name")
@@ -282,7 +296,7 @@ def _bar(label: str, total: int | None):
     return tqdm(desc=label, total=total, unit=" molecules", disable=None, leave=False)
 
 
-def _counted(items: Iterable[str], update: Callable[[int], object]) -> Iterator[str]:
+def _counted(items: Iterable[Row], update: Callable[[int], object]) -> Iterator[Row]:
     for item in items:
         update(1)
         yield item

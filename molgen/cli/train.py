@@ -112,7 +112,8 @@ def command(data, output, backend, config, resume, max_minutes, samples, device,
 
         def export(trainer: Trainer) -> None:
             save_model(trainer, backend, prepared, str(target))
-            loss_curve(output / LOG, output / "curve.png")
+            if (output / LOG).exists():
+                loss_curve(output / LOG, output / "curve.png")
 
         with bar:
             done = trainer.run(
@@ -171,8 +172,10 @@ def save_model(trainer, backend_name: str, prepared, device: str) -> None:
     from molgen.hashing import smiles_hashes
     from molgen.train import LOG
 
-    with (trainer.folder / LOG).open(encoding="utf-8", newline="") as file:
-        measured = [row for row in csv.DictReader(file) if row["valid_loss"]]
+    measured = []
+    if (trainer.folder / LOG).exists():
+        with (trainer.folder / LOG).open(encoding="utf-8", newline="") as file:
+            measured = list(csv.DictReader(file))
     last = measured[-1] if measured else {}
     card = {
         "name": trainer.folder.name,

@@ -1,0 +1,34 @@
+# `make run` and `make test` do all the set-up on a fresh machine that has Python 3.11 or newer.
+# Set-up is done once: again only when pyproject.toml changes. Another Python: make install PYTHON=python3.12
+SHELL = /bin/sh
+BIN = .venv/bin
+
+.PHONY: install run test
+
+install: .venv/.installed
+
+# python3 where it is new enough, else the first newer one by name.
+.venv/.installed: pyproject.toml
+	@for python in $(PYTHON) python3 python3.13 python3.12 python3.11; do \
+	  if "$$python" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then \
+	    echo "Installing into .venv with $$python"; \
+	    "$$python" -m venv .venv || { \
+	      echo "Error: $$python cannot make a virtual environment (Debian, Ubuntu: apt install python3-venv)" >&2; \
+	      exit 1; \
+	    }; \
+	    exit 0; \
+	  fi; \
+	done; \
+	echo "Error: molgen needs Python 3.11 or newer and found none; say where: make install PYTHON=/path/to/python3" >&2; \
+	exit 1
+	$(BIN)/python -m pip install --quiet --editable '.[dev]'
+	@touch $@
+
+run: install
+	$(BIN)/molgen generate --model qm9-digress --num 1000 --seed 7 --output molecules.csv --overwrite
+
+test: install
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/pytest

@@ -1,0 +1,97 @@
+"""Prove that every molecule of QM9 and MOSES comes back from its graph as the same canonical SMILES, stereo removed.
+
+python benchmarks/roundtrip.py [qm9] [moses]      130,831 and 1,936,962 molecules; both where none is named
+python benchmarks/roundtrip.py moses --rows 20000 the first rows of each file alone
+python benchmarks/roundtrip.py --check-shipped    also: datasets/qm9.smi.gz holds what its package holds
+
+Each row is parsed, cleaned, written as a graph, decoded, and compared with RDKit's canonical SMILES of the cleaned
+molecule: what `molgen data` does with every row, here without dropping duplicates. Exit code 1 when a row is lost.
+"""
+
+import csv
+import gzip
+import io
+import sys
+import tempfile
+import time
+import zipfile
+from collections.abc import Iterator
+from itertools import islice
+from pathlib import Path
+
+import click
+from tqdm import tqdm
+
+from molgen.downloads import MOSES_WHEEL, QM9_WHEEL, fetch_wheel
+from molgen.files import shipped_folder
+from molgen.importing import available_cores, import_molecules
+from molgen.prepared import MOSES_FILES, cache_folder
+from molgen.readers import Row, read_molecules
+
+LOST = "does not come back from its graph"
+
+
+def sources(name: str) -> Iterator[tuple[str, Iterator[Row]]]:
+    """The files of one set: (label, rows)."""
+    if name == "qm9":
+        yield "qm9", read_molecules(shipped_folder("datasets") / "qm9.smi.gz")
+        return
+    with tempfile.TemporaryDirectory() as folder, zipfile.ZipFile(fetch(MOSES_WHEEL)) as wheel:
+        for part, filename in MOSES_FILES.items():
+            yield f"moses {part}", read_molecules(wheel.extract(f"moses/dataset/data/{filename}", folder))
+
+
+def fetch(wheel) -> Path:
+    """The pinned file, fetched once."""
+    return fetch_wheel(wheel, cache_folder() / "downloads")
+
+
+def packaged_qm9() -> Iterator[str]:
+    """The SMILES of QM9 as the pinned package writes them."""
+    with zipfile.ZipFile(fetch(QM9_WHEEL)) as wheel:
+        for part in (1, 2, 3):
+            with wheel.open(f"qm9pack/data/qm9_part{part}.csv") as file:
+                for record in csv.DictReader(io.TextIOWrapper(file, encoding="utf-8", newline="")):
+                    yield record["SMILES"]
+
+
+@click.command(help=__doc__.split("\n\n", maxsplit=1)[0])
+@click.argument("names", nargs=-1, type=click.Choice(["qm9", "moses"]))
+@click.option("--rows", type=click.IntRange(min=1), help="Only the first rows of each file.")
+@click.option("--check-shipped", is_flag=True, help="Compare datasets/qm9.smi.gz with the package (104 MB) as well.")
+def main(names: tuple[str, ...], rows: int | None, check_shipped: bool) -> None:
+    cores = available_cores()
+    failed = total = 0
+    started = time.perf_counter()
+    for name in names or ("qm9", "moses"):
+        for label, molecules in sources(name):
+            part_started = time.perf_counter()
+            with tqdm(desc=label, unit=" molecules", unit_scale=True) as bar:
+                found = import_molecules(
+                    islice(molecules, rows),
+                    deduplicate=False,
+                    on_reject=lambda row, reason, label=label: tqdm.write(
+                        f"{label} line {row.line}: {row.text} {reason}"
+                    ),
+                    on_progress=lambda done, bar=bar: bar.update(done - bar.n),
+                )
+            seconds = time.perf_counter() - part_started
+            lost, others = found.rejected[LOST], sum(found.rejected.values()) - found.rejected[LOST]
+            atoms = " ".join(map(str, found.vocabulary.atoms))
+            click.echo(
+                f"{label}: {found.rows:,} molecules, {lost} did not come back, {others} rejected for another reason; "
+                f"{seconds:.0f} s, {found.rows / seconds:,.0f} molecules/s on {cores} cores; atom classes {atoms}"
+            )
+            failed += lost + others
+            total += found.rows
+    if check_shipped:
+        shipped = gzip.decompress((shipped_folder("datasets") / "qm9.smi.gz").read_bytes()).decode().split()
+        same = shipped == list(packaged_qm9())
+        click.echo(f"datasets/qm9.smi.gz {'is' if same else 'IS NOT'} the SMILES column of {QM9_WHEEL.filename}")
+        failed += not same
+    click.echo(f"total: {total:,} molecules, {failed} failures, {time.perf_counter() - started:.0f} s")
+    sys.exit(1 if failed else 0)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,191 @@
+"""Times molgen against torch-molecule in turn, shows where the time goes and what larger molecules cost.
+
+    python benchmarks/speed.py --output speed.json
+
+Tables go to standard output as Markdown. torch-molecule is installed by pip into an environment of its own.
+"""
+
+import json
+import os
+import platform
+import random
+import subprocess
+import sys
+import tempfile
+from importlib.metadata import version
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+import click
+import platformdirs
+from tqdm import tqdm
+
+from molgen.files import atomic_write
+from molgen.prepared import prepare
+
+HERE = Path(__file__).resolve().parent
+PEER = "torch-molecule"
+PEER_VERSION = "0.2.0"
+PEER_METHODS = ("DiGress", "DeFoG")
+PARTS = ("peers", "profile", "sizes")
+SIZES = (9, 15, 20, 27, 38)
+# Large tensors otherwise go back to the system after each use, which costs more than the arithmetic; read by glibc.
+ALLOCATOR = {"MALLOC_MMAP_THRESHOLD_": "4294967296", "MALLOC_TRIM_THRESHOLD_": "17179869184"}
+
+
+def environment(threads: int) -> dict[str, str]:
+    """What every timed process gets, ours and theirs."""
+    count = str(threads)
+    return {**os.environ, **ALLOCATOR, "OMP_NUM_THREADS": count, "MKL_NUM_THREADS": count}
+
+
+def timed(python: Path | str, script: str, arguments: dict) -> dict:
+    """The record that a worker script prints as its last line."""
+    done = subprocess.run(
+        [python, HERE / script, json.dumps(arguments)],
+        capture_output=True,
+        text=True,
+        encoding="utf-8",
+        env=environment(arguments["threads"]),
+        check=False,
+    )
+    if done.returncode:
+        raise click.ClickException(f"{script} failed:\n{done.stderr[-2000:]}")
+    return json.loads(done.stdout.splitlines()[-1])
+
+
+def peer_python(folder: Path) -> Path:
+    """The interpreter of the environment that holds torch-molecule, installed there at the first call."""
+    python = folder / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
+    torch = version("torch").split("+")[0]
+    check = f"from importlib.metadata import version as v; assert v('{PEER}') == '{PEER_VERSION}'"
+    check += f"; assert v('torch').split('+')[0] == '{torch}'"
+    if python.exists() and subprocess.run([python, "-c", check], capture_output=True, check=False).returncode == 0:
+        return python
+    click.echo(f"Installing {PEER} {PEER_VERSION} with torch {torch} into {folder}", err=True)
+    subprocess.run([sys.executable, "-m", "venv", "--clear", folder], check=True)
+    # The same torch for both: the one that molgen runs on.
+    packages = [f"torch=={torch}", f"{PEER}=={PEER_VERSION}"]
+    subprocess.run([python, "-m", "pip", "install", "--quiet", *packages], check=True, stdout=sys.stderr)
+    return python
+
+
+def compare(model: str, threads: int, rounds: int, count: int, venv: Path) -> dict[str, list[dict]]:
+    """`rounds` records of each program, taken in turn so that a busy spell of the machine falls on all."""
+    python = peer_python(venv)
+    smiles = random.Random(0).sample(prepare("qm9").smiles("train"), 1024)
+    records: dict[str, list[dict]] = {name: [] for name in ("molgen", *(f"{PEER} {method}" for method in PEER_METHODS))}
+    with tempfile.TemporaryDirectory() as folder, tqdm(total=rounds * len(records), unit="timing") as bar:
+        file = Path(folder) / "train.smi"
+        file.write_text("\n".join(smiles), encoding="utf-8")
+        for number in range(rounds):
+            ours = {"task": "peers", "model": model, "threads": threads, "count": count, "seconds": 30}
+            records["molgen"].append(timed(sys.executable, "speed_ours.py", ours))
+            bar.update()
+            for method in PEER_METHODS:
+                # 32 molecules at once and three passes over 1,024 graphs; all else is their default
+                theirs = {"method": method, "threads": threads, "seed": number, "smiles": str(file)}
+                theirs |= {"epochs": 3, "count": 32, "settings": {}}
+                records[f"{PEER} {method}"].append(timed(python, "speed_theirs.py", theirs))
+                bar.update()
+    return records
+
+
+def comparison_table(records: dict[str, list[dict]]) -> list[str]:
+    ours = records["molgen"]
+    lines = [
+        "| program | parameters | evaluations | molecules/s | ratio | trains graphs/s | ratio |",
+        "|---|---|---|---|---|---|---|",
+    ]
+    for name, runs in records.items():
+        cells = [name, f"{runs[0]['parameters']:,}", str(runs[0]["steps"])]
+        for key in ("generation_rate", "training_rate"):
+            rates = [run[key] for run in runs]
+            # each round's ratio is of two timings taken minutes apart, their median is what is claimed
+            ratio = median(our[key] / rate for our, rate in zip(ours, rates, strict=True))
+            cells.append(f"{median(rates):.3g} ({min(rates):.3g} to {max(rates):.3g})")
+            cells.append("" if runs is ours else f"{ratio:.3g}")
+        lines.append(f"| {' | '.join(cells)} |")
+    return lines
+
+
+def profile_table(record: dict) -> list[str]:
+    total = sum(record["seconds"].values())
+    lines = ["| stage | share |", "|---|---|"]
+    lines += [f"| {stage} | {seconds / total:.1%} |" for stage, seconds in record["seconds"].items()]
+    lines += ["", "| operation inside sampling | share of its own | calls |", "|---|---|---|"]
+    lines += [f"| `{row['operation']}` | {row['share']:.1%} | {row['calls']:,} |" for row in record["operations"]]
+    return lines
+
+
+def size_table(record: dict) -> list[str]:
+    rows = record["sizes"]
+    lines = ["| atoms | pairs | batch | molecules/s | cost of one, first row = 1 |", "|---|---|---|---|---|"]
+    for row in rows:
+        cost = rows[0]["rate"] / row["rate"]
+        lines.append(f"| {row['atoms']} | {row['pairs']} | {row['batch']} | {row['rate']:.3g} | {cost:.3g} |")
+    return lines
+
+
+def machine(threads: int) -> dict[str, Any]:
+    """The machine, its load before the timing, and what every timed process is told."""
+    name = platform.processor() or platform.machine()
+    if Path("/proc/cpuinfo").exists():
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+        name = next((line.split(":")[1].strip() for line in lines if line.startswith("model name")), name)
+    load = f"{os.getloadavg()[0]:.2f}" if hasattr(os, "getloadavg") else "unknown"
+    return {
+        "processor": name,
+        "cores": os.cpu_count(),
+        "system": platform.platform(),
+        "python": platform.python_version(),
+        "threads": threads,
+        "load_before": load,
+        "allocator": ALLOCATOR if platform.system() == "Linux" else "the system's default",
+    }
+
+
+@click.command()
+@click.option("--model", default="qm9-digress", show_default=True, help="Shipped model or checkpoint folder to time.")
+@click.option("--part", "parts", type=click.Choice(PARTS), multiple=True, default=PARTS, help="Only this (repeatable).")
+@click.option("--rounds", type=click.IntRange(1), default=3, show_default=True, help="Timings of each program.")
+@click.option("--threads", type=click.IntRange(1), default=os.cpu_count(), help="Threads of every timed process.")
+@click.option("--num", type=click.IntRange(1), default=2000, show_default=True, help="Molecules that molgen makes.")
+@click.option("--venv", type=click.Path(path_type=Path), help="Where torch-molecule is or will be installed.")
+@click.option("--output", type=click.Path(path_type=Path), help="Also write every timing to this JSON file.")
+def main(
+    model: str, parts: tuple[str, ...], rounds: int, threads: int, num: int, venv: Path | None, output: Path | None
+) -> None:
+    """Time molgen against torch-molecule, where its time goes, and what larger molecules cost."""
+    record: dict[str, Any] = {"machine": machine(threads)}
+    click.echo(", ".join(f"{key.replace('_', ' ')} {value}" for key, value in record["machine"].items()))
+    common = {"model": model, "threads": threads, "count": num}
+    for part in PARTS:
+        if part not in parts:
+            continue
+        if part == "peers":
+            folder = venv or Path(platformdirs.user_cache_dir("molgen")) / f"{PEER}-{PEER_VERSION}"
+            record[part] = compare(model, threads, rounds, num, folder)
+            first = record[part]["molgen"][0]
+            runs = [run[0] for run in record[part].values()]
+            versions = {name: number for run in runs for name, number in run["versions"].items()}
+            title = (
+                f"QM9 size, {rounds} rounds in turn: median (range); molgen over it; sampler {first['sampler']}, "
+                f"{first['dtype']}; {', '.join(f'{name} {number}' for name, number in versions.items())}"
+            )
+            lines = comparison_table(record[part])
+        elif part == "profile":
+            record[part] = timed(sys.executable, "speed_ours.py", {"task": part, **common})
+            title, lines = f"Where the time of {num:,} molecules goes", profile_table(record[part])
+        else:
+            record[part] = timed(sys.executable, "speed_ours.py", {"task": part, "sizes": SIZES, **common})
+            title, lines = "Cost by number of atoms, untrained weights", size_table(record[part])
+        click.echo("\n".join(["", f"**{title}**", "", *lines]))
+    if output is not None:
+        with atomic_write(output) as file:
+            file.write(json.dumps(record, indent=1) + "\n")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,142 @@
+"""One timing of molgen, run by speed.py in a process of its own: arguments in, one line of JSON out."""
+
+import json
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch.profiler import ProfilerActivity, profile
+
+import molgen
+from molgen.checkpoints import MODEL, Model, build_backend, load_checkpoint
+from molgen.chemistry import GraphDecoder, parse_smiles
+from molgen.data import read_json
+from molgen.generate import ENTRIES_PER_BATCH, SHARD_SIZE, draw_graphs
+from molgen.graph import GraphBatch, pair_count
+from molgen.precision import network_dtype
+from molgen.prepared import prepare
+from molgen.properties import properties
+from molgen.train import Progress, Trainer, TrainSettings
+
+
+def draw(model: Model, count: int, steps: int) -> list[GraphBatch]:
+    """`count` molecules in shards, as `molgen generate` draws them."""
+    shards = [min(SHARD_SIZE, count - start) for start in range(0, count, SHARD_SIZE)]
+    options = {"sampler": model.backend.samplers[0], "steps": steps, "seed": 0}
+    return [
+        batch
+        for shard, samples in enumerate(shards)
+        for _, batch in draw_graphs(model.backend, model.statistics, samples, shard=shard, **options)
+    ]
+
+
+def generation(model: Model, count: int) -> dict:
+    """Rate from noise to SMILES, which is what torch-molecule gives too, and the seconds of its two stages."""
+    decoder, steps = GraphDecoder(model.vocabulary), model.backend.default_steps
+    draw(model, count, 2)  # warm-up of every shape
+    started = time.perf_counter()
+    graphs = draw(model, count, steps)
+    sampled = time.perf_counter()
+    decoded = [
+        decoder.decode(nodes, pairs)
+        for batch in graphs
+        for nodes, pairs in zip(batch.nodes.numpy(), batch.pairs.numpy(), strict=True)
+    ]
+    done = time.perf_counter()
+    return {
+        "generation_rate": count / (done - started),
+        "seconds": {"sampling": sampled - started, "RDKit: graph to SMILES": done - sampled},
+        "steps": steps,
+        "sampler": model.backend.samplers[0],
+        "valid": sum(one.valid for one in decoded) / count,
+    }
+
+
+def property_seconds(count: int) -> float:
+    """Seconds for the properties of `count` molecules of QM9."""
+    molecules = [parse_smiles(text) for text in prepare("qm9").smiles("train")[:count]]
+    properties(molecules[0])  # reads the tables of SA
+    started = time.perf_counter()
+    for molecule in molecules:
+        properties(molecule)
+    return time.perf_counter() - started
+
+
+def training_rate(model: Model, seconds: float) -> float:
+    """Graphs per second of `molgen train` on QM9, once it runs evenly."""
+    data = prepare("qm9")
+    marks: list[tuple[float, int]] = []
+    with tempfile.TemporaryDirectory() as folder:
+        trainer = Trainer(
+            untrained(model), data.graphs("train"), data.graphs("valid"), TrainSettings(), Path(folder), "benchmark"
+        )
+
+        def mark(_: Progress) -> None:
+            marks.append((time.perf_counter(), trainer.graphs))
+
+        trainer.run(max_minutes=seconds / 60, report=mark)
+    (start, first), (end, last) = marks[1], marks[-1]  # what came before is the warm-up
+    return (last - first) / (end - start)
+
+
+def untrained(model: Model) -> Any:
+    """The same network before any training."""
+    torch.manual_seed(0)
+    record = read_json(model.path / MODEL)
+    return build_backend(record["backend"], record["config"], model.vocabulary, model.statistics)
+
+
+def operations(model: Model, count: int, top: int = 15) -> list[dict]:
+    """The operations of torch that sampling spends its time in, by their own share."""
+    draw(model, count, 2)
+    with profile(activities=[ProfilerActivity.CPU]) as recorded:
+        draw(model, count, model.backend.default_steps)
+    rows = sorted(recorded.key_averages(), key=lambda row: -row.self_cpu_time_total)
+    total = sum(row.self_cpu_time_total for row in rows)
+    return [{"operation": row.key, "share": row.self_cpu_time_total / total, "calls": row.count} for row in rows[:top]]
+
+
+def cost_by_size(model: Model, sizes: list[int], entries: int) -> list[dict]:
+    """Rate of molecules of each size with untrained weights, `entries` nodes and pairs in a batch."""
+    backend = untrained(model).eval().requires_grad_(False)
+    options = {"sampler": backend.samplers[0], "generator": torch.Generator().manual_seed(0)}
+    rows = []
+    for size in sizes:
+        count = max(1, entries // (size + pair_count(size)))
+        backend.sample(size, count, steps=2, **options)
+        started = time.perf_counter()
+        backend.sample(size, count, steps=backend.default_steps, **options)
+        seconds = time.perf_counter() - started
+        rows.append({"atoms": size, "pairs": pair_count(size), "batch": count, "rate": count / seconds})
+    return rows
+
+
+def main() -> None:
+    arguments = json.loads(sys.argv[1])
+    torch.set_num_threads(arguments["threads"])
+    model = load_checkpoint(arguments["model"])
+    count = arguments["count"]
+    record: dict[str, Any] = {
+        "parameters": sum(tensor.numel() for tensor in model.backend.parameters()),
+        "dtype": str(network_dtype("cpu")).removeprefix("torch."),
+        "batch_size": TrainSettings().batch_size,
+        "versions": {"molgen": molgen.__version__, "torch": torch.__version__, "numpy": np.__version__},
+    }
+    if arguments["task"] == "peers":
+        record |= generation(model, count)
+        record["training_rate"] = training_rate(model, arguments["seconds"])
+    elif arguments["task"] == "profile":
+        record |= generation(model, count)
+        record["seconds"]["RDKit: properties"] = property_seconds(count)
+        record["operations"] = operations(model, min(SHARD_SIZE, count))
+    else:
+        record["sizes"] = cost_by_size(model, arguments["sizes"], min(ENTRIES_PER_BATCH, 45 * count))
+    print(json.dumps(record))
+
+
+if __name__ == "__main__":
+    main()

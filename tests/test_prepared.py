@@ -1,0 +1,313 @@
+import csv
+import gzip
+import hashlib
+import io
+import zipfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+from tests.deadly_convert import deadly
+
+from molgen import importing, prepared
+from molgen.chemistry import GraphDecoder
+from molgen.cli import cli
+from molgen.data import group_by_size
+from molgen.downloads import Wheel, fetch_wheel
+from molgen.errors import DownloadError, InputError
+from molgen.files import shipped_folder
+from molgen.importing import Converted, Rejects, Settings, convert, import_molecules, spreadsheet_safe
+from molgen.prepared import PreparedSet, open_prepared, prepare, split_rows
+from molgen.readers import Row
+from molgen.vocabulary import AtomClass, Vocabulary
+
+ALKANES = ["C" * n for n in range(1, 9)]
+ALCOHOLS = ["C" * n + "O" for n in range(1, 9)]
+AMINES = ["C" * n + "N" for n in range(1, 9)]
+SMILES = ALKANES + ALCOHOLS + AMINES
+
+
+def rows(texts: list[str]) -> list[Row]:
+    return [Row(line, f"m{line}", text) for line, text in enumerate(texts, 1)]
+
+
+def converted(texts: list[str], vocabulary: Vocabulary | None = None, keep_largest=False, max_atoms=None) -> Converted:
+    return convert([(text, False) for text in texts], Settings(vocabulary, max_atoms, keep_largest))
+
+
+def check_aligned(found: PreparedSet) -> None:
+    decoder = GraphDecoder(found.vocabulary)
+    for split, count in found.splits.items():
+        graphs, smiles = found.graphs(split), found.smiles(split)
+        decoded = [
+            decoder.decode(nodes, pairs).smiles
+            for size in sorted(graphs.by_size)
+            for nodes, pairs in zip(graphs.by_size[size].nodes.numpy(), graphs.by_size[size].pairs.numpy(), strict=True)
+        ]
+        assert decoded == smiles
+        assert len(smiles) == count
+
+
+def test_a_chunk_accounts_for_every_row():
+    texts = ["CCO", "", "C.C", "[CH3]", "CC(C)(C)(C)C", "C" * 20_000, "[13CH4]", "C[C@H](F)Cl", "CCCCCC"]
+    found = converted(texts, max_atoms=5)
+    assert found.smiles == ["CCO", "C", "CC(F)Cl"]
+    assert found.rejected == {
+        1: "empty",
+        2: "several fragments",
+        3: "radical",
+        4: "valence of C exceeded",
+        5: "SMILES longer than 2000 characters",
+        8: "more than 5 heavy atoms",
+    }
+    assert found.dropped.tolist() == [[0, 0, 0], [0, 1, 0], [1, 0, 0]]
+    assert {size: which.tolist() for size, (which, _, _) in found.groups.items()} == {3: [0], 1: [1], 4: [2]}
+
+
+def test_a_salt_keeps_its_largest_fragment_when_asked():
+    found = converted(["[Na+].CC(=O)[O-]"], keep_largest=True)
+    assert (found.smiles, found.dropped.tolist()) == (["CC(=O)[O-]"], [[0, 0, 1]])
+
+
+def test_a_graph_that_decodes_to_something_else_is_rejected(monkeypatch):
+    monkeypatch.setattr(GraphDecoder, "decode", lambda self, nodes, pairs: importing.Cleaned(None, "CCC", 0, 0, 0))
+    found = converted(["CCC", "CCO"])
+    assert (found.smiles, found.rejected) == (["CCC"], {1: "does not come back from its graph"})
+
+
+def test_a_given_vocabulary_bounds_the_atoms():
+    found = converted(["CCO", "CCN"], Vocabulary((AtomClass("O", 0), AtomClass("C", 0))))
+    assert found.rejected == {1: "atom type N outside the vocabulary"}
+    assert found.groups[3][1].tolist() == [[1, 1, 0]]
+
+
+def test_import_measures_the_vocabulary_and_counts_duplicates():
+    rejected = []
+    found = import_molecules(
+        rows(["OC(C)=O", "CCO", "OCC", "C[N+](C)(C)CC(=O)[O-]", "nonsense", "CCCl", "CCF"]),
+        workers=1,
+        on_reject=lambda row, reason: rejected.append((row.line, row.name, reason)),
+    )
+    # 13 C, 4 O ... and of the classes seen once, by element and charge
+    assert [str(atom) for atom in found.vocabulary.atoms] == ["C", "O", "Cl", "F", "N+", "O-"]
+    assert found.smiles == ["CC(=O)O", "CCO", "C[N+](C)(C)CC(=O)[O-]", "CCCl", "CCF"]
+    assert rejected == [(3, "m3", "duplicate"), (5, "m5", "unparsable")]
+    assert found.rows == len(found.smiles) + sum(found.rejected.values()) == 7
+    decoder = GraphDecoder(found.vocabulary)
+    for positions, nodes, pairs in found.by_size.values():
+        decoded = [decoder.decode(*graph).smiles for graph in zip(nodes, pairs, strict=True)]
+        assert decoded == [found.smiles[position] for position in positions]
+
+
+def test_duplicates_can_stay():
+    found = import_molecules(rows(["CCO", "OCC"]), workers=1, deduplicate=False)
+    assert found.smiles == ["CCO", "CCO"]
+
+
+def test_the_result_does_not_depend_on_the_chunks(monkeypatch):
+    whole = import_molecules(rows(SMILES), workers=1)
+    monkeypatch.setattr(importing, "CHUNK", 5)
+    pieces = import_molecules(rows(SMILES), workers=2)
+    assert (pieces.smiles, pieces.vocabulary) == (whole.smiles, whole.vocabulary)
+    assert list(pieces.by_size) == list(whole.by_size)
+    for size in whole.by_size:
+        for one, other in zip(pieces.by_size[size], whole.by_size[size], strict=True):
+            assert np.array_equal(one, other)
+
+
+def test_a_row_that_kills_or_hangs_its_process_costs_that_row_alone(monkeypatch):
+    monkeypatch.setattr(importing, "convert", deadly)
+    monkeypatch.setattr(importing, "CHUNK", 4)
+    monkeypatch.setattr(importing, "CHUNK_SECONDS", 1)
+    monkeypatch.setattr(importing, "ROW_SECONDS", 4)
+    rejected = {}
+    texts = ["C", "[Po]", "CC", "CCC", "CO", "CCO", "[At]", "CN"]
+    found = import_molecules(rows(texts), workers=1, on_reject=lambda row, reason: rejected.update({row.text: reason}))
+    assert rejected == {"[Po]": "crashed RDKit", "[At]": "took longer than 4 s"}
+    assert found.smiles == ["C", "CC", "CCC", "CO", "CCO", "CN"]
+
+
+def test_more_atom_types_than_a_byte_holds_are_rejected(monkeypatch):
+    monkeypatch.setattr(importing, "MAX_CLASSES", 2)
+    assert converted(["CO", "CN", "O"]).rejected == {1: "more than 2 atom types"}
+
+
+def test_rejected_rows_are_written_safe_for_a_spreadsheet():
+    file = io.StringIO()
+    write = Rejects(file)
+    write(Row(7, "@SUM(A1)", "=1+1\n" + "C" * 1000), "unparsable")
+    write(Row(9, "a,b", "mol\nblock", is_block=True), "empty")
+    file.seek(0)
+    head, first, second = csv.reader(file)
+    assert head == ["line", "text", "name", "reason"]
+    assert first[0] == "7" and first[1].startswith("'=1+1 CCC") and len(first[1]) == 201
+    assert first[2:] == ["'@SUM(A1)", "unparsable"]
+    assert second == ["9", "", "a,b", "empty"]
+    assert [spreadsheet_safe(text) for text in ("CCO", "-1", "", "\tx")] == ["CCO", "'-1", "", "'\tx"]
+
+
+def test_the_split_depends_on_the_set_and_not_on_its_order():
+    split = dict(zip(SMILES, split_rows(SMILES, 3, 4).tolist(), strict=True))
+    other = SMILES[::-1]
+    assert dict(zip(other, split_rows(other, 3, 4).tolist(), strict=True)) == split
+    assert sorted(split.values()) == [0] * 17 + [1] * 4 + [2] * 3
+    order = np.array(sorted(SMILES))[np.random.default_rng(0).permutation(len(SMILES))]
+    assert [split[text] for text in order] == [2] * 3 + [1] * 4 + [0] * 17
+
+
+def test_a_file_is_prepared_cached_and_opened_again(tmp_path, monkeypatch):
+    source = tmp_path / "mine.csv"
+    source.write_text("smiles,name\n" + "\n".join(f"{s},x" for s in [*SMILES, "C.C", "CCO"]), encoding="utf-8")
+    found = prepare(str(source), cache=tmp_path / "cache", workers=1)
+    assert found.name == "mine.csv"
+    assert found.splits == {"train": 20, "valid": 2, "test": 2}
+    assert {smiles for split in found.splits for smiles in found.smiles(split)} == set(SMILES)
+    assert found.record["rejected"] == {"several fragments": 1, "duplicate": 1}
+    assert found.record["rows"] == found.record["kept"] + 2 == 26
+    assert found.statistics == found.graphs("train").statistics()
+    check_aligned(found)
+    rejects = (found.folder / "rejects.csv").read_text(encoding="utf-8").splitlines()
+    assert rejects == ["line,text,name,reason", "26,C.C,x,several fragments", "27,CCO,x,duplicate"]
+    monkeypatch.setattr(prepared, "import_molecules", None)  # nothing is read again
+    assert prepare(str(source), cache=tmp_path / "cache") == found
+    assert prepare(str(found.folder)) == open_prepared(found.folder) == found
+    left = {path.name for path in (tmp_path / "cache").iterdir()}
+    assert left == {found.folder.name, f"{found.folder.name}.lock"}
+
+
+def test_options_and_content_make_another_set(tmp_path):
+    source = tmp_path / "x.smi"
+    source.write_text("\n".join(SMILES), encoding="utf-8")
+    folders = {prepare(str(source), cache=tmp_path, workers=1).folder}
+    folders.add(prepare(str(source), cache=tmp_path, workers=1, max_atoms=5).folder)
+    source.write_text("\n".join(SMILES[1:]), encoding="utf-8")
+    folders.add(prepare(str(source), cache=tmp_path, workers=1).folder)
+    assert len(folders) == 3
+
+
+def test_a_killed_preparation_leaves_nothing_that_looks_prepared(tmp_path, monkeypatch):
+    source = tmp_path / "x.smi"
+    source.write_text("\n".join(SMILES), encoding="utf-8")
+    with monkeypatch.context() as patch:
+        patch.setattr(prepared, "save_file", lambda *_: (_ for _ in ()).throw(OSError("disk full")))
+        with pytest.raises(OSError, match="disk full"):
+            prepare(str(source), cache=tmp_path / "cache", workers=1)
+    assert not [path for path in (tmp_path / "cache").iterdir() if path.is_dir()]
+    folder = prepare(str(source), cache=tmp_path / "cache", workers=1).folder
+    part = folder.with_name(f".{folder.name}.part")  # what kill -9 leaves
+    folder.rename(part)
+    (part / "meta.json").unlink()
+    check_aligned(prepare(str(source), cache=tmp_path / "cache", workers=1))
+    assert not part.exists()
+
+
+def test_an_atom_class_that_only_held_out_molecules_have_moves_them_to_train(tmp_path):
+    held_out = [text for text, code in zip(SMILES, split_rows(SMILES, 2, 2), strict=True) if code == 2]
+    changed = [text + "Br" if text == held_out[0] else text for text in SMILES]
+    source = tmp_path / "x.smi"
+    source.write_text("\n".join(changed), encoding="utf-8")
+    found = prepare(str(source), cache=tmp_path, workers=1)
+    assert min(found.statistics.atoms) > 0
+    assert any("Br" in text for text in found.smiles("train"))
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("C.C\nnope\nnope\n", "none of the 3 rows holds a usable molecule .2 unparsable, 1 several fragments."),
+        ("C\nCC\n", "only 2 usable molecules"),
+        ("C\nN\nO\n", "too few molecules"),
+    ],
+)
+def test_too_little_to_train_on(tmp_path, content, message):
+    (tmp_path / "x.smi").write_text(content, encoding="utf-8")
+    with pytest.raises(InputError, match=message):
+        prepare(str(tmp_path / "x.smi"), cache=tmp_path / "cache", rejects=tmp_path / "r.csv", workers=1)
+    assert (tmp_path / "r.csv").read_text(encoding="utf-8").startswith("line,")
+
+
+def test_an_unknown_source_or_split_names_what_there_is(tmp_path):
+    with pytest.raises(InputError, match="'qm10'; data sets: qm9, moses"):
+        prepare("qm10", cache=tmp_path)
+    with pytest.raises(InputError, match="no split 'tset'; splits: train, test"):
+        PreparedSet(tmp_path, {"name": "x", "splits": {"train": 1, "test": 1}}).graphs("tset")
+    (tmp_path / "meta.json").write_text('{"layout": 0}', encoding="utf-8")
+    with pytest.raises(InputError, match="another version"):
+        open_prepared(tmp_path)
+
+
+def test_moses_keeps_its_own_splits(tmp_path, monkeypatch):
+    files = {"train": SMILES[:20], "test": SMILES[20:22], "test_scaffolds": [*SMILES[22:], "CCBr"]}
+    with zipfile.ZipFile(tmp_path / "wheel.zip", "w") as wheel:
+        for name, texts in files.items():
+            wheel.writestr(f"moses/dataset/data/{name}.csv.gz", gzip.compress("\n".join(["SMILES", *texts]).encode()))
+    monkeypatch.setattr(prepared, "fetch_wheel", lambda wheel, folder: tmp_path / "wheel.zip")
+    monkeypatch.setattr(prepared, "HELD_OUT", 4)
+    seen = []
+    found = prepare("moses", cache=tmp_path, workers=1, progress=lambda *step: seen.append(step))
+    assert found.splits == {"train": 16, "valid": 4, "test": 2, "test_scaffolds": 2}
+    assert set(found.smiles("train")) | set(found.smiles("valid")) == set(files["train"])
+    assert set(found.smiles("test")) == set(files["test"])
+    assert found.record["rejected"] == {"atom type Br outside the vocabulary": 1}
+    assert [done for _, done, total in seen if total == 1_936_962] == [20, 22, 25]
+    check_aligned(found)
+
+
+def test_the_shipped_qm9_is_the_documented_file():
+    folder = shipped_folder("datasets")
+    data = (folder / "qm9.smi.gz").read_bytes()
+    assert hashlib.sha256(data).hexdigest() in (folder / "README.md").read_text(encoding="utf-8")
+    assert len(gzip.decompress(data).split()) == 130_831
+
+
+def test_a_download_is_checked(tmp_path):
+    content = b"not what was pinned"
+    wheel = Wheel("nothing", "1.0", hashlib.sha256(content).hexdigest())
+    (tmp_path / wheel.filename).write_bytes(content)
+    assert fetch_wheel(wheel, tmp_path) == tmp_path / "nothing-1.0-py3-none-any.whl"
+    (tmp_path / wheel.filename).write_bytes(content[:-1])
+    with pytest.raises(DownloadError, match="not the pinned file"):
+        fetch_wheel(wheel, tmp_path)
+
+
+def test_without_a_network_the_message_says_what_to_do(tmp_path, monkeypatch):
+    monkeypatch.setenv("PIP_NO_INDEX", "1")
+    monkeypatch.setenv("PIP_FIND_LINKS", str(tmp_path))
+    with pytest.raises(DownloadError, match=r"could not fetch nothing==1.0: .*'pip download --no-deps nothing==1.0'"):
+        fetch_wheel(Wheel("nothing", "1.0", ""), tmp_path / "downloads")
+    assert not list((tmp_path / "downloads").iterdir())
+
+
+def test_the_command_prints_the_account_and_writes_the_rejects(tmp_path, monkeypatch):
+    monkeypatch.setenv("MOLGEN_CACHE", str(tmp_path / "cache"))
+    source, rejects = tmp_path / "x.smi", tmp_path / "r.csv"
+    source.write_text("\n".join([*SMILES, "[13CH3]Br", "nope"]), encoding="utf-8")
+    result = CliRunner().invoke(cli, ["data", str(source), "--rejects", str(rejects)], catch_exceptions=False)
+    assert result.exit_code == 0
+    table = dict(line.rsplit("  ", 1) for line in result.stdout.splitlines() if "  " in line)
+    table = {key.strip(): value.strip() for key, value in table.items()}
+    assert table["rows read"] == "26"
+    assert table["kept"] == "25"
+    assert table["rejected"] == table["unparsable"] == "1"
+    assert table["kept, isotopes dropped"] == "1"
+    assert table["heavy atoms"] == "1 to 9"
+    assert table["atom classes"] == "C N O Br"
+    assert Path(table["prepared set"]).is_dir()
+    assert rejects.read_text(encoding="utf-8").splitlines()[1:] == ["26,nope,,unparsable"]
+
+
+def test_prepared_tensors_are_those_of_group_by_size(tmp_path):
+    source = tmp_path / "x.smi"
+    source.write_text("\n".join(SMILES), encoding="utf-8")
+    found = prepare(str(source), cache=tmp_path, workers=1)
+    from molgen.chemistry import clean, mol_to_graph, parse_smiles
+
+    texts = [text for text in SMILES if text in set(found.smiles("train"))]
+    expected = group_by_size(
+        found.vocabulary, (mol_to_graph(clean(parse_smiles(text)).mol, found.vocabulary.index) for text in texts)
+    )
+    graphs = found.graphs("train")
+    assert list(graphs.by_size) == list(expected.by_size)
+    for name, tensor in expected.tensors().items():
+        assert tensor.equal(graphs.tensors()[name])

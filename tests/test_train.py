@@ -1,0 +1,111 @@
+import csv
+import dataclasses
+
+import pytest
+import torch
+
+from molgen.backends.digress import DiGress, DiGressConfig
+from molgen.errors import InputError, TrainingError
+from molgen.plots import loss_curve
+from molgen.train import LOG, STATE, Trainer, TrainSettings
+from tests.conftest import TINY
+
+SETTINGS = TrainSettings(epochs=4, batch_size=4, warmup=4, evaluations=4)
+
+
+def trainer(dataset, vocabulary, folder, settings=SETTINGS) -> Trainer:
+    torch.manual_seed(settings.seed)
+    backend = DiGress(DiGressConfig(**TINY["digress"]), vocabulary, dataset.statistics())
+    return Trainer(backend, dataset, dataset, settings, folder, "digress test")
+
+
+def log_rows(folder) -> list[dict]:
+    with (folder / LOG).open(encoding="utf-8", newline="") as file:
+        return [{key: value for key, value in row.items() if key != "seconds"} for row in csv.DictReader(file)]
+
+
+def test_training_learns(dataset, vocabulary, tmp_path):
+    run = trainer(dataset, vocabulary, tmp_path, dataclasses.replace(SETTINGS, epochs=20))
+    untrained = run._measure(None)["valid_loss"]
+    assert run.run()
+    losses = [float(row["valid_loss"]) for row in log_rows(tmp_path)]
+    assert losses[-1] < min(0.8 * untrained, losses[0])
+    assert run.step == run.steps
+    assert run.graphs == 20 * len(dataset)
+    loss_curve(tmp_path / LOG, tmp_path / "curve.png")
+    assert (tmp_path / "curve.png").read_bytes().startswith(b"\x89PNG")
+
+
+class Killed(Exception):
+    pass
+
+
+def test_a_killed_run_resumes_on_the_same_curve(dataset, vocabulary, tmp_path):
+    whole = trainer(dataset, vocabulary, tmp_path / "whole")
+    whole.run()
+
+    def die_between_saves(progress) -> None:
+        if progress.step == 2 * (whole.steps // 4):
+            raise Killed
+
+    killed = trainer(dataset, vocabulary, tmp_path / "killed")
+    with pytest.raises(Killed):
+        killed.run(report=die_between_saves)
+    resumed = trainer(dataset, vocabulary, tmp_path / "killed")
+    resumed.resume()
+    assert 0 < resumed.step < whole.steps
+    resumed.run()
+
+    assert log_rows(tmp_path / "killed") == log_rows(tmp_path / "whole")
+    for name, tensor in whole.ema.items():
+        assert torch.equal(tensor, resumed.ema[name]), name
+
+
+def test_max_minutes_stops_saved(dataset, vocabulary, tmp_path):
+    run = trainer(dataset, vocabulary, tmp_path)
+    assert not run.run(max_minutes=1e-9)
+    assert (tmp_path / STATE).exists()
+    assert run.step == 1
+
+
+def test_a_loss_that_is_no_number_stops_and_keeps_the_last_weights(dataset, vocabulary, tmp_path):
+    run = trainer(dataset, vocabulary, tmp_path)
+    run.run(max_minutes=1e-9)
+    saved = (tmp_path / STATE).read_bytes()
+    with torch.no_grad():
+        run.backend.network.node_in[0].weight.fill_(float("nan"))
+    with pytest.raises(TrainingError, match="the loss is nan"):
+        run.run()
+    assert (tmp_path / STATE).read_bytes() == saved
+
+
+def test_flipped_bits_in_a_saved_state_are_noticed(dataset, vocabulary, tmp_path):
+    trainer(dataset, vocabulary, tmp_path).run(max_minutes=1e-9)
+    data = bytearray((tmp_path / STATE).read_bytes())
+    data[-100] ^= 1
+    (tmp_path / STATE).write_bytes(data)
+    with pytest.raises(TrainingError, match="damaged"):
+        trainer(dataset, vocabulary, tmp_path).resume()
+    (tmp_path / STATE).write_bytes(data[:1000])
+    with pytest.raises(TrainingError, match="cannot be read"):
+        trainer(dataset, vocabulary, tmp_path).resume()
+
+
+def test_a_run_with_other_settings_is_not_resumed(dataset, vocabulary, tmp_path):
+    trainer(dataset, vocabulary, tmp_path).run(max_minutes=1e-9)
+    with pytest.raises(TrainingError, match="other settings"):
+        trainer(dataset, vocabulary, tmp_path, dataclasses.replace(SETTINGS, seed=1)).resume()
+
+
+def test_a_run_may_be_made_longer(dataset, vocabulary, tmp_path):
+    trainer(dataset, vocabulary, tmp_path).run()
+    longer = trainer(dataset, vocabulary, tmp_path, dataclasses.replace(SETTINGS, epochs=5))
+    longer.resume()
+    assert longer.run()
+    assert longer.graphs == 5 * len(dataset)
+
+
+@pytest.mark.parametrize(("name", "value"), [("epochs", 0), ("batch_size", 0), ("learning_rate", -1), ("ema", 1.0)])
+def test_settings_out_of_range_are_refused(name, value):
+    with pytest.raises(InputError, match=f"{name} cannot be {value}"):
+        TrainSettings(**{name: value})
