@@ -66,15 +66,11 @@ def main(names: tuple[str, ...], rows: int | None, check_shipped: bool) -> None:
     for name in names or ("qm9", "moses"):
         for label, molecules in sources(name):
             part_started = time.perf_counter()
-            with tqdm(desc=label, unit=" molecules", unit_scale=True) as bar:
-                found = import_molecules(
-                    islice(molecules, rows),
-                    deduplicate=False,
-                    on_reject=lambda row, reason, label=label: tqdm.write(
-                        f"{label} line {row.line}: {row.text} {reason}"
-                    ),
-                    on_progress=lambda done, bar=bar: bar.update(done - bar.n),
-                )
+            found = import_molecules(
+                tqdm(islice(molecules, rows), desc=label, unit=" molecules", unit_scale=True),
+                deduplicate=False,
+                on_reject=lambda row, reason: tqdm.write(f"line {row.line}: {row.text}: {reason}"),
+            )
             seconds = time.perf_counter() - part_started
             lost, others = found.rejected[LOST], sum(found.rejected.values()) - found.rejected[LOST]
             atoms = " ".join(map(str, found.vocabulary.atoms))

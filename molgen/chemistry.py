@@ -106,7 +106,7 @@ def clean(mol: Chem.Mol, keep_largest: bool = False) -> Cleaned:
     stereo = _has_stereo(mol)
     mol = Chem.Mol(mol)
     isotopes = False
-    for atom in mol.GetAtoms():
+    for atom in _atoms(mol):
         if atom.GetIsotope():
             atom.SetIsotope(0)
             isotopes = True
@@ -121,7 +121,7 @@ def clean(mol: Chem.Mol, keep_largest: bool = False) -> Cleaned:
                 raise Rejected("several fragments")
             pieces = Chem.GetMolFrags(mol, asMols=True)
             mol = min(pieces, key=lambda piece: (-piece.GetNumHeavyAtoms(), Chem.MolToSmiles(piece)))
-        for atom in mol.GetAtoms():
+        for atom in _atoms(mol):
             if atom.GetAtomicNum() == 0:
                 raise Rejected("dummy atom")
             if atom.GetAtomicNum() == 1:  # what RemoveHs had to leave: H2, protons, hydrides, bridges
@@ -137,7 +137,7 @@ def clean(mol: Chem.Mol, keep_largest: bool = False) -> Cleaned:
 
 def atom_classes(mol: Chem.Mol) -> list[AtomClass]:
     """The (element, formal charge) of every atom, in order."""
-    return [AtomClass(atom.GetSymbol(), atom.GetFormalCharge()) for atom in mol.GetAtoms()]
+    return [AtomClass(atom.GetSymbol(), atom.GetFormalCharge()) for atom in _atoms(mol)]
 
 
 def mol_to_graph(mol: Chem.Mol, index: dict[AtomClass, int]) -> tuple[np.ndarray, np.ndarray]:
@@ -152,7 +152,7 @@ def mol_to_graph(mol: Chem.Mol, index: dict[AtomClass, int]) -> tuple[np.ndarray
             raise Rejected(f"atom type {atom} outside the vocabulary")
         nodes[position] = index[atom]
     pairs = np.zeros(size * (size - 1) // 2, np.uint8)
-    for bond in mol.GetBonds():
+    for bond in _bonds(mol):
         i, j = bond.GetBeginAtomIdx(), bond.GetEndAtomIdx()
         if i > j:
             i, j = j, i
@@ -192,7 +192,7 @@ class GraphDecoder:
             smiles = Chem.MolToSmiles(mol)
         except (ValueError, RuntimeError) as error:
             return Decoded("", sanitisation_reason(error))
-        if any(atom.GetNumRadicalElectrons() for atom in mol.GetAtoms()):
+        if any(atom.GetNumRadicalElectrons() for atom in _atoms(mol)):
             return Decoded("", "radical")
         return Decoded(smiles, "several fragments" if "." in smiles else "")
 
@@ -206,6 +206,14 @@ def sanitisation_reason(error: Exception) -> str:
     if "ekulize" in text:
         return "cannot be kekulized"
     return "refused by RDKit"
+
+
+def _atoms(mol: Chem.Mol) -> list[Chem.Atom]:
+    return [mol.GetAtomWithIdx(index) for index in range(mol.GetNumAtoms())]  # GetAtoms() makes slow calls per atom
+
+
+def _bonds(mol: Chem.Mol) -> list[Chem.Bond]:
+    return [mol.GetBondWithIdx(index) for index in range(mol.GetNumBonds())]
 
 
 def _pair(position: int, size: int) -> tuple[int, int]:
@@ -225,8 +233,6 @@ def _refuse_size(mol: Chem.Mol) -> None:
 
 
 def _has_stereo(mol: Chem.Mol) -> bool:
-    if any(atom.GetChiralTag() != Chem.ChiralType.CHI_UNSPECIFIED for atom in mol.GetAtoms()):
+    if any(atom.GetChiralTag() != Chem.ChiralType.CHI_UNSPECIFIED for atom in _atoms(mol)):
         return True
-    return any(
-        bond.GetStereo() not in (Chem.BondStereo.STEREONONE, Chem.BondStereo.STEREOANY) for bond in mol.GetBonds()
-    )
+    return any(bond.GetStereo() not in (Chem.BondStereo.STEREONONE, Chem.BondStereo.STEREOANY) for bond in _bonds(mol))

@@ -162,7 +162,7 @@ def test_atom_classes_tell_charges_apart():
 )
 def test_a_generated_graph_gets_a_verdict(nodes, pairs, smiles, reason):
     decoded = DECODER.decode(np.array(nodes), np.array(pairs))
-    assert decoded == (smiles, reason)
+    assert (decoded.smiles, decoded.reason) == (smiles, reason)
     assert decoded.sanitised is (smiles != "")
     assert decoded.valid is (reason == "")
 

@@ -8,10 +8,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 from click.testing import CliRunner
-from tests.deadly_convert import deadly
 
 from molgen import importing, prepared
-from molgen.chemistry import GraphDecoder
+from molgen.chemistry import Decoded, GraphDecoder, clean, mol_to_graph, parse_smiles
 from molgen.cli import cli
 from molgen.data import group_by_size
 from molgen.downloads import Wheel, fetch_wheel
@@ -21,6 +20,7 @@ from molgen.importing import Converted, Rejects, Settings, convert, import_molec
 from molgen.prepared import PreparedSet, open_prepared, prepare, split_rows
 from molgen.readers import Row
 from molgen.vocabulary import AtomClass, Vocabulary
+from tests.deadly_convert import deadly
 
 ALKANES = ["C" * n for n in range(1, 9)]
 ALCOHOLS = ["C" * n + "O" for n in range(1, 9)]
@@ -71,7 +71,7 @@ def test_a_salt_keeps_its_largest_fragment_when_asked():
 
 
 def test_a_graph_that_decodes_to_something_else_is_rejected(monkeypatch):
-    monkeypatch.setattr(GraphDecoder, "decode", lambda self, nodes, pairs: importing.Cleaned(None, "CCC", 0, 0, 0))
+    monkeypatch.setattr(GraphDecoder, "decode", lambda self, nodes, pairs: Decoded("CCC", ""))
     found = converted(["CCC", "CCO"])
     assert (found.smiles, found.rejected) == (["CCC"], {1: "does not come back from its graph"})
 
@@ -301,8 +301,6 @@ def test_prepared_tensors_are_those_of_group_by_size(tmp_path):
     source = tmp_path / "x.smi"
     source.write_text("\n".join(SMILES), encoding="utf-8")
     found = prepare(str(source), cache=tmp_path, workers=1)
-    from molgen.chemistry import clean, mol_to_graph, parse_smiles
-
     texts = [text for text in SMILES if text in set(found.smiles("train"))]
     expected = group_by_size(
         found.vocabulary, (mol_to_graph(clean(parse_smiles(text)).mol, found.vocabulary.index) for text in texts)

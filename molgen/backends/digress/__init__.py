@@ -26,7 +26,7 @@ class DiGressConfig:
     """
 
     layers: int = 6
-    width: int = 256
+    width: int = 160
     pair_width: int = 64
     heads: int = 8
     triangles: int = 16
