@@ -35,12 +35,13 @@ def main() -> None:
         name: model.backend.likelihood(batch, draws=options.draws, generator=generator)
         for name, batch in (("held-out", real), ("shuffled bonds", shuffled))
     }
-    print(f"{model.name}: -log p in nats, {len(real)} {options.split} molecules of {size} atoms, {options.draws} draws each\n")
+    print(f"{model.name}: -log p in nats, {len(real)} {options.split} molecules of {size} atoms\n")
     print("| set | mean | median | 5 % to 95 % | mean standard error |")
     print("|---|---|---|---|---|")
     for name, bound in bounds.items():
         low, middle, high = np.percentile(bound.nats.numpy(), [5, 50, 95])
-        print(f"| {name} | {bound.nats.mean():.1f} | {middle:.1f} | {low:.1f} to {high:.1f} | {bound.standard_error.mean():.2f} |")
+        mean, error = bound.nats.mean(), bound.standard_error.mean()
+        print(f"| {name} | {mean:.1f} | {middle:.1f} | {low:.1f} to {high:.1f} | {error:.2f} |")
     smaller = bounds["held-out"].nats[:, None] < bounds["shuffled bonds"].nats[None, :]
     print(f"\nA held-out molecule has the smaller bound in {100 * smaller.float().mean():.2f} % of all pairs (AUC).")
 

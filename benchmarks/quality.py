@@ -1,7 +1,8 @@
 """Quality of a model's molecules: one row for each sampler and number of steps, means over seeds with their spread.
 
 python benchmarks/quality.py --model qm9-digress --num 10000 --seeds 0 1 2
-python benchmarks/quality.py --samplers ancestral flow project-and-noise --steps 10 20 50 100 500 --num 2000 --split valid
+python benchmarks/quality.py --split valid --num 2000 --samplers ancestral flow project-and-noise \\
+    --steps 10 20 50 100 500
 
 Definitions are those of `molgen score`; every share of validity is of the samples drawn. FCD is that of the valid
 molecules to the split's molecules; the last row is the floor, equal-sized draws of training molecules.
@@ -12,6 +13,7 @@ import json
 import platform
 import statistics
 import time
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -67,16 +69,17 @@ def main() -> None:
     model = load_checkpoint(options.model)
     prepared = prepare(options.data)
     reference = split_activations(prepared, options.split)
-    print(
-        f"{model.name}, {options.num:,} samples, seeds {options.seeds}, FCD to {len(reference):,} {options.split} molecules; "
-        f"{platform.machine()}, {torch.get_num_threads()} threads, torch {torch.__version__}\n"
-    )
+    machine = f"{platform.machine()}, {torch.get_num_threads()} threads, torch {torch.__version__}"
+    reference_text = f"FCD to {len(reference):,} {options.split} molecules"
+    print(f"{model.name}, {options.num:,} samples, seeds {options.seeds}, {reference_text}; {machine}\n")
     print("| sampler | evaluations | valid % | sanitised % | unique % | novel % | V.U.N. % | FCD | molecules/s |")
     print("|---|---|---|---|---|---|---|---|---|")
     records = []
     for sampler in options.samplers or [model.backend.samplers[0]]:
         for steps in options.steps or [model.backend.default_steps]:
-            rows = [measure(model, prepared, options.split, sampler, steps, options.num, seed) for seed in options.seeds]
+            rows = [
+                measure(model, prepared, options.split, sampler, steps, options.num, seed) for seed in options.seeds
+            ]
             columns = {name: [row[name] for row in rows] for name in COLUMNS}
             rate = [options.num / seconds for seconds in columns["seconds"]]
             cells = [show(columns[name], 2) for name in COLUMNS[:5]] + [show(columns["fcd"], 3), show(rate, 0)]
@@ -89,8 +92,10 @@ def main() -> None:
         floor.append(fcd_distance(chemnet_activations([smiles[k] for k in order]), reference))
     print(f"| training molecules | - | - | - | - | - | - | {show(floor, 3)} | - |")
     if options.output:
-        with open(options.output, "w", encoding="utf-8") as file:
-            json.dump({"model": model.name, "split": options.split, "rows": records, "floor_fcd": floor}, file, indent=1)
+        with Path(options.output).open("w", encoding="utf-8") as file:
+            json.dump(
+                {"model": model.name, "split": options.split, "rows": records, "floor_fcd": floor}, file, indent=1
+            )
 
 
 if __name__ == "__main__":

@@ -260,8 +260,7 @@ def _batches(sizes: np.ndarray) -> Iterator[np.ndarray]:
     for size in np.unique(sizes):
         positions = np.flatnonzero(sizes == size)
         limit = max(1, ENTRIES_PER_BATCH // (pair_count(int(size)) + int(size)))
-        for start in range(0, len(positions), limit):
-            yield positions[start : start + limit]
+        yield from np.array_split(positions, ceil(len(positions) / limit))
 
 
 def _step_progress(count: int, progress: Progress | None) -> Callback | None:

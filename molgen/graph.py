@@ -37,7 +37,7 @@ def square_indices(size: int) -> Tensor:
 
 @cache
 def incidence(size: int) -> Tensor:
-    """Float [n, p], 1 where a node belongs to a pair. Sums pairs into nodes; its transpose adds up a pair's two nodes."""
+    """Float [n, p], 1 where a node belongs to a pair: sums pairs into nodes; transposed, adds up a pair's two nodes."""
     rows, columns = pair_indices(size)
     nodes = torch.arange(size)[:, None]
     return ((rows == nodes) | (columns == nodes)).float()

@@ -74,6 +74,8 @@ class NoiseEmbedding(nn.Module):
     Seen as the angle arccos(sqrt(alpha-bar)), which spreads the levels of a cosine schedule evenly.
     """
 
+    frequencies: Tensor
+
     def __init__(self, width: int, frequencies: int = 16) -> None:
         super().__init__()
         self.register_buffer("frequencies", torch.arange(1, frequencies + 1).float(), persistent=False)
@@ -136,7 +138,9 @@ class PairBlock(nn.Module):
         y = self.pair_norm(e)
         message, mixed = self.from_pair(y).split([e.shape[-1], self.heads + 2 * self.triangles], dim=-1)
         bias, left, right = (
-            (mixed.transpose(1, 2) @ square.T).view(b, -1, n, n).split([self.heads, self.triangles, self.triangles], dim=1)
+            (mixed.transpose(1, 2) @ square.T)
+            .view(b, -1, n, n)
+            .split([self.heads, self.triangles, self.triangles], dim=1)
         )
         out = nn.functional.scaled_dot_product_attention(q, k, v, attn_mask=bias)
         out = out.transpose(1, 2).reshape(b, n, d)

@@ -7,7 +7,7 @@ from matplotlib.figure import Figure
 
 
 def loss_curve(log: Path, image: Path) -> None:
-    """The training log (log.csv of molgen.train) as a PNG: loss on training and validation graphs against graphs seen."""
+    """The training log (log.csv of molgen.train) as a PNG: training and validation loss against graphs seen."""
     with log.open(encoding="utf-8", newline="") as file:
         rows = list(csv.DictReader(file))
     figure = Figure(figsize=(7, 4), layout="constrained")

@@ -13,7 +13,8 @@ def network_dtype(device_type: str) -> torch.dtype:
         return torch.bfloat16 if torch.cuda.is_bf16_supported(including_emulation=False) else torch.float32
     if device_type == "cpu":
         # without hardware support bfloat16 on a CPU is slower than float32
-        return torch.bfloat16 if torch.ops.mkldnn._is_mkldnn_bf16_supported() else torch.float32
+        native = torch.backends.mkldnn.is_available() and torch.ops.mkldnn._is_mkldnn_bf16_supported()
+        return torch.bfloat16 if native else torch.float32
     return torch.float32
 
 
@@ -21,3 +22,14 @@ def autocast(device: torch.device) -> AbstractContextManager:
     """Run matrix products of the block in `network_dtype`."""
     dtype = network_dtype(device.type)
     return torch.autocast(device.type, dtype, enabled=dtype != torch.float32)
+
+
+def cast_linears(module: torch.nn.Module, device: torch.device) -> None:
+    """Keep the linear layers' weights in `network_dtype`, so that autocast need not convert them at every call.
+
+    For a module that is only evaluated: training needs float32 weights.
+    """
+    dtype = network_dtype(device.type)
+    for part in module.modules():
+        if isinstance(part, torch.nn.Linear):
+            part.to(dtype)

@@ -15,7 +15,6 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
@@ -95,7 +94,13 @@ class Trainer:
     """
 
     def __init__(
-        self, backend: Any, train: GraphDataset, valid: GraphDataset, settings: TrainSettings, folder: Path, identity: str
+        self,
+        backend: Any,
+        train: GraphDataset,
+        valid: GraphDataset,
+        settings: TrainSettings,
+        folder: Path,
+        identity: str,
     ) -> None:
         self.backend = backend
         self.device = next(backend.parameters()).device
@@ -104,7 +109,11 @@ class Trainer:
         self.folder = folder
         folder.mkdir(parents=True, exist_ok=True)
         # what must be the same for a resumed run to be the same run; how long it is may change
-        fixed = {key: value for key, value in asdict(settings).items() if key not in ("epochs", "evaluations", "checkpoint_minutes")}
+        fixed = {
+            key: value
+            for key, value in asdict(settings).items()
+            if key not in ("epochs", "evaluations", "checkpoint_minutes")
+        }
         self.identity = json.dumps([identity, asdict(backend.config), fixed], sort_keys=True)
         self.optimizers = _optimizers(backend, settings)
         self.ema = {name: tensor.detach().clone() for name, tensor in backend.state_dict().items()}
@@ -311,7 +320,8 @@ class Trainer:
 
 def _optimizers(backend: Any, settings: TrainSettings) -> list[torch.optim.Optimizer]:
     """Muon (Jordan et al. 2024) for the matrices inside the blocks, AdamW for all else."""
-    matrices, others = [], []
+    matrices: list[torch.nn.Parameter] = []
+    others: list[torch.nn.Parameter] = []
     for name, parameter in backend.named_parameters():
         inside = ".blocks." in f".{name}" and parameter.ndim == 2 and "modulation" not in name
         (matrices if inside else others).append(parameter)

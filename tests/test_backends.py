@@ -19,9 +19,9 @@ def test_every_sampler_gives_graphs_of_class_indices(backend, vocabulary, size):
         assert batch.nodes.shape == (3, size)
         assert batch.pairs.shape == (3, pair_count(size))
         assert batch.nodes.dtype == batch.pairs.dtype == torch.int64
-        assert 0 <= batch.nodes.min() and batch.nodes.max() < len(vocabulary.atoms)
+        assert batch.nodes.min() >= 0 and batch.nodes.max() < len(vocabulary.atoms)
         if size > 1:
-            assert 0 <= batch.pairs.min() and batch.pairs.max() < len(BOND_CLASSES)
+            assert batch.pairs.min() >= 0 and batch.pairs.max() < len(BOND_CLASSES)
 
 
 def test_the_seed_decides(backend):

@@ -5,10 +5,11 @@ import itertools
 import pytest
 import torch
 
-from molgen.backends.digress import samplers
+from molgen.backends.digress import DiGress, DiGressConfig, samplers
 from molgen.backends.digress.noise import corruption_likelihood, noised, posterior, sample_classes, transition
-from molgen.graph import GraphBatch
+from molgen.graph import GraphBatch, from_square, to_square
 from molgen.schedules import cosine_alpha_bar
+from tests.conftest import TINY
 
 MARGINALS = torch.tensor([0.7, 0.2, 0.1], dtype=torch.float64)
 
@@ -146,10 +147,8 @@ def test_samplers_keep_the_marginal_of_the_noise_process(name):
 
 
 def test_the_network_is_told_by_the_data_where_there_is_no_noise(vocabulary, dataset):
-    from molgen.backends.digress import DiGress, DiGressConfig
-
     torch.manual_seed(0)
-    model = DiGress(DiGressConfig(layers=1, width=32, pair_width=16, heads=4, triangles=4), vocabulary, dataset.statistics())
+    model = DiGress(DiGressConfig(**TINY["digress"]), vocabulary, dataset.statistics())
     batch = dataset.by_size[6].to(torch.int64)
     log_nodes, log_pairs = model.network(batch, torch.ones(len(batch)))
     assert torch.equal(log_nodes.argmax(-1), batch.nodes)
@@ -158,10 +157,8 @@ def test_the_network_is_told_by_the_data_where_there_is_no_noise(vocabulary, dat
 
 
 def test_the_network_is_equivariant(vocabulary, dataset):
-    from molgen.backends.digress import DiGress, DiGressConfig
-
     torch.manual_seed(0)
-    model = DiGress(DiGressConfig(layers=2, width=32, pair_width=16, heads=4, triangles=4), vocabulary, dataset.statistics())
+    model = DiGress(DiGressConfig(**TINY["digress"]), vocabulary, dataset.statistics())
     with torch.no_grad():
         for parameter in model.parameters():
             parameter.add_(0.1 * torch.randn_like(parameter))
@@ -171,7 +168,5 @@ def test_the_network_is_equivariant(vocabulary, dataset):
     nodes, pairs = model.network(batch, alpha_bar)
     moved_nodes, moved_pairs = model.network(batch.permute(order), alpha_bar)
     assert torch.allclose(nodes[:, order], moved_nodes, atol=0.05)  # bfloat16 products
-    from molgen.graph import from_square, to_square
-
     assert torch.allclose(from_square(to_square(pairs, 7)[:, order][:, :, order]), moved_pairs, atol=0.05)
     assert not torch.allclose(nodes, moved_nodes, atol=0.05)

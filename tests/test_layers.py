@@ -35,10 +35,13 @@ def test_cycle_counts_are_those_of_an_exhaustive_search():
     bonds = to_square(pairs, 7)
     for row in range(20):
         for length in (3, 4, 5):
-            count = sum(
-                all(bonds[row, i, j] for i, j in itertools.pairwise((0, *path, 0)))
-                for path in itertools.permutations(range(1, 7), length - 1)
-            ) / 2  # each cycle is walked in two directions
+            count = (
+                sum(
+                    all(bonds[row, i, j] for i, j in itertools.pairwise((0, *path, 0)))
+                    for path in itertools.permutations(range(1, 7), length - 1)
+                )
+                / 2
+            )  # each cycle is walked in two directions
             assert torch.isclose(nodes[row, 0, 8 + length], torch.tensor(count / (1 + count)))
 
 

@@ -36,7 +36,7 @@ def test_training_learns(dataset, vocabulary, tmp_path):
     assert (tmp_path / "curve.png").read_bytes().startswith(b"\x89PNG")
 
 
-class Killed(Exception):
+class KilledError(Exception):
     pass
 
 
@@ -46,10 +46,10 @@ def test_a_killed_run_resumes_on_the_same_curve(dataset, vocabulary, tmp_path):
 
     def die_between_saves(progress) -> None:
         if progress.step == 2 * (whole.steps // 4):
-            raise Killed
+            raise KilledError
 
     killed = trainer(dataset, vocabulary, tmp_path / "killed")
-    with pytest.raises(Killed):
+    with pytest.raises(KilledError):
         killed.run(report=die_between_saves)
     resumed = trainer(dataset, vocabulary, tmp_path / "killed")
     resumed.resume()

@@ -1,6 +1,8 @@
 """The model families. A new one is a folder here and one line in BACKENDS."""
 
-from molgen.backends.base import Backend
+from typing import Any
+
 from molgen.backends.digress import DiGress
 
-BACKENDS: dict[str, type[Backend]] = {"digress": DiGress}
+# classes that follow molgen.backends.base.Backend
+BACKENDS: dict[str, Any] = {"digress": DiGress}

@@ -46,11 +46,19 @@ def _settings_options(command):
 @click.command("train")
 @click.option("--data", required=True, help="qm9, moses, or a file of molecules (.smi .csv .tsv .sdf .parquet, .gz).")
 @click.option("--output", required=True, type=click.Path(path_type=Path), help="Folder of the run.")
-@click.option("--backend", type=click.Choice(list(BACKENDS)), default="digress", show_default=True, help="Model family.")
+@click.option(
+    "--backend", type=click.Choice(list(BACKENDS)), default="digress", show_default=True, help="Model family."
+)
 @click.option("--config", type=click.Path(path_type=Path), help="TOML file with settings; flags win over it.")
 @click.option("--resume", is_flag=True, help="Go on from the state saved in the folder.")
 @click.option("--max-minutes", type=float, help="Stop, saved, after so many minutes.")
-@click.option("--samples", type=click.IntRange(min=0), default=500, show_default=True, help="Molecules drawn for each measurement; 0: only the loss.")
+@click.option(
+    "--samples",
+    type=click.IntRange(min=0),
+    default=500,
+    show_default=True,
+    help="Molecules drawn for each measurement; 0: only the loss.",
+)
 @click.option("--device", default="auto", show_default=True, help="auto, cpu or cuda.")
 @_settings_options
 def command(data, output, backend, config, resume, max_minutes, samples, device, **flags) -> None:
@@ -68,18 +76,20 @@ def command(data, output, backend, config, resume, max_minutes, samples, device,
     from tqdm import tqdm
 
     from molgen.checkpoints import build_backend
+    from molgen.cli.data import prepare_shown
     from molgen.devices import pick_device
     from molgen.plots import loss_curve
-    from molgen.prepared import prepare
     from molgen.train import LOG, STATE, Trainer
 
     if max_minutes is not None and max_minutes <= 0:
         raise InputError(f"--max-minutes should be above 0, got {max_minutes}")
-    chosen = (read_config(config) if config else {}) | {name: value for name, value in flags.items() if value is not None}
+    chosen = (read_config(config) if config else {}) | {
+        name: value for name, value in flags.items() if value is not None
+    }
     settings = TrainSettings(**{key: value for key, value in chosen.items() if key in _names(TrainSettings)})
     sizes = {key: value for key, value in chosen.items() if key not in _names(TrainSettings)}
     target = pick_device(device)
-    prepared = prepare(data)
+    prepared = prepare_shown(data)
     torch.manual_seed(settings.seed)
     model = build_backend(backend, sizes, prepared.vocabulary, prepared.statistics).to(target)
     output.mkdir(parents=True, exist_ok=True)
@@ -124,7 +134,9 @@ def command(data, output, backend, config, resume, max_minutes, samples, device,
             )
     click.echo(f"model: {output / 'model'}")
     if not done:
-        click.echo(f"stopped at step {trainer.step:,} of {trainer.steps:,}; the same command with --resume goes on", err=True)
+        click.echo(
+            f"stopped at step {trainer.step:,} of {trainer.steps:,}; the same command with --resume goes on", err=True
+        )
 
 
 def read_config(path: Path) -> dict[str, Any]:
@@ -192,7 +204,7 @@ def save_model(trainer, backend_name: str, prepared, device: str) -> None:
             **dataclasses.asdict(trainer.settings),
         },
         "figures": {
-            "measured during training, on the validation molecules": "small samples; see molgen score for a real measurement",
+            "note": "measured during training on few samples, against the validation molecules",
             **{name: last[name] for name in ("valid_loss", "valid", "unique", "fcd") if last.get(name)},
         },
         "limits": f"Makes molecules of up to {max(trainer.train_set.by_size)} heavy atoms with the atom types "

@@ -1,6 +1,7 @@
 """DiGress: discrete denoising diffusion for graphs (Vignac et al., ICLR 2023)."""
 
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import ClassVar
 
 import torch
@@ -103,7 +104,7 @@ class DiGress(torch.nn.Module):
             sample_classes(atoms.expand(count, size, -1), generator),
             sample_classes(bonds.expand(count, pair_count(size), -1), generator),
         )
-        for done, (alpha_t, alpha_s) in enumerate(zip(alphas[:-1], alphas[1:], strict=True), start=1):
+        for done, (alpha_t, alpha_s) in enumerate(pairwise(alphas), start=1):
             log_nodes, log_pairs = self.network(state, atoms.new_full((count,), alpha_t))
             state = GraphBatch(
                 move(state.nodes, log_nodes.exp(), Step(alpha_t, alpha_s, atoms, generator)),
@@ -136,16 +137,15 @@ class DiGress(torch.nn.Module):
         alpha_s = cosine_alpha_bar((time - 1) / self.config.timesteps)
         noisy = self.noised(batch, alpha_t, generator)
         log_nodes, log_pairs = self.network(noisy, alpha_t)
-        return sum(
-            _divergence(clean, state, log_clean, alpha_t, alpha_s, marginals)
-            for clean, state, log_clean, marginals in (
-                (batch.nodes, noisy.nodes, log_nodes, self.network.atom_marginals),
-                (batch.pairs, noisy.pairs, log_pairs, self.network.bond_marginals),
-            )
+        atoms, bonds = self.network.atom_marginals, self.network.bond_marginals
+        return _divergence(batch.nodes, noisy.nodes, log_nodes, alpha_t, alpha_s, atoms) + _divergence(
+            batch.pairs, noisy.pairs, log_pairs, alpha_t, alpha_s, bonds
         )
 
 
-def _divergence(clean: Tensor, state: Tensor, log_clean: Tensor, alpha_t: Tensor, alpha_s: Tensor, marginals: Tensor):
+def _divergence(
+    clean: Tensor, state: Tensor, log_clean: Tensor, alpha_t: Tensor, alpha_s: Tensor, marginals: Tensor
+) -> Tensor:
     """KL(q(z_s | z_t, x) || p(z_s | z_t)) summed over entries, [b]; at s = 0 this is -log p(x | z_t)."""
     truth = torch.nn.functional.one_hot(clean, len(marginals)).to(log_clean.dtype)
     q = posterior(state, truth, alpha_t, alpha_s, marginals)

@@ -10,6 +10,13 @@ from molgen.layers import GraphFeatures, NoiseEmbedding, PairBlock
 from molgen.precision import autocast, network_dtype
 
 
+def _zeroed(linear: nn.Linear) -> nn.Linear:
+    """A layer that says nothing until it is trained."""
+    nn.init.zeros_(linear.weight)
+    nn.init.zeros_(linear.bias)
+    return linear
+
+
 class Denoiser(nn.Module):
     """Graph transformer over a node track and an upper-triangle pair track.
 
@@ -17,6 +24,9 @@ class Denoiser(nn.Module):
     noisy value gives about its clean value, so that the layers only learn what the rest of the graph adds:
     with no noise left the input is returned, with full noise the input is ignored.
     """
+
+    atom_marginals: Tensor
+    bond_marginals: Tensor
 
     def __init__(
         self,
@@ -35,17 +45,16 @@ class Denoiser(nn.Module):
         atoms, bonds = len(atom_marginals), len(bond_marginals)
         self.features = GraphFeatures()
         self.noise = NoiseEmbedding(width)
-        self.node_in = nn.Sequential(nn.Linear(atoms + self.features.node_width, width), nn.SiLU(), nn.Linear(width, width))
+        self.node_in = nn.Sequential(
+            nn.Linear(atoms + self.features.node_width, width), nn.SiLU(), nn.Linear(width, width)
+        )
         self.pair_in = nn.Sequential(
             nn.Linear(bonds + self.features.pair_width, pair_width), nn.SiLU(), nn.Linear(pair_width, pair_width)
         )
         self.node_to_pair = nn.Linear(width, pair_width)
         self.blocks = nn.ModuleList(PairBlock(width, pair_width, width, heads, triangles) for _ in range(layers))
-        self.node_out = nn.Sequential(nn.LayerNorm(width), nn.Linear(width, atoms))
-        self.pair_out = nn.Sequential(nn.LayerNorm(pair_width), nn.Linear(pair_width, bonds))
-        for head in (self.node_out, self.pair_out):
-            nn.init.zeros_(head[1].weight)
-            nn.init.zeros_(head[1].bias)
+        self.node_out = nn.Sequential(nn.LayerNorm(width), _zeroed(nn.Linear(width, atoms)))
+        self.pair_out = nn.Sequential(nn.LayerNorm(pair_width), _zeroed(nn.Linear(pair_width, bonds)))
 
     def forward(self, batch: GraphBatch, alpha_bar: Tensor) -> tuple[Tensor, Tensor]:
         """batch: z_t, int64; alpha_bar [b]. Returns log p(x | z_t): [b, n, a] and [b, p, 4], float32."""
