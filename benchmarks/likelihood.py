@@ -12,6 +12,7 @@ import torch
 
 from molgen.checkpoints import load_checkpoint
 from molgen.graph import GraphBatch
+from molgen.precision import place
 from molgen.prepared import prepare
 
 
@@ -25,6 +26,7 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args()
     model = load_checkpoint(options.model)
+    place(model.backend, "cpu")
     graphs = prepare(options.data).graphs(options.split)
     size = max(graphs.by_size, key=lambda size: len(graphs.by_size[size]))
     real = graphs.by_size[size][: options.num].to(torch.int64)

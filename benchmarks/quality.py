@@ -21,6 +21,7 @@ import torch
 from molgen.checkpoints import load_checkpoint
 from molgen.chemistry import GraphDecoder
 from molgen.generate import draw_graphs
+from molgen.precision import place
 from molgen.prepared import prepare
 from molgen.scores import chemnet_activations, fcd_distance, split_activations, summarise
 
@@ -67,6 +68,7 @@ def main() -> None:
     options = parser.parse_args()
 
     model = load_checkpoint(options.model)
+    place(model.backend, "cpu")
     prepared = prepare(options.data)
     reference = split_activations(prepared, options.split)
     machine = f"{platform.machine()}, {torch.get_num_threads()} threads, torch {torch.__version__}"

@@ -17,7 +17,7 @@ from molgen.chemistry import GraphDecoder, parse_smiles
 from molgen.data import read_json
 from molgen.generate import ENTRIES_PER_BATCH, SHARD_SIZE, draw_graphs
 from molgen.graph import GraphBatch, pair_count
-from molgen.precision import network_dtype
+from molgen.precision import network_dtype, place
 from molgen.prepared import prepare
 from molgen.properties import properties
 from molgen.train import Progress, Trainer, TrainSettings
@@ -103,6 +103,7 @@ def operations(model: Model, count: int, top: int = 15) -> list[dict]:
 def cost_by_size(model: Model, sizes: list[int], entries: int) -> list[dict]:
     """Rate of molecules of each size with untrained weights, `entries` nodes and pairs in a batch."""
     backend = untrained(model).eval().requires_grad_(False)
+    place(backend, "cpu")
     options = {"sampler": backend.samplers[0], "generator": torch.Generator().manual_seed(0)}
     rows = []
     for size in sizes:
@@ -119,6 +120,7 @@ def main() -> None:
     arguments = json.loads(sys.argv[1])
     torch.set_num_threads(arguments["threads"])
     model = load_checkpoint(arguments["model"])
+    place(model.backend, "cpu")
     count = arguments["count"]
     record: dict[str, Any] = {
         "parameters": sum(tensor.numel() for tensor in model.backend.parameters()),

@@ -24,7 +24,6 @@ from molgen.backends import BACKENDS
 from molgen.data import Statistics, read_json
 from molgen.errors import CheckpointError, InputError
 from molgen.files import sha256_of, shipped_folder
-from molgen.precision import cast_linears
 from molgen.vocabulary import Vocabulary
 
 WEIGHTS, MODEL, KNOWN, CARD, CHECKSUMS = (
@@ -147,7 +146,6 @@ def load_checkpoint(name_or_path: str) -> Model:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise CheckpointError(f"{folder} is not a usable molgen checkpoint: {reason}") from None
     backend.eval().requires_grad_(False)
-    cast_linears(backend, torch.device("cpu"))
     name = str(card.get("name", folder.name))
     return Model(name, folder, backend, vocabulary, statistics, card, known, expected[WEIGHTS])
 

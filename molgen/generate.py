@@ -20,8 +20,8 @@ from molgen.hashing import contains, smiles_hashes
 from molgen.properties import PROPERTIES, properties
 from molgen.vocabulary import Vocabulary
 
-SHARD_SIZE = 500  # large enough for batches of one size, small enough that a killed run loses little
-ENTRIES_PER_BATCH = 16_384  # pairs and nodes of a batch together, which bounds its memory whatever the molecules' size
+SHARD_SIZE = 1000  # large enough for batches of one size, small enough that a killed run loses little
+ENTRIES_PER_BATCH = 24_576  # pairs and nodes of a batch together, which bounds its memory whatever the molecules' size
 LIKELIHOOD_DRAWS = 32
 SAMPLES_PER_UNIQUE = 20  # a run for distinct molecules gives up after this many samples for each one asked for
 MAX_STEPS = 10_000
@@ -35,7 +35,9 @@ Progress = Callable[[int], None]
 
 @dataclass(frozen=True)
 class Settings:
-    """All that the molecules of a run depend on: equal settings give equal molecules.
+    """All that the molecules of a run depend on: equal settings give equal molecules on the same kind of machine.
+
+    Another processor, GPU or version of torch rounds differently, and a draw on the edge then falls the other way.
 
     samples: drawn at most; unique: distinct valid molecules after which the run ends, or None to draw all samples.
     seed: None until a run draws one. Raises InputError for a number out of range.

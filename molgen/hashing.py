@@ -21,3 +21,20 @@ def contains(sorted_hashes: np.ndarray, hashes: np.ndarray) -> np.ndarray:
         return np.zeros(len(hashes), dtype=bool)
     positions = np.searchsorted(sorted_hashes, hashes).clip(max=len(sorted_hashes) - 1)
     return sorted_hashes[positions] == hashes
+
+
+class DistinctMolecules:
+    """The molecules seen so far, as sorted 64-bit hashes: 8 bytes each, so that a run of millions stays small."""
+
+    def __init__(self) -> None:
+        self.hashes = np.empty(0, np.uint64)
+
+    def add(self, smiles: list[str]) -> np.ndarray:
+        """Take in canonical SMILES; bool [m], true at the first appearance of each new one."""
+        new, first = np.unique(smiles_hashes(smiles), return_index=True)
+        unseen = ~contains(self.hashes, new)
+        new, first = new[unseen], first[unseen]
+        self.hashes = np.insert(self.hashes, np.searchsorted(self.hashes, new), new)
+        appears = np.zeros(len(smiles), bool)
+        appears[first] = True
+        return appears

@@ -24,12 +24,13 @@ def autocast(device: torch.device) -> AbstractContextManager:
     return torch.autocast(device.type, dtype, enabled=dtype != torch.float32)
 
 
-def cast_linears(module: torch.nn.Module, device: torch.device) -> None:
-    """Keep the linear layers' weights in `network_dtype`, so that autocast need not convert them at every call.
+def place(module: torch.nn.Module, device: torch.device | str) -> None:
+    """Move to the device, linear layers in `network_dtype`, so that autocast need not convert them at every call.
 
     For a module that is only evaluated: training needs float32 weights.
     """
-    dtype = network_dtype(device.type)
+    module.to(device)
+    dtype = network_dtype(torch.device(device).type)
     for part in module.modules():
         if isinstance(part, torch.nn.Linear):
             part.to(dtype)

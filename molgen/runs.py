@@ -1,11 +1,13 @@
 """A generation run: shards of samples, kept until the output is whole, and gone on with after a crash.
 
 Beside molecules.csv a run keeps the folder molecules.csv.partial: settings.json, one Parquet file for each finished
-shard, and a lock. The folder goes when molecules.csv and its record molecules.json are in place.
+shard, and a lock; at the end also the output and record.json, until both are moved. The folder goes when molecules.csv
+and its record molecules.json are in place.
 """
 
 import dataclasses
 import json
+import os
 import platform
 import secrets
 import tempfile
@@ -28,32 +30,16 @@ from molgen.data import read_json
 from molgen.errors import InputError, MolgenError
 from molgen.files import atomic_write, sha256_of
 from molgen.generate import LIKELIHOOD_DRAWS, Settings, columns
-from molgen.hashing import contains, smiles_hashes
+from molgen.hashing import DistinctMolecules
 from molgen.scores import Summary
 from molgen.workers import finished_shards, shard_file
 from molgen.writers import check_ending, open_writer
 
-MANIFEST, LOCK = "settings.json", "lock"
+MANIFEST, RECORD, LOCK = "settings.json", "record.json", "lock"
+WORKERS_PER_CORE = 4  # more only cost memory
 
 # called with the samples drawn and the distinct valid molecules found so far; first with those of an earlier start
 RunProgress = Callable[[int, int], None]
-
-
-class DistinctMolecules:
-    """The molecules seen so far, as sorted 64-bit hashes: 8 bytes each, so that a run of millions stays small."""
-
-    def __init__(self) -> None:
-        self.hashes = np.empty(0, np.uint64)
-
-    def add(self, smiles: list[str]) -> np.ndarray:
-        """Take in canonical SMILES; bool [m], true at the first appearance of each new one."""
-        new, first = np.unique(smiles_hashes(smiles), return_index=True)
-        unseen = ~contains(self.hashes, new)
-        new, first = new[unseen], first[unseen]
-        self.hashes = np.insert(self.hashes, np.searchsorted(self.hashes, new), new)
-        appears = np.zeros(len(smiles), bool)
-        appears[first] = True
-        return appears
 
 
 class Tally:
@@ -113,10 +99,14 @@ def run(
     Raises InputError where the output exists, cannot be written, or belongs to a run that is going on or had other
     settings; MolgenError where a worker process died.
     """
-    if workers < 1:
-        raise InputError(f"workers should be at least 1, got {workers}")
+    limit = WORKERS_PER_CORE * (os.cpu_count() or 1)
+    if not 1 <= workers <= limit:
+        raise InputError(f"workers should be at least 1 and on this machine at most {limit}, got {workers}")
     started = time.monotonic()
-    with _work_folder(output, settings, overwrite) as (folder, settings):
+    with _work_folder(output, settings, overwrite) as (folder, settings, record):
+        if record is not None:  # an earlier start was stopped when only moving the files was left to do
+            counts = record["counts"]
+            return Summary(**{field.name: counts[field.name] for field in dataclasses.fields(Summary)}), record
         tally = Tally(settings.unique)
         missing = [shard for shard in range(settings.shards) if not shard_file(folder, shard).exists()]
         earlier = drawn = settings.samples - sum(map(settings.shard_samples, missing))
@@ -147,11 +137,9 @@ def run(
             "samples_per_second": round((drawn - earlier) / seconds, 2),
         }
         if not to_stdout:
-            output = Path(output)
-            record |= {"output": output.name, "output_sha256": sha256_of(unfinished)}
-            Path(unfinished).replace(output)
-            with atomic_write(output.with_suffix(".json")) as file:
-                file.write(json.dumps(record, indent=1) + "\n")
+            record |= {"output": Path(output).name, "output_sha256": sha256_of(unfinished)}
+            _write_json(folder / RECORD, record)
+            _deliver(folder, Path(output), overwrite)
     return summary, record
 
 
@@ -171,36 +159,71 @@ def _record(settings: Settings, summary: Summary, model: Model, workers: int) ->
 
 
 @contextmanager
-def _work_folder(output: Path | str, settings: Settings, overwrite: bool) -> Iterator[tuple[Path, Settings]]:
-    """The folder of unfinished work, locked, with the settings that hold: those given, with a seed."""
+def _work_folder(
+    output: Path | str, settings: Settings, overwrite: bool
+) -> Iterator[tuple[Path, Settings, dict | None]]:
+    """The folder of unfinished work, locked, with the settings that hold: those given, with a seed; and the record,
+    where an earlier start of the same run had ended but for moving its files."""
     if str(output) == "-":
         with tempfile.TemporaryDirectory(prefix="molgen-") as temporary:
-            yield Path(temporary), _seeded(settings)
+            yield Path(temporary), _seeded(settings), None
         return
     output = Path(output)
     check_ending(output)
-    _refuse_existing(output, overwrite)
     folder = output.with_name(output.name + ".partial")
+    if not folder.exists():
+        _refuse_existing(output, overwrite)
     folder.mkdir(exist_ok=True)
     lock = FileLock(folder / LOCK)
     try:
         lock.acquire(timeout=0)
-    except Timeout:
+    except (Timeout, FileNotFoundError):  # not found: the other one has just deleted the folder
         raise InputError(f"another molgen is writing {output}; wait for it, or choose another name") from None
     try:
-        _refuse_existing(output, overwrite)  # again: another run may have ended just now
-        yield folder, _resume(folder, output, settings, overwrite)
-        _remove_work(folder)
+        record = _deliver(folder, output, overwrite)
+        if record is not None and not settings.differences(record):
+            yield folder, settings, record
+        else:
+            _refuse_existing(output, overwrite)  # again: another run may have ended just now
+            yield folder, _resume(folder, output, settings, overwrite), None
+            _remove_work(folder)
     except BaseException:
-        if not _has_shards(folder):
+        if not _has_shards(folder) and not (folder / RECORD).exists():
             _remove_work(folder)
         raise
     finally:
-        lock.release()
+        # While it is locked, so that no other run can be between taking the lock and using the folder. Windows deletes
+        # no open file, so there the lock goes first: the next run's own open lock then keeps the folder.
+        if os.name == "nt":
+            lock.release()
         if not (folder / MANIFEST).exists():
-            (folder / LOCK).unlink(missing_ok=True)
             with suppress(OSError):  # the next run has taken it already, or someone keeps files of their own there
+                (folder / LOCK).unlink(missing_ok=True)
                 folder.rmdir()
+        lock.release()
+
+
+def _deliver(folder: Path, output: Path, overwrite: bool) -> dict | None:
+    """Move a finished output out of the work folder, write its record beside it, and clean up. Returns the record, None
+    where the folder holds no finished output. Stopped at any point, the next call does the rest."""
+    if not (folder / RECORD).exists():
+        return None
+    record = read_json(folder / RECORD)
+    finished = folder / f"output{check_ending(output)}"
+    if finished.exists() and sha256_of(finished) == record["output_sha256"]:
+        _refuse_existing(output, overwrite)  # again: someone else may have put a file there meanwhile
+        finished.replace(output)
+    elif not output.is_file() or sha256_of(output) != record["output_sha256"]:
+        (folder / RECORD).unlink()  # the output is lost: it is made again, of what shards there are
+        return None
+    _write_json(output.with_suffix(".json"), record)
+    _remove_work(folder)
+    return record
+
+
+def _write_json(path: Path, content: dict) -> None:
+    with atomic_write(path) as file:
+        file.write(json.dumps(content, indent=1) + "\n")
 
 
 def _refuse_existing(output: Path, overwrite: bool) -> None:
@@ -228,8 +251,7 @@ def _resume(folder: Path, output: Path, settings: Settings, overwrite: bool) -> 
             )
     _remove_work(folder)
     settings = _seeded(settings)
-    with atomic_write(manifest) as file:
-        file.write(json.dumps(dataclasses.asdict(settings), indent=1) + "\n")
+    _write_json(manifest, dataclasses.asdict(settings))
     return settings
 
 
@@ -242,8 +264,8 @@ def _has_shards(folder: Path) -> bool:
 
 
 def _remove_work(folder: Path) -> None:
-    """Delete what runs leave in the folder, but for its lock; the settings last, for they say whose the shards are."""
-    for pattern in (".*.tmp", "output.*", "shard-*", MANIFEST):
+    """Delete what runs leave in the folder, but for its lock; last the files that say whose the others are."""
+    for pattern in (".*.tmp", "output.*", "shard-*", MANIFEST, RECORD):
         for path in folder.glob(pattern):
             path.unlink()
 

@@ -16,7 +16,7 @@ from rdkit import Chem
 
 from molgen.chemistry import Decoded, Rejected, clean, parse_block, parse_smiles
 from molgen.files import atomic_write
-from molgen.hashing import contains, smiles_hashes
+from molgen.hashing import DistinctMolecules, contains
 from molgen.isolation import chunks, isolated_map
 from molgen.readers import Row
 
@@ -112,21 +112,17 @@ def summarise(verdicts: Iterable[Decoded], requested: int | None = None, trainin
     """
     count = sanitised = valid = 0
     reasons: Counter[str] = Counter()
-    distinct: set[int] = set()
+    distinct = DistinctMolecules()
     for chunk in chunks(verdicts, CHUNK):
         count += len(chunk)
         sanitised += sum(verdict.sanitised for verdict in chunk)
         kept = [verdict.smiles for verdict in chunk if verdict.valid]
         valid += len(kept)
-        distinct.update(smiles_hashes(kept).tolist())
+        distinct.add(kept)
         reasons.update(verdict.reason for verdict in chunk if not verdict.valid)
-    novel = None
-    if training is not None:
-        hashes = np.fromiter(distinct, np.uint64, len(distinct))
-        novel = int((~contains(training, hashes)).sum())
-    return Summary(
-        count if requested is None else requested, sanitised, valid, len(distinct), novel, dict(reasons.most_common())
-    )
+    novel = None if training is None else int((~contains(training, distinct.hashes)).sum())
+    count = count if requested is None else requested
+    return Summary(count, sanitised, valid, len(distinct.hashes), novel, dict(reasons.most_common()))
 
 
 def chemnet_activations(smiles: Sequence[str], progress: Callable[[int], object] | None = None) -> np.ndarray:

@@ -16,6 +16,7 @@ from molgen.checkpoints import Model
 from molgen.errors import MolgenError
 from molgen.files import atomic_write
 from molgen.generate import Progress, Settings, draw_shard
+from molgen.precision import place
 
 
 def shard_file(folder: Path, shard: int) -> Path:
@@ -34,7 +35,7 @@ def finished_shards(
     to_draw = set(missing)
     workers = min(workers, len(missing))
     if workers <= 1:
-        model.backend.to(settings.device)
+        place(model.backend, settings.device)
         for shard in range(settings.shards):
             if shard in to_draw:
                 _make_shard(model, settings, folder, shard, progress)
@@ -99,7 +100,7 @@ def _work(model: Model, settings: Settings, folder: Path, shards: list[int], thr
         sender.send(("samples", samples))
 
     try:
-        model.backend.to(settings.device)
+        place(model.backend, settings.device)
         for shard in shards:
             _make_shard(model, settings, folder, shard, progress)
             sender.send(("shard", shard))

@@ -72,7 +72,7 @@ def test_the_likelihood_has_an_error_that_falls_with_the_draws(backend, dataset)
     assert few.nats.shape == many.standard_error.shape == (len(batch),)
     assert many.nats.isfinite().all() and (many.nats > 0).all()
     assert many.standard_error.mean() < few.standard_error.mean()
-    with pytest.raises(InputError, match="at least 2 draws, got 1"):
+    with pytest.raises(InputError, match="at least 2, got 1"):
         backend.likelihood(batch, draws=1, generator=None)
 
 

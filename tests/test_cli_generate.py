@@ -126,6 +126,7 @@ def test_too_few_distinct_molecules_are_told(model, tmp_path):
         (("--steps", "0"), "--steps should be at least 1"),
         (("--seed", "-3"), "-3"),
         (("--workers", "0"), "workers should be at least 1"),
+        (("--workers", "100000"), "got 100000"),
         (("--output", "m.xlsx"), ".parquet"),
         (("--output", "no/such/folder.csv"), "does not exist"),
     ],

@@ -14,6 +14,7 @@ from click.testing import CliRunner, Result
 from rdkit import Chem
 
 from molgen import scores
+from molgen.checkpoints import list_models
 from molgen.chemistry import clean, parse_smiles
 from molgen.cli.score import command
 from molgen.errors import InputError
@@ -146,13 +147,37 @@ def test_the_floor_of_a_large_file_is_drawn_from_the_rest_of_it(monkeypatch: pyt
 def test_standard_input():
     result = score("-", "--reference", "reference.smi", text="CCO\nCC.C\n")
     assert "2 requested" in result.stdout
+    assert [path.name for path in Path().iterdir()] == ["reference.smi"]
+
+
+@pytest.mark.parametrize("name", ["m.smi", "m.csv.gz"])
+def test_the_scores_are_written_beside_the_input(name: str):
+    Path("results").mkdir()
+    with (gzip.open if name.endswith("gz") else open)(f"results/{name}", "wt", encoding="utf-8") as file:
+        file.write("smiles\nCCO\n" if name.endswith("gz") else "CCO\n")
+    for _ in range(2):  # scores of before are replaced
+        assert score(f"results/{name}", "--reference", "reference.smi").exit_code == 0
+    assert {path.name for path in Path("results").iterdir()} == {name, "m.scores.json"}
+    assert counts(json.loads(Path("results/m.scores.json").read_text(encoding="utf-8"))) == (1, 1, 1, 1, 0)
+
+
+def test_a_model_gives_novelty_and_no_fcd():
+    known = "C"  # methane is in the training part of QM9
+    Path("m.smi").write_text(f"{known}\nCCCCCCCCCCCCCCC\n", encoding="utf-8")
+    folder = str(list_models()["qm9-digress"])
+    for model in ("qm9-digress", folder):
+        result = score("m.smi", "--reference", model)
+        report = json.loads(Path("m.scores.json").read_text(encoding="utf-8"))
+        assert counts(report) == (2, 2, 2, 2, 1)
+        assert report["fcd"] is None and report["reference"] == "qm9-digress"
+        assert "FCD" not in result.stdout and "Warning: no FCD: the model" in result.stderr
 
 
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
         (["missing.csv", "--reference", "reference.smi"], "missing.csv"),
-        (["reference.smi", "--reference", "chembl"], "no reference 'chembl'; give qm9, moses or"),
+        (["reference.smi", "--reference", "chembl"], "no reference 'chembl'; give qm9, moses, "),
         (["reference.smi", "--reference", "reference.smi", "--num", "29"], "--num 29 is less than the 30 rows"),
         (["reference.smi", "--reference", "reference.smi", "--split", "test"], "--split"),
         (["reference.smi", "--reference", "reference.smi", "--output", "reference.smi"], "would be lost"),

@@ -1,6 +1,7 @@
 """Runs: the same molecules whatever the processes, the stops and the format; nothing lost, nothing twice."""
 
 import json
+import os
 import re
 import subprocess
 import sys
@@ -14,14 +15,17 @@ import torch
 from filelock import FileLock
 
 import molgen.generate
+import molgen.runs
+from molgen.checkpoints import load_checkpoint
 from molgen.chemistry import parse_smiles
 from molgen.errors import InputError, MolgenError
-from molgen.generate import choose_settings, draw_graphs, draw_shard, sample_smiles
+from molgen.generate import SHARD_SIZE, choose_settings, draw_graphs, draw_shard, sample_smiles
 from molgen.properties import properties
-from molgen.runs import DistinctMolecules, run
+from molgen.runs import run
 from tests.fake_model import SIZES, fake_model
 
 MODEL = fake_model()
+MODEL_THAT_DIES = fake_model(dies=True)
 
 
 def settings(**changes):
@@ -120,10 +124,32 @@ def test_workers_do_not_change_the_molecules(tmp_path):
     assert seen[0] == 0 and seen[-1] == 1200 and seen == sorted(seen)
 
 
+def test_workers_do_not_change_the_molecules_of_the_shipped_model(tmp_path):
+    """One process with two threads against two with fewer: rounding that depends on the threads would show."""
+    model = load_checkpoint("qm9-digress")
+    chosen = choose_settings(model, unique=200, max_samples=400, seed=1, steps=4, device="cpu")
+    assert chosen.shards == 2  # a shard has as many samples as there are distinct molecules to find
+    threads = torch.get_num_threads()
+    torch.set_num_threads(2)
+    try:
+        run(model, chosen, tmp_path / "one.csv")
+    finally:
+        torch.set_num_threads(threads)
+    record = run(model, chosen, tmp_path / "two.csv", workers=2)[1]
+    assert record["counts"]["requested"] > 200 and record["rows"] > 50  # both shards were needed
+    assert (tmp_path / "one.csv").read_bytes() == (tmp_path / "two.csv").read_bytes()
+
+
+def test_too_many_workers_are_refused(tmp_path):
+    limit = molgen.runs.WORKERS_PER_CORE * (os.cpu_count() or 1)
+    with pytest.raises(InputError, match=f"at most {limit}, got {limit + 1}"):
+        generate(tmp_path / "m.csv", workers=limit + 1)
+
+
 def test_a_dead_worker_is_told_and_the_same_run_goes_on(tmp_path):
     with pytest.raises(MolgenError, match="worker process died"):
-        generate(tmp_path / "m.csv", fake_model(dies=True), workers=2)
-    generate(tmp_path / "m.csv")
+        generate(tmp_path / "m.csv", fake_model(dies=True), num=1200, workers=2)
+    generate(tmp_path / "m.csv", num=1200)
     assert (tmp_path / "m.csv").exists()
 
 
@@ -141,7 +167,7 @@ def test_the_likelihood_changes_no_molecule(tmp_path):
 def test_a_killed_run_goes_on_and_ends_as_if_nothing_had_been(tmp_path):
     whole, killed = tmp_path / "whole.csv", tmp_path / "killed.csv"
     script = Path(__file__).with_name("fake_model.py")
-    program = subprocess.Popen([sys.executable, str(script), str(killed), "2000", "0.2"])
+    program = subprocess.Popen([sys.executable, str(script), str(killed), "4000", "0.2"])
     try:
         deadline = time.monotonic() + 120
         while not (shards := sorted(tmp_path.glob("killed.csv.partial/shard-*"))):
@@ -153,29 +179,99 @@ def test_a_killed_run_goes_on_and_ends_as_if_nothing_had_been(tmp_path):
     assert not killed.exists()
     shards = sorted(tmp_path.glob("killed.csv.partial/shard-*"))
     assert 1 <= len(shards) < 4
-    record = generate(killed, num=2000, seed=None)
-    assert record["samples_of_earlier_starts"] == 500 * len(shards)
-    generate(whole, num=2000, seed=record["seed"])
+    record = generate(killed, num=4000, seed=None)
+    assert record["samples_of_earlier_starts"] == SHARD_SIZE * len(shards)
+    generate(whole, num=4000, seed=record["seed"])
     assert killed.read_bytes() == whole.read_bytes()
     assert {path.name for path in tmp_path.iterdir()} == {"killed.csv", "killed.json", "whole.csv", "whole.json"}
 
 
 def test_a_stopped_run_draws_only_what_is_missing(tmp_path, monkeypatch):
     with pytest.raises(StoppedError):
-        generate(tmp_path / "m.csv", num=1500, progress=stop_after(1100))
+        generate(tmp_path / "m.csv", num=2500, progress=stop_after(2100))
     drawn = []
     original = molgen.workers.draw_shard
     monkeypatch.setattr(molgen.workers, "draw_shard", lambda *rest: (drawn.append(rest[2]), original(*rest))[1])
     seen = []
-    generate(tmp_path / "m.csv", num=1500, progress=lambda drawn, _: seen.append(drawn))
+    generate(tmp_path / "m.csv", num=2500, progress=lambda drawn, _: seen.append(drawn))
     assert drawn == [2]
-    assert seen[0] == 1000 and seen[-1] == 1500
+    assert seen[0] == 2000 and seen[-1] == 2500
+
+
+@pytest.mark.parametrize("seed", [5, None])
+@pytest.mark.parametrize("moment", ["output", "record", "clean-up", "last file"])
+def test_a_kill_while_the_files_are_moved_is_made_good_by_the_same_command(tmp_path, monkeypatch, moment, seed):
+    """Each moment is that before the named thing is done; the files are as a kill leaves them."""
+    path, folder = tmp_path / "m.csv", tmp_path / "m.csv.partial"
+    replace, write_json, remove = Path.replace, molgen.runs._write_json, molgen.runs._remove_work
+
+    def stop_at(name):
+        def step(first, *rest):
+            where = {"output": rest and rest[0] == path, "record": first == path.with_suffix(".json")}
+            if where.get(name, (folder / "record.json").exists()):
+                if name == "last file":
+                    for left in (*folder.glob("shard-*"), *folder.glob("settings.json")):
+                        left.unlink()
+                raise StoppedError
+            return {"output": replace, "record": write_json}.get(name, remove)(first, *rest)
+
+        return step
+
+    with monkeypatch.context() as patch:
+        if moment == "output":
+            patch.setattr(Path, "replace", stop_at("output"))
+        elif moment == "record":
+            patch.setattr("molgen.runs._write_json", stop_at("record"))
+        else:
+            patch.setattr("molgen.runs._remove_work", stop_at(moment))
+        with pytest.raises(StoppedError):
+            generate(path, seed=seed)
+    assert (folder / "record.json").exists()
+    record = generate(path, MODEL_THAT_DIES, seed=seed)  # nothing is drawn again
+    assert {file.name for file in tmp_path.iterdir()} == {"m.csv", "m.json"}
+    assert json.loads((tmp_path / "m.json").read_text(encoding="utf-8")) == record
+    generate(tmp_path / "whole.csv", seed=record["seed"])
+    assert path.read_bytes() == (tmp_path / "whole.csv").read_bytes()
+    with pytest.raises(InputError, match="exists"):
+        generate(path, seed=seed)
+
+
+def test_a_finished_output_that_is_lost_is_made_again(tmp_path, monkeypatch):
+    path, remove = tmp_path / "m.csv", molgen.runs._remove_work
+
+    def stop(folder: Path) -> None:
+        if (folder / "record.json").exists():
+            raise StoppedError
+        remove(folder)
+
+    with monkeypatch.context() as patch:
+        patch.setattr("molgen.runs._remove_work", stop)
+        with pytest.raises(StoppedError):
+            generate(path)
+    before = path.read_bytes()
+    path.unlink()
+    (tmp_path / "m.json").unlink()
+    generate(path)
+    assert path.read_bytes() == before and not (tmp_path / "m.csv.partial").exists()
+
+
+def test_a_file_put_there_meanwhile_is_not_replaced(tmp_path):
+    path = tmp_path / "m.csv"
+
+    def progress(drawn: int, _: int) -> None:
+        path.write_text("mine", encoding="utf-8")
+
+    with pytest.raises(InputError, match="exists"):
+        generate(path, progress=progress)
+    assert path.read_text(encoding="utf-8") == "mine"
+    generate(path, MODEL_THAT_DIES, overwrite=True)
+    assert len(pd.read_csv(path)) > 0 and not (tmp_path / "m.csv.partial").exists()
 
 
 def test_other_settings_are_refused_until_told_to_start_over(tmp_path):
     path = tmp_path / "m.csv"
     with pytest.raises(StoppedError):
-        generate(path, num=1500, progress=stop_after(600))
+        generate(path, num=1500, progress=stop_after(1100))
     with pytest.raises(InputError, match=re.escape("steps (4 then, 7 now), seed (5 then, 6 now)")):
         generate(path, num=1500, seed=6, steps=7)
     generate(path, num=1500, seed=6, steps=7, overwrite=True)
@@ -193,9 +289,9 @@ def test_an_output_is_replaced_only_when_told(tmp_path):
         generate(tmp_path / "m.smi", num=20)
     assert path.read_bytes() == before
     with pytest.raises(StoppedError):
-        generate(path, num=600, seed=6, overwrite=True, progress=stop_after(550))
+        generate(path, num=1500, seed=6, overwrite=True, progress=stop_after(1100))
     assert path.read_bytes() == before
-    generate(path, num=600, seed=6, overwrite=True)
+    generate(path, num=1500, seed=6, overwrite=True)
     assert path.read_bytes() != before
 
 
@@ -229,14 +325,6 @@ def test_unique_ends_at_its_limit_and_says_so(tmp_path):
     record = generate(tmp_path / "m.csv", num=None, unique=200, max_samples=210)
     assert record["fell_short"] and record["counts"]["requested"] == 210
     assert record["rows"] == record["counts"]["unique"] < 200
-
-
-def test_distinct_molecules_are_marked_once():
-    seen = DistinctMolecules()
-    assert seen.add(["C", "O", "C", "N"]).tolist() == [True, True, False, True]
-    assert seen.add(["N", "F", "F"]).tolist() == [False, True, False]
-    assert seen.add([]).tolist() == []
-    assert (np.diff(seen.hashes.astype(object)) > 0).all() and len(seen.hashes) == 4
 
 
 def test_sample_smiles_is_repeatable():

@@ -1,6 +1,6 @@
 import numpy as np
 
-from molgen.hashing import contains, smiles_hashes
+from molgen.hashing import DistinctMolecules, contains, smiles_hashes
 
 
 def test_hashes_never_change():
@@ -27,3 +27,11 @@ def test_contains_with_nothing_on_either_side():
 
 def test_a_hash_above_all_known_ones_is_not_contained():
     assert contains(np.array([1], np.uint64), np.array([2**64 - 1], np.uint64)).tolist() == [False]
+
+
+def test_distinct_molecules_are_marked_once():
+    seen = DistinctMolecules()
+    assert seen.add(["C", "O", "C", "N"]).tolist() == [True, True, False, True]
+    assert seen.add(["N", "F", "F"]).tolist() == [False, True, False]
+    assert seen.add([]).tolist() == []
+    assert (np.diff(seen.hashes.astype(object)) > 0).all() and len(seen.hashes) == 4

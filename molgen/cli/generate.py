@@ -28,15 +28,35 @@ if TYPE_CHECKING:
     help="File to write; its ending is .csv, .smi, .sdf or .parquet. A - stands for CSV on standard output.",
 )
 @click.option("--overwrite", is_flag=True, help="Replace an earlier output; drop an unfinished run of other settings.")
-@click.option("--seed", type=int, help="0 or more; equal seeds give equal molecules. Drawn, and told, where not given.")
-@click.option("--sampler", help="How noise is turned into molecules; the model's own choice where not given.")
-@click.option("--steps", type=int, help="Network evaluations per molecule: more is slower, and better up to a point.")
+@click.option(
+    "--seed",
+    type=int,
+    help="0 or more; equal seeds give equal molecules on the same kind of machine. Drawn, and told, where not given.",
+)
+@click.option(
+    "--sampler",
+    help="How noise is turned into molecules. ancestral: undo a little of the noise at each step; "
+    "project-and-noise: guess the whole molecule at each step, and put less noise on it each time; flow: change atoms "
+    "and bonds at rates, with short steps at the end. The model's own choice where not given.",
+)
+@click.option(
+    "--steps",
+    type=int,
+    help="Network evaluations per molecule: more is slower, and better up to a point. 20 is quick, 50 to 100 usual, "
+    "500 the most for a model trained as molgen does it; the model's own choice where not given.",
+)
 @click.option(
     "--likelihood",
     is_flag=True,
     help="Add nll, an upper bound on -log p of each molecule in nats (low: typical), and nll_se, its standard error.",
 )
-@click.option("--workers", type=int, default=1, show_default=True, help="Processes; they do not change the molecules.")
+@click.option(
+    "--workers",
+    type=int,
+    default=1,
+    show_default=True,
+    help="Processes, at most four for each core; they do not change the molecules. Up to --num 1000 takes one.",
+)
 @click.option(
     "--device",
     type=click.Choice(["auto", "cpu", "cuda"]),

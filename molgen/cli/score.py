@@ -29,13 +29,13 @@ class Reference:
     """What molecules are compared with.
 
     known: sorted uint64 hashes of what is not novel.
-    target: ChemNet activations [m, 512] that the FCD is measured against.
+    target: ChemNet activations [m, 512] that the FCD is measured against; None where only novelty can be told.
     floor: returns ChemNet activations of that many other real molecules, or None where there are too few.
     """
 
     name: str
     known: np.ndarray
-    target: np.ndarray
+    target: np.ndarray | None
     target_name: str
     floor: Callable[[int], np.ndarray | None]
     floor_name: str
@@ -47,9 +47,10 @@ class Reference:
 @click.option(
     "--reference",
     required=True,
-    help="What to compare with: qm9, moses, a file of molecules, or a folder of `molgen data`. Novel are molecules "
-    "outside its training part (of a file: outside the file); the FCD is measured against its test part (of a file: "
-    "against the file).",
+    help="What to compare with: qm9, moses, a file of molecules, a folder of `molgen data`, or a model (a name of "
+    "`molgen models`, or a folder). Novel are molecules outside its training part (of a file: outside the file; of a "
+    "model: not trained on); the FCD is measured against its test part (of a file: against the file; of a model: no "
+    "FCD, as it keeps no molecules).",
 )
 @click.option("--split", help="Part of the reference to measure the FCD against, test where not given.")
 @click.option("--smiles-column", help="Column of the SMILES in a table; found by its name or content where not given.")
@@ -58,7 +59,11 @@ class Reference:
     type=click.IntRange(min=1),
     help="Molecules asked for, where the file leaves out those that failed: the denominator of validity.",
 )
-@click.option("--output", type=click.Path(dir_okay=False, path_type=Path), help="Also write the scores as JSON.")
+@click.option(
+    "--output",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="JSON file for the scores.  [default: molecules.scores.json beside molecules.csv; none for standard input]",
+)
 @click.option(
     "--workers", type=click.IntRange(min=1), help="Processes that judge molecules; every core's where not given."
 )
@@ -82,16 +87,20 @@ def command(
     FCD        Frechet ChemNet Distance, lower is better; it depends on the number of molecules
     floor      the FCD of as many real molecules: what a perfect model would reach
 
+    The scores are printed, and written as JSON beside FILE; earlier scores there are replaced.
+
     Stereo and isotopes are ignored. The FCD takes at most 10,000 molecules of each side: the first valid ones of FILE,
     repeats included, and a fixed random draw of the reference. Every row counts, an empty one as a failure. Where
     `molgen generate` left its run record beside FILE, the failures it counted are counted here too.
 
-    Example: molgen score molecules.csv --reference qm9 --output scores.json
+    Example: molgen score molecules.csv --reference qm9
     """
     from molgen import scores
     from molgen.readers import read_molecules
 
     workers = workers or os.cpu_count() or 1
+    if output is None and file != "-":
+        output = _scores_path(file)
     _check_output(file, output)
     rows = read_molecules(file, smiles_column)
     rows = chain([next(rows)], rows)  # a file that cannot be read is told before the reference is computed
@@ -111,33 +120,15 @@ def command(
     summary, source, warnings = _asked_for(summary, file, num)
     warnings += compared.warnings
 
-    with _bar("ChemNet, FILE", len(first)) as bar:
-        activations = scores.chemnet_activations(first, bar.update)
-    distance = scores.fcd_distance(activations, compared.target)
-    real = compared.floor(len(activations))
-    floor = None if real is None else scores.fcd_distance(real, compared.target)
-    if len(activations) < len(first):
-        warnings.append(
-            f"the FCD leaves out {len(first) - len(activations)} molecules with SMILES too long for ChemNet"
-        )
-    warnings += scores.fcd_warnings(len(activations), len(compared.target))
-    if real is None and distance is not None:
-        warnings.append(f"no floor: {compared.name} has no {len(activations):,} molecules beside those of the FCD")
-
+    fcd, fcd_warnings = _fcd(first, compared)
+    warnings += fcd_warnings
     report = {
         "file": file,
         "rows": total,
         "requested_from": source,
         "reference": compared.name,
         **summary.to_json(),
-        "fcd": {
-            "fcd": distance,
-            "molecules": len(activations),
-            "reference": compared.target_name,
-            "reference_molecules": len(compared.target),
-            "floor": floor,
-            "floor_of": compared.floor_name,
-        },
+        "fcd": fcd,
         "warnings": warnings,
     }
     click.echo(_table(report, summary))
@@ -150,14 +141,53 @@ def command(
             stream.write(json.dumps(report, indent=1) + "\n")
 
 
+def _fcd(smiles: list[str], compared: Reference) -> tuple[dict | None, list[str]]:
+    """The FCD of valid molecules and its floor, both with the sample sizes, and warnings; None without a target."""
+    from molgen import scores
+
+    if compared.target is None:
+        return None, [f"no FCD: the model {compared.name} keeps no molecules to measure it against, give a data set"]
+    with _bar("ChemNet, FILE", len(smiles)) as bar:
+        activations = scores.chemnet_activations(smiles, bar.update)
+    distance = scores.fcd_distance(activations, compared.target)
+    real = compared.floor(len(activations))
+    floor = None if real is None else scores.fcd_distance(real, compared.target)
+    warnings = []
+    if len(activations) < len(smiles):
+        warnings.append(
+            f"the FCD leaves out {len(smiles) - len(activations)} molecules with SMILES too long for ChemNet"
+        )
+    warnings += scores.fcd_warnings(len(activations), len(compared.target))
+    if real is None and distance is not None:
+        warnings.append(f"no floor: {compared.name} has no {len(activations):,} molecules beside those of the FCD")
+    return {
+        "fcd": distance,
+        "molecules": len(activations),
+        "reference": compared.target_name,
+        "reference_molecules": len(compared.target),
+        "floor": floor,
+        "floor_of": compared.floor_name,
+    }, warnings
+
+
 def _reference(source: str, split: str | None, workers: int) -> Reference:
     if source in PUBLIC or (Path(source) / "meta.json").is_file():
         return _prepared_reference(source, split or "test")
-    if not Path(source).exists():
-        raise InputError(f"no reference {source!r}; give {', '.join(PUBLIC)} or the name of a file of molecules")
     if split:
-        raise InputError(f"--split names a part of a prepared set, as {PUBLIC[0]}; {source} is a file without parts")
-    return _file_reference(source, workers)
+        raise InputError(f"--split names a part of a prepared set, as {PUBLIC[0]}; {source} has no parts")
+    if Path(source).exists() and not Path(source).is_dir():
+        return _file_reference(source, workers)
+    return _model_reference(source)
+
+
+def _model_reference(source: str) -> Reference:
+    from molgen.checkpoints import list_models, load_checkpoint
+
+    if not Path(source).exists() and source not in (models := list_models()):
+        choices = ", ".join((*PUBLIC, *models))
+        raise InputError(f"no reference {source!r}; give {choices}, a file of molecules, or the folder of a model")
+    model = load_checkpoint(source)
+    return Reference(model.name, model.known, None, "", lambda _: None, "")
 
 
 def _prepared_reference(source: str, split: str) -> Reference:
@@ -230,6 +260,11 @@ def _check_output(file: str, output: Path | None) -> None:
             raise InputError(f"--output {output} is {kind} and would be lost; give another name")
 
 
+def _scores_path(file: str) -> Path:
+    path = Path(file)
+    return (path.with_suffix("") if path.suffix.lower() == ".gz" else path).with_suffix(".scores.json")
+
+
 def _record_path(file: str) -> Path:
     return Path(file).with_suffix(".json")
 
@@ -272,17 +307,18 @@ def _table(report: dict, summary: Summary) -> str:
     for share in summary.shares():
         percent = "-" if share.share is None else f"{share.share:.2%}"
         lines.append((share.metric, percent, f"{share.count:,}", f"{share.total:,} {share.of}"))
-    lines.append(("", "value", "molecules", "against"))
-    against = f"{fcd['reference_molecules']:,} of {fcd['reference']}"
-    for name, label in (("fcd", "FCD"), ("floor", "floor")):
-        value = "-" if fcd[name] is None else f"{fcd[name]:.3f}"
-        lines.append((label, value, f"{fcd['molecules']:,}" if fcd[name] is not None else "-", against))
+    if fcd:
+        lines.append(("", "value", "molecules", "against"))
+        against = f"{fcd['reference_molecules']:,} of {fcd['reference']}"
+        for name, label in (("fcd", "FCD"), ("floor", "floor")):
+            value = "-" if fcd[name] is None else f"{fcd[name]:.3f}"
+            lines.append((label, value, f"{fcd['molecules']:,}" if fcd[name] is not None else "-", against))
     widths = [max(len(line[column]) for line in lines) for column in range(3)]
     text = [f"{a:<{widths[0]}}  {b:>{widths[1]}}  {c:>{widths[2]}}  {d}" for a, b, c, d in lines]
     text.append(
         f"N, the molecules requested, is from: {report['requested_from']}. Novel: not in {report['reference']}."
     )
-    if fcd["floor"] is not None:
+    if fcd and fcd["floor"] is not None:
         text.append(f"Floor: as many real molecules ({fcd['floor_of']}).")
     if summary.reasons:
         text.append("Not valid: " + ", ".join(f"{count:,} {reason}" for reason, count in summary.reasons.items()))

@@ -120,19 +120,21 @@ class DiGress(torch.nn.Module):
 
         -log p(G) <= KL(q(z_T | G) || p(z_T)) + sum over t of KL(q(z_t-1 | z_t, G) || p(z_t-1 | z_t)), where the
         first is 0 (alpha-bar_T = 0) and the term t = 1 is the reconstruction -log p(G | z_1). The sum is
-        estimated from stratified times, T times their mean; the error is that of the mean.
-        Raises InputError for fewer than 2 draws.
+        estimated from one time in each of `draws` equal strata, T times their mean; its error from the differences
+        of neighbouring strata (Cochran 1977, section 5A.12), slightly too large.
+        Raises InputError for a number of draws that is not even and at least 2.
         """
-        if draws < 2:
-            raise InputError(f"the likelihood needs at least 2 draws, got {draws}")
+        if draws < 2 or draws % 2:
+            raise InputError(f"the likelihood needs an even number of draws, at least 2, got {draws}")
         terms = torch.stack([self._bound_term(batch, k, draws, generator) for k in range(draws)])
         total = self.config.timesteps * terms
-        return Bound(total.mean(0), total.std(0) / draws**0.5)
+        return Bound(total.mean(0), (total[0::2] - total[1::2]).square().sum(0).sqrt() / draws)
 
     def _bound_term(self, batch: GraphBatch, stratum: int, strata: int, generator: torch.Generator | None) -> Tensor:
         device = batch.nodes.device if generator is None else generator.device
         uniform = torch.rand(len(batch), generator=generator, device=device).to(batch.nodes.device)
-        time = ((stratum + uniform) / strata * self.config.timesteps).floor() + 1
+        # clamped: the sum can round up to the end of the last stratum
+        time = ((stratum + uniform) / strata * self.config.timesteps).floor().clamp(max=self.config.timesteps - 1) + 1
         alpha_t = cosine_alpha_bar(time / self.config.timesteps)
         alpha_s = cosine_alpha_bar((time - 1) / self.config.timesteps)
         noisy = self.noised(batch, alpha_t, generator)
