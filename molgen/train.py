@@ -61,14 +61,15 @@ class TrainSettings:
             "learning_rate": self.learning_rate > 0,
             "warmup": self.warmup >= 0,
             "decay": 0 <= self.decay <= 1,
+            "weight_decay": self.weight_decay >= 0,
             "ema": 0 <= self.ema < 1,
             "clip": self.clip > 0,
-            "seed": self.seed >= 0,
+            "seed": 0 <= self.seed < 2**40,
             "evaluations": self.evaluations >= 1,
             "checkpoint_minutes": self.checkpoint_minutes > 0,
         }
         for name, fine in limits.items():
-            if not fine:
+            if not fine or not math.isfinite(getattr(self, name)):
                 raise InputError(f"{name} cannot be {getattr(self, name)}")
 
 
@@ -142,6 +143,8 @@ class Trainer:
         losses: list[Tensor] = []
         every = max(1, self.steps // self.settings.evaluations)
         self.backend.train()
+        if self.step == 0:
+            (self.folder / LOG).unlink(missing_ok=True)
         for size, rows in self._batches():
             losses.append(self._one_step(self.train_set.by_size[size][rows]))
             now = time.monotonic()
@@ -166,6 +169,8 @@ class Trainer:
                 return True
             if stop:
                 return False
+        if export is not None:  # complete before this call: a kill may have come between the last save and the export
+            export(self)
         return True
 
     def _batches(self) -> Iterator[tuple[int, Tensor]]:
@@ -187,7 +192,7 @@ class Trainer:
         loss = self.backend.loss(batch.to(torch.int64), generator)
         # a short batch weighs as much as its graphs
         (loss.sum() / settings.batch_size).backward()
-        torch.nn.utils.clip_grad_norm_(self.backend.parameters(), settings.clip)
+        norm = torch.nn.utils.clip_grad_norm_(self.backend.parameters(), settings.clip)
         for optimizer in self.optimizers:
             optimizer.step()
             optimizer.zero_grad()
@@ -198,7 +203,8 @@ class Trainer:
         with torch.no_grad():
             for name, parameter in self.backend.named_parameters():
                 self.ema[name].lerp_(parameter, 1 - keep)
-        return loss.detach().mean()
+        # a gradient that is no number has just spoilt the weights: they must not be saved as good
+        return torch.where(norm.isfinite(), loss.detach().mean(), torch.nan)
 
     def _rate_scale(self) -> float:
         """Share of the peak learning rate: linear warm-up, constant, linear decay to zero."""
@@ -213,8 +219,8 @@ class Trainer:
         loss = float(values.mean())
         if not math.isfinite(loss):
             raise TrainingError(
-                f"the loss is {loss} near step {self.step}; the last good weights are in {self.folder}. "
-                "Resume with a lower learning rate."
+                f"the loss is {loss} near step {self.step}; what was saved before in {self.folder} is still good. "
+                "Start again in another folder with lower learning rates."
             )
         self.loss_sum += float(values.sum())
         self.loss_steps += len(losses)

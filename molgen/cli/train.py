@@ -100,7 +100,12 @@ def command(data, output, backend, config, resume, max_minutes, samples, device,
         raise TrainingError(f"another training is writing to {output}") from None
     with lock:
         trainer = Trainer(
-            model, prepared.graphs("train"), prepared.graphs("valid"), settings, output, f"{backend} {prepared.name}"
+            model,
+            prepared.graphs("train"),
+            prepared.graphs("valid"),
+            settings,
+            output,
+            f"{backend} {prepared.folder.name}",
         )
         if resume:
             if not (output / STATE).exists():

@@ -1,5 +1,7 @@
 """DiGress: discrete denoising diffusion for graphs (Vignac et al., ICLR 2023)."""
 
+import dataclasses
+import math
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import ClassVar
@@ -23,7 +25,8 @@ class DiGressConfig:
     """Sizes of the network and of the noising process.
 
     layers, heads: of the graph transformer; width: of the node track; pair_width: of the pair track;
-    triangles: channels of the triangle update; timesteps: T; bond_weight: of the bonds' cross-entropy.
+    triangles: channels of the triangle update; timesteps: T; bond_weight: of the bonds' cross-entropy;
+    time_power: training times are u ** time_power of uniform u, above 1 for more of them near the data.
     """
 
     layers: int = 6
@@ -33,6 +36,15 @@ class DiGressConfig:
     triangles: int = 16
     timesteps: int = 500
     bond_weight: float = 5.0
+    time_power: float = 1.0
+
+    def __post_init__(self) -> None:
+        for field in dataclasses.fields(self):
+            value = getattr(self, field.name)
+            if not (math.isfinite(value) and value >= 1):
+                raise InputError(f"{field.name} should be at least 1, got {value}")
+        if self.width % self.heads:
+            raise InputError(f"width should be a multiple of heads ({self.heads}), got {self.width}")
 
 
 class DiGress(torch.nn.Module):
@@ -66,13 +78,13 @@ class DiGress(torch.nn.Module):
     def loss(self, batch: GraphBatch, generator: torch.Generator | None) -> Tensor:
         """Cross-entropy of the clean nodes plus bond_weight times that of the pairs, means over entries, [b].
 
-        Times are 1..T, spread evenly over the batch (stratified): each graph's is uniform.
+        Times are 1..T, spread evenly over the batch (stratified): each graph's is u ** time_power, u uniform.
         """
         count = len(batch)
         device = batch.nodes.device if generator is None else generator.device
         offset = torch.rand((), generator=generator, device=device)
         order = torch.randperm(count, generator=generator, device=device)
-        uniform = ((order + offset) / count).to(batch.nodes.device)
+        uniform = ((order + offset) / count).to(batch.nodes.device) ** self.config.time_power
         time = (uniform * self.config.timesteps).floor().clamp(max=self.config.timesteps - 1) + 1
         alpha_bar = cosine_alpha_bar(time / self.config.timesteps)
         log_nodes, log_pairs = self.network(self.noised(batch, alpha_bar, generator), alpha_bar)
