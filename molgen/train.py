@@ -276,7 +276,13 @@ class Trainer:
                     tensors[f"optimizer.{number}.{key}.{name}"] = torch.as_tensor(value)
         tensors = {name: tensor.detach().cpu().contiguous().clone() for name, tensor in tensors.items()}
         position = {name: getattr(self, name) for name in POSITION}
-        metadata = {"identity": self.identity, "position": json.dumps(position), "sha256": _digest(tensors)}
+        settings = asdict(self.settings) | asdict(self.backend.config)
+        metadata = {
+            "identity": self.identity,
+            "settings": json.dumps(settings),
+            "position": json.dumps(position),
+            "sha256": _digest(tensors),
+        }
         temporary = self.folder / (STATE + ".new")
         save_file(tensors, temporary, metadata)
         with temporary.open("rb+") as file:
@@ -322,6 +328,15 @@ class Trainer:
             writer.writeheader()
             writer.writerows(rows)
         temporary.replace(path)
+
+
+def saved_settings(folder: Path) -> dict[str, Any]:
+    """The settings, of training and network, of the run saved in a folder. Raises TrainingError where there is none."""
+    try:
+        with safe_open(folder / STATE, "pt") as file:
+            return json.loads((file.metadata() or {}).get("settings", "{}"))
+    except (OSError, SafetensorError, ValueError) as error:
+        raise TrainingError(f"--resume: {folder} holds no saved state that can be read ({error})") from None
 
 
 def _optimizers(backend: Any, settings: TrainSettings) -> list[torch.optim.Optimizer]:

@@ -7,7 +7,7 @@ import torch
 from molgen.backends.digress import DiGress, DiGressConfig
 from molgen.errors import InputError, TrainingError
 from molgen.plots import loss_curve
-from molgen.train import LOG, STATE, Trainer, TrainSettings
+from molgen.train import LOG, STATE, Trainer, TrainSettings, saved_settings
 from tests.conftest import TINY
 
 SETTINGS = TrainSettings(epochs=4, batch_size=4, warmup=4, evaluations=4)
@@ -109,3 +109,22 @@ def test_a_run_may_be_made_longer(dataset, vocabulary, tmp_path):
 def test_settings_out_of_range_are_refused(name, value):
     with pytest.raises(InputError, match=f"{name} cannot be {value}"):
         TrainSettings(**{name: value})
+
+
+def test_a_saved_run_knows_its_settings(dataset, vocabulary, tmp_path):
+    trainer(dataset, vocabulary, tmp_path, dataclasses.replace(SETTINGS, epochs=7)).run(max_minutes=1e-9)
+    saved = saved_settings(tmp_path)
+    assert saved["epochs"] == 7
+    assert saved["width"] == TINY["digress"]["width"]
+    with pytest.raises(TrainingError, match="no saved state"):
+        saved_settings(tmp_path / "elsewhere")
+
+
+def test_a_gradient_that_is_no_number_is_never_saved(dataset, vocabulary, tmp_path):
+    run = trainer(dataset, vocabulary, tmp_path)
+    run.run(max_minutes=1e-9)
+    saved = (tmp_path / STATE).read_bytes()
+    next(iter(run.backend.parameters())).register_hook(lambda gradient: gradient * float("inf"))
+    with pytest.raises(TrainingError, match="the loss is nan"):
+        run.run()
+    assert (tmp_path / STATE).read_bytes() == saved

@@ -26,6 +26,14 @@ HELP = {
     "seed": "Seed of weights, order and noise.",
     "evaluations": "How many times in the run the model is measured.",
     "checkpoint_minutes": "Minutes between saved states.",
+    "layers": "Layers of the network: deeper is better and slower.",
+    "width": "Numbers that describe each atom inside the network; a multiple of heads.",
+    "pair_width": "Numbers that describe each pair of atoms inside the network.",
+    "heads": "Attention heads.",
+    "triangles": "Channels that see three atoms at once (rings).",
+    "timesteps": "Noise levels between data and noise.",
+    "bond_weight": "Weight of the bonds against the atoms in the loss.",
+    "time_power": "Above 1: train more on little noise, where valences are settled.",
 }
 
 
@@ -79,13 +87,16 @@ def command(data, output, backend, config, resume, max_minutes, samples, device,
     from molgen.cli.data import prepare_shown
     from molgen.devices import pick_device
     from molgen.plots import loss_curve
-    from molgen.train import LOG, STATE, Trainer
+    from molgen.train import LOG, STATE, Trainer, saved_settings
 
     if max_minutes is not None and max_minutes <= 0:
         raise InputError(f"--max-minutes should be above 0, got {max_minutes}")
-    chosen = (read_config(config) if config else {}) | {
-        name: value for name, value in flags.items() if value is not None
-    }
+    if output.is_file():
+        raise InputError(f"{output} is a file; --output names the folder of the run")
+    # what a run was started with holds when it goes on; flags given again win
+    chosen = saved_settings(output) if resume else {}
+    chosen |= read_config(config) if config else {}
+    chosen |= {name: value for name, value in flags.items() if value is not None}
     settings = TrainSettings(**{key: value for key, value in chosen.items() if key in _names(TrainSettings)})
     sizes = {key: value for key, value in chosen.items() if key not in _names(TrainSettings)}
     target = pick_device(device)
@@ -108,8 +119,6 @@ def command(data, output, backend, config, resume, max_minutes, samples, device,
             f"{backend} {prepared.folder.name}",
         )
         if resume:
-            if not (output / STATE).exists():
-                raise TrainingError(f"--resume: {output} holds no saved state ({STATE})")
             trainer.resume()
         elif (output / STATE).exists():
             raise TrainingError(f"{output} already holds a training; add --resume, or choose another --output")
