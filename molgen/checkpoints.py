@@ -41,6 +41,7 @@ class Model:
 
     name: str
     path: Path
+    backend_name: str
     backend: Any  # a torch module that follows molgen.backends.base.Backend, in eval mode
     vocabulary: Vocabulary
     statistics: Statistics
@@ -147,7 +148,7 @@ def load_checkpoint(name_or_path: str) -> Model:
         raise CheckpointError(f"{folder} is not a usable molgen checkpoint: {reason}") from None
     backend.eval().requires_grad_(False)
     name = str(card.get("name", folder.name))
-    return Model(name, folder, backend, vocabulary, statistics, card, known, expected[WEIGHTS])
+    return Model(name, folder, record["backend"], backend, vocabulary, statistics, card, known, expected[WEIGHTS])
 
 
 def list_models() -> dict[str, Path]:

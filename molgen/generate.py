@@ -231,7 +231,7 @@ def _property_columns(decoded: list[Decoded]) -> dict[str, pd.Series]:
     missing = dict.fromkeys(PROPERTIES, nan)
     rows = [_properties(verdict.smiles) if verdict.valid else missing for verdict in decoded]
     table = pd.DataFrame(rows, columns=list(PROPERTIES), dtype="float64").round(DECIMALS)
-    return {name: table[name].astype("Int64") if name in WHOLE_NUMBERS else table[name] for name in table}
+    return {name: table[name].astype("Int64") if name in WHOLE_NUMBERS else table[name] for name in PROPERTIES}
 
 
 def _properties(smiles: str) -> dict[str, float]:

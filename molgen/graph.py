@@ -43,13 +43,6 @@ def incidence(size: int) -> Tensor:
     return ((rows == nodes) | (columns == nodes)).float()
 
 
-@cache
-def square_selection(size: int) -> Tensor:
-    """Float [n*n, p], 1 where a cell of the symmetric matrix holds that pair; the diagonal's rows are 0."""
-    cells = square_indices(size).flatten()[:, None]
-    return (cells == torch.arange(pair_count(size))).float()
-
-
 @dataclass(frozen=True)
 class GraphBatch:
     """Graphs of one size.

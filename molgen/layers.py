@@ -1,13 +1,15 @@
 """Network blocks and graph features that do not belong to one backend."""
 
 import math
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from molgen.graph import from_square, incidence, square_selection, to_square
+from molgen.graph import from_square, incidence, pair_indices, to_square
 
 WALK_LENGTH = 8
+LOGIT_BOUND = 60.0
 
 
 class GraphFeatures(nn.Module):
@@ -101,6 +103,45 @@ class Film(nn.Module):
         return torch.addcmul(shift, self.norm(x), 1 + scale)
 
 
+class PairsToSquare(torch.autograd.Function):
+    """[b, p, c] -> cells of the symmetric matrices, [b, n*n, c], 0 on the diagonal.
+
+    Its gradient is the forward of `SquareToPairs` and the other way round: torch's own would add up with index_add,
+    which is slow on a CPU.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, pairs: Tensor, size: int) -> Tensor:
+        ctx.size = size
+        return _spread(pairs, size)
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None]:
+        return _gather(gradient, ctx.size), None
+
+
+class SquareToPairs(torch.autograd.Function):
+    """Cells of square matrices [b, n*n, c] -> the sum of the cells (i, j) and (j, i) of every pair, [b, p, c]."""
+
+    @staticmethod
+    def forward(ctx: Any, cells: Tensor, size: int) -> Tensor:
+        ctx.size = size
+        return _gather(cells, size)
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None]:
+        return _spread(gradient, ctx.size), None
+
+
+def _spread(pairs: Tensor, size: int) -> Tensor:
+    return to_square(pairs, size).flatten(1, 2)
+
+
+def _gather(cells: Tensor, size: int) -> Tensor:
+    first, second = (index.to(cells.device) for index in pair_indices(size))
+    return cells.index_select(1, first * size + second).add_(cells.index_select(1, second * size + first))
+
+
 class PairBlock(nn.Module):
     """One layer of a graph transformer with a node track and a pair track (upper triangle only).
 
@@ -130,25 +171,33 @@ class PairBlock(nn.Module):
 
     def forward(self, h: Tensor, e: Tensor, condition: Tensor) -> tuple[Tensor, Tensor]:
         b, n, d = h.shape
-        # gathers written as products with constant matrices: several times faster than indexing on a CPU
+        flat = b * self.heads
+        # sums over the pairs of a node written as products: several times faster than indexing on a CPU
         members = incidence(n).to(h.device, e.dtype)
-        square = square_selection(n).to(h.device, e.dtype)
         x = self.attention_norm(h, condition)
         q, k, v = self.qkv(x).view(b, n, 3, self.heads, d // self.heads).permute(2, 0, 3, 1, 4)
         y = self.pair_norm(e)
         message, mixed = self.from_pair(y).split([e.shape[-1], self.heads + 2 * self.triangles], dim=-1)
-        bias, left, right = (
-            (mixed.transpose(1, 2) @ square.T)
-            .view(b, -1, n, n)
-            .split([self.heads, self.triangles, self.triangles], dim=1)
+        square = PairsToSquare.apply(mixed, n).transpose(1, 2).contiguous().view(b, -1, n, n)
+        bias, left, right = square.split([self.heads, self.triangles, self.triangles], dim=1)
+        # attention written out, the sum of the weights as one more value: on rows this short the fused kernel and
+        # the softmax are slow; logits beyond the bounds would have no weight, or all of it, anyway
+        logits = torch.baddbmm(
+            bias.reshape(flat, n, n),
+            q.reshape(flat, n, -1),
+            k.transpose(2, 3).reshape(flat, -1, n),
+            alpha=(d // self.heads) ** -0.5,
         )
-        out = nn.functional.scaled_dot_product_attention(q, k, v, attn_mask=bias)
-        out = out.transpose(1, 2).reshape(b, n, d)
+        weights = logits.clamp(-LOGIT_BOUND, LOGIT_BOUND).exp()
+        out = torch.bmm(weights, nn.functional.pad(v.reshape(flat, n, -1), (0, 1), value=1.0))
+        out = (out[..., :-1] / out[..., -1:]).view(b, self.heads, n, -1).transpose(1, 2).reshape(b, n, d)
         h = h + self.attention_out(torch.cat([out, members @ message / math.sqrt(n)], dim=-1))
         x = self.node_norm(h, condition)
         h = h + self.node_out(self.activation(self.node_in(x)))
 
-        # sum over k of left_ik right_jk, made symmetric by taking cells (i, j) and (j, i)
-        product = (left @ right.transpose(2, 3)).flatten(2) @ square
-        hidden = self.pair_in(y) + members.T @ self.node_to_pair(x) + self.triangle_in(product.transpose(1, 2))
+        # sum over k of left_ik right_jk, made symmetric by adding cells (i, j) and (j, i)
+        product = SquareToPairs.apply((left @ right.transpose(2, 3)).flatten(2).transpose(1, 2).contiguous(), n)
+        hidden = torch.baddbmm(
+            self.pair_in(y) + self.triangle_in(product), members.T.expand(b, -1, -1), self.node_to_pair(x)
+        )
         return h, e + self.pair_out(self.activation(hidden))

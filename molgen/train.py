@@ -41,7 +41,7 @@ class TrainSettings:
     """
 
     epochs: float = 40.0
-    batch_size: int = 256
+    batch_size: int = 512
     matrix_rate: float = 5e-3
     learning_rate: float = 2e-3
     warmup: int = 200

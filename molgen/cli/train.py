@@ -58,6 +58,7 @@ def _settings_options(command):
     "--backend", type=click.Choice(list(BACKENDS)), default="digress", show_default=True, help="Model family."
 )
 @click.option("--config", type=click.Path(path_type=Path), help="TOML file with settings; flags win over it.")
+@click.option("--init", help="Start from the weights of this model, shipped or a folder, instead of random ones.")
 @click.option("--resume", is_flag=True, help="Go on from the state saved in the folder.")
 @click.option("--max-minutes", type=float, help="Stop, saved, after so many minutes.")
 @click.option(
@@ -69,7 +70,7 @@ def _settings_options(command):
 )
 @click.option("--device", default="auto", show_default=True, help="auto, cpu or cuda.")
 @_settings_options
-def command(data, output, backend, config, resume, max_minutes, samples, device, **flags) -> None:
+def command(data, output, backend, config, init, resume, max_minutes, samples, device, **flags) -> None:
     """Train a model.
 
     \b
@@ -83,7 +84,7 @@ def command(data, output, backend, config, resume, max_minutes, samples, device,
     from filelock import FileLock, Timeout
     from tqdm import tqdm
 
-    from molgen.checkpoints import build_backend
+    from molgen.checkpoints import build_backend, load_checkpoint
     from molgen.cli.data import prepare_shown
     from molgen.devices import pick_device
     from molgen.plots import loss_curve
@@ -93,8 +94,14 @@ def command(data, output, backend, config, resume, max_minutes, samples, device,
         raise InputError(f"--max-minutes should be above 0, got {max_minutes}")
     if output.is_file():
         raise InputError(f"{output} is a file; --output names the folder of the run")
+    if init and resume:
+        raise InputError("--init starts a training and --resume goes on with one; give one of them")
+    first = load_checkpoint(init) if init else None
+    if first and first.backend_name != backend:
+        raise InputError(f"--init {init} is a {first.backend_name} model, not {backend}")
     # what a run was started with holds when it goes on; flags given again win
     chosen = saved_settings(output) if resume else {}
+    chosen |= dataclasses.asdict(first.backend.config) if first else {}
     chosen |= read_config(config) if config else {}
     chosen |= {name: value for name, value in flags.items() if value is not None}
     settings = TrainSettings(**{key: value for key, value in chosen.items() if key in _names(TrainSettings)})
@@ -102,7 +109,10 @@ def command(data, output, backend, config, resume, max_minutes, samples, device,
     target = pick_device(device)
     prepared = prepare_shown(data)
     torch.manual_seed(settings.seed)
-    model = build_backend(backend, sizes, prepared.vocabulary, prepared.statistics).to(target)
+    model = build_backend(backend, sizes, prepared.vocabulary, prepared.statistics)
+    if first:
+        start_from(model, first, prepared)
+    model.to(target)
     output.mkdir(parents=True, exist_ok=True)
     lock = FileLock(output / ".lock")
     try:
@@ -151,6 +161,23 @@ def command(data, output, backend, config, resume, max_minutes, samples, device,
         click.echo(
             f"stopped at step {trainer.step:,} of {trainer.steps:,}; the same command with --resume goes on", err=True
         )
+
+
+def start_from(backend, first, prepared) -> None:
+    """Give a new backend the weights of a model; marginals and the like stay those of the new data.
+
+    Raises InputError where atom classes or sizes of the network differ.
+    """
+    if first.vocabulary != prepared.vocabulary:
+        theirs, ours = (", ".join(map(str, each.atoms)) for each in (first.vocabulary, prepared.vocabulary))
+        raise InputError(f"--init {first.name} knows the atom types {theirs}; {prepared.name} has {ours}")
+    weights = dict(first.backend.named_parameters())
+    for name, parameter in backend.named_parameters():
+        if name not in weights or weights[name].shape != parameter.shape:
+            raise InputError(
+                f"--init {first.name} has another network: {name} does not fit; leave its sizes as they are"
+            )
+        parameter.data.copy_(weights[name])
 
 
 def read_config(path: Path) -> dict[str, Any]:
