@@ -24,7 +24,8 @@ from tqdm import tqdm
 
 from molgen.downloads import MOSES_WHEEL, QM9_WHEEL, fetch_wheel
 from molgen.files import shipped_folder
-from molgen.importing import available_cores, import_molecules
+from molgen.importing import import_molecules
+from molgen.isolation import available_cores
 from molgen.prepared import MOSES_FILES, cache_folder
 from molgen.readers import Row, read_molecules
 

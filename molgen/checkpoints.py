@@ -11,6 +11,7 @@ import dataclasses
 import json
 import shutil
 from dataclasses import dataclass
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -20,10 +21,11 @@ import safetensors.torch
 import torch
 from safetensors import SafetensorError
 
+import molgen
 from molgen.backends import BACKENDS
 from molgen.data import Statistics, read_json
 from molgen.errors import CheckpointError, InputError
-from molgen.files import sha256_of, shipped_folder
+from molgen.files import atomic_write, sha256_of, shipped_folder
 from molgen.vocabulary import Vocabulary
 
 WEIGHTS, MODEL, KNOWN, CARD, CHECKSUMS = (
@@ -81,15 +83,21 @@ def save_checkpoint(
         name: (tensor.to(torch.bfloat16) if tensor.ndim >= 2 else tensor).detach().cpu().contiguous()
         for name, tensor in weights.items()
     }
-    safetensors.torch.save_file(tensors, making / WEIGHTS)
-    safetensors.numpy.save_file({"hashes": known}, making / KNOWN)
+    for file, content in (
+        (WEIGHTS, safetensors.torch.save(tensors)),
+        (KNOWN, safetensors.numpy.save({"hashes": known})),
+    ):
+        with atomic_write(making / file, "wb") as out:
+            out.write(content)
     record = {
         "backend": backend_name,
+        "molgen": molgen.__version__,
+        "rdkit": version("rdkit"),
         "config": dataclasses.asdict(backend.config),
         "vocabulary": vocabulary.to_json(),
         "statistics": statistics.to_json(),
     }
-    (making / MODEL).write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
+    _write_text(making / MODEL, json.dumps(record, indent=1) + "\n")
     write_card(making, card)
     _write_checksums(making)
     old = folder.with_name(folder.name + ".old")
@@ -102,8 +110,8 @@ def save_checkpoint(
 
 def write_card(folder: Path, card: dict) -> None:
     """Write card.json and README.md, and the checksums again where there are some."""
-    (folder / CARD).write_text(json.dumps(card, indent=1) + "\n", encoding="utf-8")
-    (folder / "README.md").write_text(card_text(card), encoding="utf-8")
+    _write_text(folder / CARD, json.dumps(card, indent=1) + "\n")
+    _write_text(folder / "README.md", card_text(card))
     if (folder / CHECKSUMS).exists():
         _write_checksums(folder)
 
@@ -171,4 +179,9 @@ def _find(name_or_path: str) -> Path:
 
 def _write_checksums(folder: Path) -> None:
     sums = {file: sha256_of(folder / file) for file in (WEIGHTS, MODEL, KNOWN, CARD)}
-    (folder / CHECKSUMS).write_text(json.dumps(sums, indent=1) + "\n", encoding="utf-8")
+    _write_text(folder / CHECKSUMS, json.dumps(sums, indent=1) + "\n")
+
+
+def _write_text(path: Path, text: str) -> None:
+    with atomic_write(path) as file:
+        file.write(text)

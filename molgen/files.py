@@ -11,6 +11,7 @@ from typing import IO, Any, Literal
 from molgen.errors import InputError, MolgenError
 
 PACKAGE = Path(__file__).resolve().parent
+FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
 
 
 @contextmanager
@@ -76,3 +77,8 @@ def shipped_folder(kind: Literal["checkpoints", "datasets"]) -> Path:
         if folder.is_dir():
             return folder
     raise MolgenError(f"this installation of molgen has no {kind} folder (looked beside {PACKAGE}); install it again")
+
+
+def spreadsheet_safe(text: str) -> str:
+    """Text that a spreadsheet does not run as a formula: an apostrophe stands before what would begin one."""
+    return "'" + text if text.startswith(FORMULA_STARTS) else text

@@ -1,23 +1,17 @@
 """Turn rows of strangers' files into graphs: every row is kept, or rejected with a reason.
 
-RDKit works in other processes, since some molecules crash or hang it: when a chunk of rows loses its process, its rows
-are tried again one by one, and only the row at fault is rejected. Nothing here imports torch, which those processes
-would have to load too.
+RDKit works in other processes (molgen.isolation), since some molecules crash or hang it: only the row at fault is
+rejected. Nothing here imports torch, which those processes would have to load too.
 """
 
 import csv
-import os
-from collections import Counter, deque
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Future
-from concurrent.futures import TimeoutError as FutureTimeoutError
 from dataclasses import dataclass, field
-from itertools import islice
-from multiprocessing import get_context
+from functools import partial
 from typing import IO, NamedTuple
 
 import numpy as np
-from pebble import ProcessExpired, ProcessPool
 
 from molgen.chemistry import (
     Cleaned,
@@ -30,11 +24,12 @@ from molgen.chemistry import (
     parse_smiles,
 )
 from molgen.errors import InputError
+from molgen.files import spreadsheet_safe
+from molgen.isolation import available_cores, isolated_chunks
 from molgen.readers import Row
 from molgen.vocabulary import AtomClass, Vocabulary
 
 CHUNK = 2_000  # rows; about a second of work, and under a megabyte to send back
-CHUNK_SECONDS = 120
 ROW_SECONDS = 10
 MAX_CLASSES = 255  # a class index is one byte
 SHOWN = 200  # characters of a rejected row that the list of rejects repeats
@@ -121,11 +116,6 @@ def import_molecules(
     return done
 
 
-def available_cores() -> int:
-    """Number of CPU cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
 class Rejects:
     """Writes rejected rows as CSV: line, text (shortened), name, reason."""
 
@@ -138,19 +128,14 @@ class Rejects:
         self.writer.writerow([row.line, spreadsheet_safe(text), spreadsheet_safe(row.name[:SHOWN]), reason])
 
 
-def spreadsheet_safe(text: str) -> str:
-    """Text that a spreadsheet does not run as a formula: a leading = + - @, tab or return gets a quote before it."""
-    return "'" + text if text.startswith(("=", "+", "-", "@", "\t", "\r")) else text
-
-
-def convert(texts: list[tuple[str, bool]], settings: Settings) -> Converted:
-    """Judge (text, is_block) rows and turn the usable ones into graphs; runs in a worker process."""
+def convert(rows: list[Row], settings: Settings) -> Converted:
+    """Judge rows and turn the usable ones into graphs; runs in a worker process."""
     index = {} if settings.vocabulary is None else dict(settings.vocabulary.index)
     found = []
     rejected = {}
-    for position, (text, is_block) in enumerate(texts):
+    for position, row in enumerate(rows):
         try:
-            cleaned = clean(parse_block(text) if is_block else parse_smiles(text), settings.keep_largest)
+            cleaned = clean(parse_block(row.text) if row.is_block else parse_smiles(row.text), settings.keep_largest)
             size = cleaned.mol.GetNumAtoms()
             if settings.max_atoms is not None and size > settings.max_atoms:
                 raise Rejected(f"more than {settings.max_atoms} heavy atoms")
@@ -184,41 +169,13 @@ def convert(texts: list[tuple[str, bool]], settings: Settings) -> Converted:
 
 
 def _converted(rows: Iterable[Row], settings: Settings, workers: int) -> Iterator[tuple[list[Row], Converted]]:
-    """Chunks with what they became, in the order of the rows; a few chunks wait at a time, so memory stays flat."""
-    rows = iter(rows)
-    waiting: deque[tuple[list[Row], Future]] = deque()
-    # spawn: a fork of a process that runs threads (torch, progress bars) can hang
-    with ProcessPool(max_workers=workers, context=get_context("spawn")) as pool:
-        try:
-            while True:
-                while len(waiting) < 3 * workers and (chunk := list(islice(rows, CHUNK))):
-                    waiting.append((chunk, _submit(pool, chunk, settings, CHUNK_SECONDS)))
-                if not waiting:
-                    return
-                chunk, future = waiting.popleft()
-                try:
-                    yield chunk, future.result()
-                except (ProcessExpired, FutureTimeoutError, MemoryError):
-                    alone = [([row], _submit(pool, [row], settings, ROW_SECONDS)) for row in chunk]
-                    for single, result in alone:
-                        yield single, _single(result)
-        except BaseException:
-            pool.stop()  # an interrupt or a bad file: don't finish what waits
-            raise
+    """Chunks of rows with what they became, in order; a row that crashes RDKit or takes too long is rejected."""
+    return isolated_chunks(
+        partial(convert, settings=settings), rows, _failed, workers=workers, chunk=CHUNK, seconds=ROW_SECONDS
+    )
 
 
-def _submit(pool: ProcessPool, chunk: list[Row], settings: Settings, seconds: float) -> Future:
-    texts = [(row.text, row.is_block) for row in chunk]
-    return pool.schedule(convert, args=[texts, settings], timeout=seconds)
-
-
-def _single(future: Future) -> Converted:
-    try:
-        return future.result()
-    except FutureTimeoutError:
-        reason = f"took longer than {ROW_SECONDS} s"
-    except (ProcessExpired, MemoryError):
-        reason = "crashed RDKit"
+def _failed(reason: str) -> Converted:
     return Converted([], {}, np.zeros((0, 3), bool), {0: reason}, [])
 
 

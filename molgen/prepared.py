@@ -11,6 +11,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -123,6 +124,8 @@ def prepare(
     molecule with an atom class that train would lack goes to train. Raises InputError for unusable input and
     DownloadError when a public set cannot be fetched.
     """
+    if rejects is not None and not rejects.resolve().parent.is_dir():
+        raise InputError(f"the folder {rejects.resolve().parent} does not exist")
     if source not in PUBLIC and (Path(source) / "meta.json").is_file():
         return _give(open_prepared(Path(source)), rejects)
     cache = cache or cache_folder()
@@ -130,7 +133,8 @@ def prepare(
     options = {"smiles_column": smiles_column, "keep_largest": keep_largest, "max_atoms": max_atoms}
     with _source_file(source, cache) as path:
         digest = MOSES_WHEEL.sha256 if source == "moses" else sha256_of(path)
-        key = hashlib.sha256(json.dumps([LAYOUT, digest, options]).encode()).hexdigest()[:12]
+        # canonical SMILES, and with them the split, may change with RDKit
+        key = hashlib.sha256(json.dumps([LAYOUT, version("rdkit"), digest, options]).encode()).hexdigest()[:12]
         name = source if source in PUBLIC else ("stdin" if source == "-" else Path(source).name)
         folder = cache / f"{''.join(c if c.isalnum() or c in '._-' else '_' for c in name)[:80]}-{key}"
         with FileLock(cache / f"{folder.name}.lock"):
@@ -139,7 +143,8 @@ def prepare(
                 shutil.rmtree(work, ignore_errors=True)  # of a run that was killed
                 work.mkdir()
                 try:
-                    record = {"layout": LAYOUT, "molgen": molgen.__version__, "name": name, "sha256": digest, **options}
+                    versions = {"molgen": molgen.__version__, "rdkit": version("rdkit")}
+                    record = {"layout": LAYOUT, **versions, "name": name, "sha256": digest, **options}
                     _build(name, path, work, record, options, rejects, workers, progress)
                     shutil.rmtree(folder, ignore_errors=True)
                     work.replace(folder)

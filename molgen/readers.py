@@ -142,7 +142,9 @@ def _lines(stream: io.BufferedReader, label: str) -> Iterator[str]:
 def _smiles_rows(lines: Iterator[str], label: str, column: str | None) -> Iterator[Row]:
     first = next(lines, "")
     fields = next(csv.reader([first], delimiter=_delimiter(first)), [])
-    if column is not None or (len(fields) > 1 and _named_column(fields) is not None):
+    # "C1CC1<tab>structure 5" is a molecule with a name, "id<tab>structure" is a header
+    header = len(fields) > 1 and _named_column(fields) is not None and not _is_smiles(fields[0])
+    if column is not None or header:
         yield from _table_rows(chain([first], lines), label, column, None)
         return
     words = first.split()
@@ -180,6 +182,7 @@ def _sdf_row(start: int, block: list[str]) -> Row:
 def _table_rows(lines: Iterable[str], label: str, column: str | None, delimiter: str | None) -> Iterator[Row]:
     lines = iter(lines)
     first = next(lines, "")
+    csv.field_size_limit(MAX_LINE)  # of this process; Python's own is below what a line may have
     reader = csv.reader(chain([first], lines), delimiter=delimiter or _delimiter(first))
     records = _records(reader, label)
     head = list(islice(records, 1 + LOOK_AT))

@@ -31,6 +31,7 @@ from molgen.errors import InputError, MolgenError
 from molgen.files import atomic_write, sha256_of
 from molgen.generate import LIKELIHOOD_DRAWS, Settings, columns
 from molgen.hashing import DistinctMolecules
+from molgen.isolation import available_cores
 from molgen.scores import Summary
 from molgen.workers import finished_shards, shard_file
 from molgen.writers import check_ending, open_writer
@@ -99,7 +100,7 @@ def run(
     Raises InputError where the output exists, cannot be written, or belongs to a run that is going on or had other
     settings; MolgenError where a worker process died.
     """
-    limit = WORKERS_PER_CORE * (os.cpu_count() or 1)
+    limit = WORKERS_PER_CORE * available_cores()
     if not 1 <= workers <= limit:
         raise InputError(f"workers should be at least 1 and on this machine at most {limit}, got {workers}")
     started = time.monotonic()

@@ -17,16 +17,19 @@ from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
+from safetensors.torch import save as safetensors_bytes
 from torch import Tensor
 
 from molgen.data import GraphDataset
 from molgen.errors import InputError, TrainingError
+from molgen.files import atomic_write
 from molgen.graph import GraphBatch
 
 STATE = "state.safetensors"
 LOG = "log.csv"
 POSITION = ("step", "graphs", "seconds", "loss_sum", "loss_steps")
+# batches and noise must stay the same for a resumed run to be the same run; how long and how fast it learns may change
+CHANGEABLE = ("epochs", "evaluations", "checkpoint_minutes", "learning_rate", "matrix_rate", "decay", "clip")
 LOG_COLUMNS = ("step", "epoch", "graphs", "seconds", "learning_rate", "loss", "valid_loss", "valid", "unique", "fcd")
 
 
@@ -109,13 +112,7 @@ class Trainer:
         self.settings = settings
         self.folder = folder
         folder.mkdir(parents=True, exist_ok=True)
-        # what must be the same for a resumed run to be the same run; how long it is may change
-        fixed = {
-            key: value
-            for key, value in asdict(settings).items()
-            if key not in ("epochs", "evaluations", "checkpoint_minutes")
-        }
-        self.identity = json.dumps([identity, asdict(backend.config), fixed], sort_keys=True)
+        self.identity = identity
         self.optimizers = _optimizers(backend, settings)
         self.ema = {name: tensor.detach().clone() for name, tensor in backend.state_dict().items()}
         self.batches_per_epoch = len(train.epoch(settings.batch_size, settings.seed, 0))
@@ -276,18 +273,17 @@ class Trainer:
                     tensors[f"optimizer.{number}.{key}.{name}"] = torch.as_tensor(value)
         tensors = {name: tensor.detach().cpu().contiguous().clone() for name, tensor in tensors.items()}
         position = {name: getattr(self, name) for name in POSITION}
-        settings = asdict(self.settings) | asdict(self.backend.config)
         metadata = {
             "identity": self.identity,
-            "settings": json.dumps(settings),
+            "settings": json.dumps(self._all_settings()),
             "position": json.dumps(position),
             "sha256": _digest(tensors),
         }
-        temporary = self.folder / (STATE + ".new")
-        save_file(tensors, temporary, metadata)
-        with temporary.open("rb+") as file:
-            os.fsync(file.fileno())
-        temporary.replace(self.folder / STATE)
+        with atomic_write(self.folder / STATE, "wb") as file:
+            file.write(safetensors_bytes(tensors, metadata))
+
+    def _all_settings(self) -> dict[str, Any]:
+        return asdict(self.settings) | asdict(self.backend.config)
 
     def resume(self) -> None:
         """Go on from the folder's saved state; log lines written after it are dropped. Raises TrainingError."""
@@ -301,9 +297,14 @@ class Trainer:
         if metadata.get("sha256") != _digest(tensors):
             raise TrainingError(f"{path} is damaged: its SHA-256 does not fit; start again in another folder")
         if metadata["identity"] != self.identity:
-            raise TrainingError(
-                f"{path} belongs to a run with other settings: {metadata['identity']}, not {self.identity}"
-            )
+            raise TrainingError(f"{path} belongs to {metadata['identity']}, not {self.identity}")
+        saved = json.loads(metadata["settings"])
+        for name, value in self._all_settings().items():
+            if name not in CHANGEABLE and saved.get(name) != value:
+                raise TrainingError(
+                    f"{path} belongs to a run with {name} = {saved.get(name)}, not {value}; "
+                    f"what may change on the way is {', '.join(CHANGEABLE)}"
+                )
         self.backend.load_state_dict(_part(tensors, "model."))
         self.ema = {name: tensor.to(self.device) for name, tensor in _part(tensors, "ema.").items()}
         for number, optimizer in enumerate(self.optimizers):
@@ -322,12 +323,10 @@ class Trainer:
             return
         with path.open(encoding="utf-8", newline="") as file:
             rows = [row for row in csv.DictReader(file) if int(row["step"]) <= self.step]
-        temporary = path.with_suffix(".new")
-        with temporary.open("w", encoding="utf-8", newline="") as file:
+        with atomic_write(path) as file:
             writer = csv.DictWriter(file, LOG_COLUMNS)
             writer.writeheader()
             writer.writerows(rows)
-        temporary.replace(path)
 
 
 def saved_settings(folder: Path) -> dict[str, Any]:

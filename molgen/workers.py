@@ -16,6 +16,7 @@ from molgen.checkpoints import Model
 from molgen.errors import MolgenError
 from molgen.files import atomic_write
 from molgen.generate import Progress, Settings, draw_shard
+from molgen.isolation import available_cores
 from molgen.precision import place
 
 
@@ -53,7 +54,7 @@ def _drawn_by_workers(
 ) -> Generator[int, None, None]:
     """Draw the missing shards in processes, worker k every workers-th one; their numbers, each when it is done."""
     context = get_context("spawn")
-    threads = max(1, (os.cpu_count() or 1) // workers)
+    threads = max(1, available_cores() // workers)
     processes = []
     connections: list[Any] = []
     try:

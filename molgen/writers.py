@@ -13,12 +13,10 @@ from rdkit import Chem
 from rdkit.Chem import rdDepictor
 
 from molgen.errors import InputError
-from molgen.files import atomic_write
+from molgen.files import atomic_write, spreadsheet_safe
 
 # smaller row groups make a Parquet file of many chunks slow to open
 ROW_GROUP = 65_536
-# a spreadsheet takes a text that begins with one of these for a formula
-FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
 
 
 class Writer(Protocol):
@@ -164,7 +162,5 @@ def safe_cells(rows: pd.DataFrame) -> pd.DataFrame:
     rows = rows.copy()
     for name in rows.columns:
         if name != "smiles" and (rows[name].dtype == object or pd.api.types.is_string_dtype(rows[name].dtype)):
-            rows[name] = [
-                f"'{cell}" if isinstance(cell, str) and cell.startswith(FORMULA_STARTS) else cell for cell in rows[name]
-            ]
+            rows[name] = [spreadsheet_safe(cell) if isinstance(cell, str) else cell for cell in rows[name]]
     return rows

@@ -5,13 +5,14 @@ import signal
 import time
 
 from molgen.importing import Converted, Settings, convert
+from molgen.readers import Row
 
 
-def deadly(texts: list[tuple[str, bool]], settings: Settings) -> Converted:
+def deadly(rows: list[Row], settings: Settings) -> Converted:
     """Kills its process on one molecule and hangs on another."""
-    for text, _ in texts:
-        if text == "[Po]":
+    for row in rows:
+        if row.text == "[Po]":
             os.kill(os.getpid(), signal.SIGTERM if os.name == "nt" else signal.SIGSEGV)
-        if text == "[At]":
+        if row.text == "[At]":
             time.sleep(600)
-    return convert(texts, settings)
+    return convert(rows, settings)

@@ -1,7 +1,6 @@
 """Runs: the same molecules whatever the processes, the stops and the format; nothing lost, nothing twice."""
 
 import json
-import os
 import re
 import subprocess
 import sys
@@ -15,6 +14,7 @@ import torch
 from filelock import FileLock
 
 import molgen.generate
+import molgen.isolation
 import molgen.runs
 from molgen.checkpoints import load_checkpoint
 from molgen.chemistry import parse_smiles
@@ -141,7 +141,7 @@ def test_workers_do_not_change_the_molecules_of_the_shipped_model(tmp_path):
 
 
 def test_too_many_workers_are_refused(tmp_path):
-    limit = molgen.runs.WORKERS_PER_CORE * (os.cpu_count() or 1)
+    limit = molgen.runs.WORKERS_PER_CORE * molgen.isolation.available_cores()
     with pytest.raises(InputError, match=f"at most {limit}, got {limit + 1}"):
         generate(tmp_path / "m.csv", workers=limit + 1)
 

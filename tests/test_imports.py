@@ -41,7 +41,7 @@ ORDER = (
     "runs",
     "cli",
 )
-RDKIT = {"chemistry", "readers", "prepared", "properties", "scores", "writers", "generate"}
+RDKIT = {"chemistry", "properties", "scores", "writers"}
 
 
 def imported(source: str) -> list[str]:

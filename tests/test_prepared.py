@@ -15,8 +15,8 @@ from molgen.cli import cli
 from molgen.data import group_by_size
 from molgen.downloads import Wheel, fetch_wheel
 from molgen.errors import DownloadError, InputError
-from molgen.files import shipped_folder
-from molgen.importing import Converted, Rejects, Settings, convert, import_molecules, spreadsheet_safe
+from molgen.files import shipped_folder, spreadsheet_safe
+from molgen.importing import Converted, Rejects, Settings, convert, import_molecules
 from molgen.prepared import PreparedSet, open_prepared, prepare, split_rows
 from molgen.readers import Row
 from molgen.vocabulary import AtomClass, Vocabulary
@@ -33,7 +33,7 @@ def rows(texts: list[str]) -> list[Row]:
 
 
 def converted(texts: list[str], vocabulary: Vocabulary | None = None, keep_largest=False, max_atoms=None) -> Converted:
-    return convert([(text, False) for text in texts], Settings(vocabulary, max_atoms, keep_largest))
+    return convert(rows(texts), Settings(vocabulary, max_atoms, keep_largest))
 
 
 def check_aligned(found: PreparedSet) -> None:

@@ -47,6 +47,16 @@ def test_every_format_gives_line_name_and_text(tmp_path, ending, content, first,
     assert not any(row.is_block for row in rows)
 
 
+def test_a_name_that_sounds_like_a_header_is_a_name(tmp_path):
+    rows = read(tmp_path / "x.smi", "C1CC1\tstructure 5\nCCO\tsmiles\n")
+    assert [(row.line, row.text, row.name) for row in rows] == [(1, "C1CC1", "structure 5"), (2, "CCO", "smiles")]
+
+
+def test_a_cell_may_be_as_long_as_a_line(tmp_path):
+    rows = read(tmp_path / "x.csv", "smiles,note\nCCO," + "x" * 900_000 + "\n")
+    assert [row.text for row in rows] == ["CCO"]
+
+
 def test_parquet(tmp_path):
     frame = pd.DataFrame({"n": [1, 2, 3], "name": [n for _, n in MOLECULES], "Smiles": [s for s, _ in MOLECULES]})
     frame.to_parquet(tmp_path / "x.parquet")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from itertools import chain
@@ -96,9 +95,10 @@ def command(
     Example: molgen score molecules.csv --reference qm9
     """
     from molgen import scores
+    from molgen.isolation import available_cores
     from molgen.readers import read_molecules
 
-    workers = workers or os.cpu_count() or 1
+    workers = workers or available_cores()
     if output is None and file != "-":
         output = _scores_path(file)
     _check_output(file, output)

@@ -5,7 +5,6 @@ import platform
 import time
 import tomllib
 from pathlib import Path
-from typing import Any
 
 import click
 
@@ -51,13 +50,40 @@ def _settings_options(command):
     return command
 
 
+def _take_config(context: click.Context, parameter: click.Parameter, path: Path | None) -> None:
+    """Make the entries of the TOML file the defaults of the other options; - and _ in their names are the same."""
+    if path is None:
+        return
+    try:
+        record = tomllib.loads(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise InputError(f"{path} cannot be read as TOML ({error})") from None
+    allowed = {option.name for option in context.command.params if option is not parameter and option.name}
+    defaults = {}
+    for key, value in record.items():
+        name = key.replace("-", "_")
+        if name not in allowed:
+            raise InputError(f"{path}: unknown setting {key!r}; it takes {', '.join(sorted(allowed))}")
+        if not isinstance(value, str | int | float):
+            raise InputError(f"{path}: {key} should be a number, a text, true or false, got {value!r}")
+        defaults[name] = value if isinstance(value, bool) else str(value)
+    context.default_map = defaults
+
+
 @click.command("train")
 @click.option("--data", required=True, help="qm9, moses, or a file of molecules (.smi .csv .tsv .sdf .parquet, .gz).")
 @click.option("--output", required=True, type=click.Path(path_type=Path), help="Folder of the run.")
 @click.option(
     "--backend", type=click.Choice(list(BACKENDS)), default="digress", show_default=True, help="Model family."
 )
-@click.option("--config", type=click.Path(path_type=Path), help="TOML file with settings; flags win over it.")
+@click.option(
+    "--config",
+    type=click.Path(path_type=Path),
+    is_eager=True,
+    expose_value=False,
+    callback=_take_config,
+    help="TOML file with any of these options; flags win over it.",
+)
 @click.option("--init", help="Start from the weights of this model, shipped or a folder, instead of random ones.")
 @click.option("--resume", is_flag=True, help="Go on from the state saved in the folder.")
 @click.option("--max-minutes", type=float, help="Stop, saved, after so many minutes.")
@@ -70,7 +96,7 @@ def _settings_options(command):
 )
 @click.option("--device", default="auto", show_default=True, help="auto, cpu or cuda.")
 @_settings_options
-def command(data, output, backend, config, init, resume, max_minutes, samples, device, **flags) -> None:
+def command(data, output, backend, init, resume, max_minutes, samples, device, **flags) -> None:
     """Train a model.
 
     \b
@@ -80,6 +106,7 @@ def command(data, output, backend, config, init, resume, max_minutes, samples, d
     The folder gets: model/ (what `molgen generate --model runs/qm9/model` takes), log.csv, curve.png, and the
     state that --resume goes on from, after a stop or a crash.
     """
+    import numpy as np
     import torch
     from filelock import FileLock, Timeout
     from tqdm import tqdm
@@ -87,6 +114,7 @@ def command(data, output, backend, config, init, resume, max_minutes, samples, d
     from molgen.checkpoints import build_backend, load_checkpoint
     from molgen.cli.data import prepare_shown
     from molgen.devices import pick_device
+    from molgen.hashing import smiles_hashes
     from molgen.plots import loss_curve
     from molgen.train import LOG, STATE, Trainer, saved_settings
 
@@ -102,7 +130,6 @@ def command(data, output, backend, config, init, resume, max_minutes, samples, d
     # what a run was started with holds when it goes on; flags given again win
     chosen = saved_settings(output) if resume else {}
     chosen |= dataclasses.asdict(first.backend.config) if first else {}
-    chosen |= read_config(config) if config else {}
     chosen |= {name: value for name, value in flags.items() if value is not None}
     settings = TrainSettings(**{key: value for key, value in chosen.items() if key in _names(TrainSettings)})
     sizes = {key: value for key, value in chosen.items() if key not in _names(TrainSettings)}
@@ -116,17 +143,17 @@ def command(data, output, backend, config, init, resume, max_minutes, samples, d
     output.mkdir(parents=True, exist_ok=True)
     lock = FileLock(output / ".lock")
     try:
-        lock.acquire(timeout=0)
+        held = lock.acquire(timeout=0)
     except Timeout:
         raise TrainingError(f"another training is writing to {output}") from None
-    with lock:
+    with held:
         trainer = Trainer(
             model,
             prepared.graphs("train"),
             prepared.graphs("valid"),
             settings,
             output,
-            f"{backend} {prepared.folder.name}",
+            f"{backend} on {prepared.folder.name}",
         )
         if resume:
             trainer.resume()
@@ -144,8 +171,10 @@ def command(data, output, backend, config, init, resume, max_minutes, samples, d
             bar.set_postfix_str(f"loss {progress.loss:.4f}, {progress.rate:,.0f} molecules/s")
             bar.update(progress.step - bar.n)
 
+        known = np.unique(smiles_hashes(prepared.smiles("train")))
+
         def export(trainer: Trainer) -> None:
-            save_model(trainer, backend, prepared, str(target))
+            save_model(trainer, backend, prepared, known, str(target))
             if (output / LOG).exists():
                 loss_curve(output / LOG, output / "curve.png")
 
@@ -180,25 +209,6 @@ def start_from(backend, first, prepared) -> None:
         parameter.data.copy_(weights[name])
 
 
-def read_config(path: Path) -> dict[str, Any]:
-    """Settings from a TOML file. Raises InputError for a file that is none, or for a key or type that is not known."""
-    try:
-        record = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise InputError(f"{path} cannot be read as TOML ({error})") from None
-    types = {field.name: type(field.default) for field in dataclasses.fields(TrainSettings)}
-    for backend in BACKENDS.values():
-        types |= {field.name: type(field.default) for field in dataclasses.fields(backend.Config)}
-    for key, value in record.items():
-        if key not in types:
-            raise InputError(f"{path}: unknown setting {key!r}; it takes {', '.join(types)}")
-        if isinstance(value, int) and not isinstance(value, bool) and types[key] is float:
-            record[key] = float(value)
-        elif type(value) is not types[key]:
-            raise InputError(f"{path}: {key} should be {types[key].__name__}, got {value!r}")
-    return record
-
-
 def evaluator(prepared, samples: int, seed: int):
     """Measures a model by `samples` drawn molecules: shares valid and unique, FCD to the validation molecules."""
     from molgen.generate import sample_smiles
@@ -214,15 +224,13 @@ def evaluator(prepared, samples: int, seed: int):
     return evaluate
 
 
-def save_model(trainer, backend_name: str, prepared, device: str) -> None:
+def save_model(trainer, backend_name: str, prepared, known, device: str) -> None:
     """Write the averaged weights as a checkpoint folder `model` in the run's folder, with its card."""
     import csv
 
-    import numpy as np
     import torch
 
     from molgen.checkpoints import save_checkpoint
-    from molgen.hashing import smiles_hashes
     from molgen.train import LOG
 
     measured = []
@@ -258,7 +266,7 @@ def save_model(trainer, backend_name: str, prepared, device: str) -> None:
         weights=trainer.ema,
         vocabulary=prepared.vocabulary,
         statistics=prepared.statistics,
-        known=np.unique(smiles_hashes(prepared.smiles("train"))),
+        known=known,
         card=card,
     )
 

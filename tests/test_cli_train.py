@@ -1,0 +1,138 @@
+"""`molgen train` as a user calls it: a small set of molecules, a tiny network."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from click import ClickException
+from click.testing import CliRunner
+
+from molgen.checkpoints import load_checkpoint
+from molgen.cli import cli, train
+from molgen.errors import InputError, TrainingError
+from molgen.files import atomic_write
+from tests.test_prepared import SMILES
+
+SIZES = ("--layers", "1", "--width", "16", "--pair-width", "8", "--heads", "2", "--triangles", "4")
+
+
+@pytest.fixture(autouse=True)
+def molecules(tmp_path, monkeypatch) -> Path:
+    """In an empty folder with molecules.smi and a cache of its own."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("MOLGEN_CACHE", str(tmp_path / "cache"))
+    path = tmp_path / "molecules.smi"
+    path.write_text("\n".join(SMILES) + "\n", encoding="utf-8")
+    return path
+
+
+def call(*arguments: str):
+    """In this process; errors are raised, since main() is what turns them into exit codes."""
+    command = ["train", *arguments]
+    return CliRunner().invoke(cli, command, catch_exceptions=False, standalone_mode=False)
+
+
+def short(*arguments: str, output: str = "run"):
+    return call("--data", "molecules.smi", "--output", output, "--epochs", "2", "--samples", "0", *arguments)
+
+
+def failure(*arguments: str) -> str:
+    with pytest.raises((InputError, TrainingError, ClickException)) as told:
+        CliRunner().invoke(cli, ["train", *arguments], catch_exceptions=False, standalone_mode=False)
+    return str(told.value)
+
+
+def weights(folder: str) -> bytes:
+    return (Path(folder) / "model" / "weights.safetensors").read_bytes()
+
+
+def test_a_trained_model_generates(tmp_path):
+    done = short(*SIZES)
+    assert "model: " in done.output
+    model = load_checkpoint("run/model")
+    assert model.card["training"]["molecules seen"] == 2 * model.card["data"]["training molecules"]
+    assert (tmp_path / "run" / "curve.png").is_file()
+    program = "from molgen.cli import main; main()"
+    command = ["generate", "--model", "run/model", "--num", "5", "--steps", "2", "--output", "-"]
+    drawn = subprocess.run([sys.executable, "-c", program, *command], capture_output=True, text=True, check=True)
+    assert drawn.stdout.startswith("smiles,")
+
+
+def test_a_run_stopped_at_once_and_resumed_is_the_same_run():
+    short(*SIZES, output="whole")
+    assert "goes on" in short(*SIZES, "--max-minutes", "1e-9", output="parts").output
+    call("--data", "molecules.smi", "--output", "parts", "--resume", "--samples", "0")
+    assert weights("parts") == weights("whole")
+
+
+def test_a_kill_between_state_and_model_is_made_good(monkeypatch):
+    short(*SIZES, output="whole")
+
+    def killed(*arguments):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(train, "save_model", killed)
+        with pytest.raises((KeyboardInterrupt, SystemExit)):
+            short(*SIZES)
+    assert not Path("run/model").exists()
+    call("--data", "molecules.smi", "--output", "run", "--resume", "--samples", "0")
+    assert weights("run") == weights("whole")
+
+
+def test_a_training_starts_from_a_model():
+    short(*SIZES, output="first")
+    short("--init", "first/model", "--matrix-rate", "1e-12", "--learning-rate", "1e-12", output="second")
+    first, second = load_checkpoint("first/model"), load_checkpoint("second/model")
+    assert second.backend.config == first.backend.config  # its sizes need not be given again
+    for name, tensor in first.backend.state_dict().items():
+        assert second.backend.state_dict()[name].allclose(tensor, atol=1e-4), name
+
+
+def test_a_model_that_does_not_fit_is_no_start(tmp_path):
+    short(*SIZES)
+    (tmp_path / "other.smi").write_text("\n".join(smiles + "S" for smiles in SMILES), encoding="utf-8")
+    arguments = ("--output", "x", "--init", "run/model")
+    assert "knows the atom types" in failure("--data", "other.smi", *arguments)
+    assert "another network" in failure("--data", "molecules.smi", *arguments, "--width", "32")
+    assert "one of them" in failure("--data", "molecules.smi", *arguments, "--resume")
+    assert not Path("x").exists()
+
+
+def test_the_options_may_come_from_a_file(tmp_path):
+    settings = {"data": "molecules.smi", "output": "run", "batch-size": 7, "pair_width": 8, "learning_rate": 1e-3}
+    settings |= {"layers": 1, "width": 16, "heads": 2, "triangles": 4, "samples": 0, "epochs": 9}
+    lines = [f"{name} = {json.dumps(value)}" for name, value in settings.items()]
+    (tmp_path / "run.toml").write_text("\n".join(lines), encoding="utf-8")
+    call("--config", "run.toml", "--epochs", "1")
+    card = load_checkpoint("run/model").card
+    assert (card["training"]["batch_size"], card["training"]["epochs"]) == (7, 1.0)
+    assert load_checkpoint("run/model").backend.config.pair_width == 8
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("epochs = ", "cannot be read as TOML"),
+        ("depth = 3", "unknown setting 'depth'; it takes backend, batch_size"),
+        ("epochs = [1]", "epochs should be a number"),
+        ('epochs = "many"', "'many' is not a valid float"),
+    ],
+)
+def test_a_bad_file_of_options_is_told(tmp_path, text, message):
+    with atomic_write(tmp_path / "bad.toml") as file:
+        file.write(text)
+    assert message in failure("--config", "bad.toml", "--data", "molecules.smi", "--output", "run")
+
+
+def test_what_cannot_be_resumed_or_started_is_told(tmp_path):
+    run = ("--data", "molecules.smi", "--output", "run", "--samples", "0")
+    assert "holds no saved state" in failure(*run, "--resume")
+    short(*SIZES)
+    assert "already holds a training" in failure(*run)
+    assert "seed = 0, not 5" in failure(*run, "--resume", "--seed", "5")
+    assert "is a file" in failure("--data", "molecules.smi", "--output", "molecules.smi")
+    assert "no data set and no file" in failure("--data", "nothing", "--output", "run2")
+    assert not (tmp_path / "run2").exists()
