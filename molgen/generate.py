@@ -270,7 +270,7 @@ def _step_progress(count: int, progress: Progress | None) -> Callback | None:
     if progress is None:
         return None
 
-    def callback(done: int, total: int, _: GraphBatch) -> None:
+    def callback(done: int, total: int, _: Callable[[], GraphBatch]) -> None:
         drawn = count * done // total - count * (done - 1) // total
         if drawn:
             progress(drawn)

@@ -7,15 +7,24 @@ import torch
 from torch import Tensor, nn
 
 from molgen.graph import from_square, incidence, pair_indices, to_square
+from molgen.vocabulary import BOND_CLASSES
 
 WALK_LENGTH = 8
 LOGIT_BOUND = 60.0
 
 
+def zeroed(linear: nn.Linear) -> nn.Linear:
+    """A layer that says nothing until it is trained."""
+    nn.init.zeros_(linear.weight)
+    nn.init.zeros_(linear.bias)
+    return linear
+
+
 class GraphFeatures(nn.Module):
     """Structure of a noisy graph, computed and not learned: what message passing sees poorly or late.
 
-    Input: pairs int64 [b, p] and size n. Output, float32:
+    Input: pairs, the bond classes int64 [b, p] or a distribution over them, float [b, p, 4], for which bonds count by
+    their probability; and size n. Output, float32:
     node features [b, n, 16]: bonds of each class 3, valence, return probabilities of random walks of
         2 to 8 steps 7, cycles of length 3 to 5 through the node 3, share of nodes in its component, size n;
     pair features [b, p, 10]: random walks of 1 to 8 steps, connected, walks of length 2 (count).
@@ -28,10 +37,12 @@ class GraphFeatures(nn.Module):
 
     @torch.no_grad()
     def forward(self, pairs: Tensor, size: int) -> tuple[Tensor, Tensor]:
-        bonds = to_square(pairs, size)
-        classes = torch.stack([(bonds == kind).sum(-1) for kind in (1, 2, 3)], dim=-1).float()
+        if not pairs.is_floating_point():
+            pairs = nn.functional.one_hot(pairs, len(BOND_CLASSES)).float()
+        bonds = to_square(pairs[..., 1:], size)
+        classes = bonds.sum(2)
         valence = classes @ torch.tensor([1.0, 2.0, 3.0], device=pairs.device)
-        adjacency = (bonds > 0).float()
+        adjacency = bonds.sum(-1)
         degree = adjacency.sum(-1)
         scale = degree.clamp(min=1).rsqrt()
         step = adjacency * scale[:, :, None] * scale[:, None, :]

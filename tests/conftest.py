@@ -14,7 +14,10 @@ SMILES = [
 ]  # fmt: skip
 
 # small enough for a test, with every part of the network in it
-TINY = {"digress": {"layers": 2, "width": 32, "pair_width": 16, "heads": 4, "triangles": 4}}
+SIZES = {"layers": 2, "width": 32, "pair_width": 16, "heads": 4, "triangles": 4}
+LATENT = {"layers": 2, "width": 32, "heads": 4, "latent": 8, "encoder_layers": 2, "encoder_width": 32}
+LATENT |= {"decoder_layers": 1, "decoder_width": 16, "pair_width": 8}
+TINY = {"digress": SIZES, "edpgnn": SIZES, "nvdiff": LATENT}
 
 
 @pytest.fixture(scope="session")

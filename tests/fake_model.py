@@ -52,7 +52,7 @@ class FakeBackend(torch.nn.Module):
         batch = GraphBatch(nodes, pairs)
         for step in range(steps):
             if callback is not None:
-                callback(step + 1, steps, batch)
+                callback(step + 1, steps, lambda: batch)
         return batch
 
     def likelihood(self, batch, *, draws, generator) -> Bound:

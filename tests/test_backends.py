@@ -46,7 +46,7 @@ def test_the_callback_sees_every_evaluation(backend):
             4, 2, steps=5, sampler=sampler, generator=generator(), callback=lambda *call, seen=seen: seen.append(call)
         )
         assert [(done, of) for done, of, _ in seen] == [(1, 5), (2, 5), (3, 5), (4, 5), (5, 5)]
-        assert all(batch.nodes.shape == (2, 4) for _, _, batch in seen)
+        assert all(graphs().nodes.shape == (2, 4) for _, _, graphs in seen)
 
 
 def test_odd_requests_are_refused_with_what_is_allowed(backend):

@@ -29,6 +29,7 @@ ORDER = (
     "schedules",
     "layers",
     "devices",
+    "solvers",
     "backends",
     "checkpoints",
     "train",

@@ -3,6 +3,8 @@
 from typing import Any
 
 from molgen.backends.digress import DiGress
+from molgen.backends.edpgnn import EDPGNN
+from molgen.backends.nvdiff import NVDiff
 
 # classes that follow molgen.backends.base.Backend
-BACKENDS: dict[str, Any] = {"digress": DiGress}
+BACKENDS: dict[str, Any] = {"digress": DiGress, "edpgnn": EDPGNN, "nvdiff": NVDiff}

@@ -32,6 +32,15 @@ HELP = {
     "triangles": "Channels that see three atoms at once (rings).",
     "timesteps": "Noise levels between data and noise.",
     "bond_weight": "Weight of the bonds against the atoms in the loss.",
+    "sigma_min": "Smallest noise, where a class is 1 away from none.",
+    "sigma_max": "Largest noise.",
+    "loss": "cross-entropy, or score for the published score matching.",
+    "latent": "Numbers that describe each atom to the diffusion.",
+    "encoder_layers": "Layers that turn a molecule into node vectors.",
+    "encoder_width": "Numbers that describe each atom in the encoder.",
+    "decoder_layers": "Layers that turn node vectors into a molecule.",
+    "decoder_width": "Numbers that describe each atom in the decoder; a multiple of heads.",
+    "prior_weight": "How much the encoder learns to please the diffusion.",
     "time_power": "Above 1: train more on little noise, where valences are settled.",
 }
 

@@ -6,15 +6,8 @@ from torch.nn.functional import one_hot
 
 from molgen.backends.digress.noise import TINY, corruption_likelihood
 from molgen.graph import GraphBatch, pair_indices
-from molgen.layers import GraphFeatures, NoiseEmbedding, PairBlock
+from molgen.layers import GraphFeatures, NoiseEmbedding, PairBlock, zeroed
 from molgen.precision import autocast, network_dtype
-
-
-def _zeroed(linear: nn.Linear) -> nn.Linear:
-    """A layer that says nothing until it is trained."""
-    nn.init.zeros_(linear.weight)
-    nn.init.zeros_(linear.bias)
-    return linear
 
 
 class Denoiser(nn.Module):
@@ -53,8 +46,8 @@ class Denoiser(nn.Module):
         )
         self.node_to_pair = nn.Linear(width, pair_width)
         self.blocks = nn.ModuleList(PairBlock(width, pair_width, width, heads, triangles) for _ in range(layers))
-        self.node_out = nn.Sequential(nn.LayerNorm(width), _zeroed(nn.Linear(width, atoms)))
-        self.pair_out = nn.Sequential(nn.LayerNorm(pair_width), _zeroed(nn.Linear(pair_width, bonds)))
+        self.node_out = nn.Sequential(nn.LayerNorm(width), zeroed(nn.Linear(width, atoms)))
+        self.pair_out = nn.Sequential(nn.LayerNorm(pair_width), zeroed(nn.Linear(pair_width, bonds)))
 
     def forward(self, batch: GraphBatch, alpha_bar: Tensor) -> tuple[Tensor, Tensor]:
         """batch: z_t, int64; alpha_bar [b]. Returns log p(x | z_t): [b, n, a] and [b, p, 4], float32."""

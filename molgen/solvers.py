@@ -1,0 +1,138 @@
+"""Samplers for continuous diffusion: from Gaussian noise to data, for any network that denoises.
+
+Everything is written for noise added to data, x = x0 + sigma e (variance exploding). A variance-preserving process
+is the same one in x / alpha with sigma / alpha for sigma (Karras et al. 2022, appendix B), so these serve both. The
+score is (D(x, sigma) - x) / sigma^2 with D(x, sigma) = E[x0 | x], the denoiser.
+
+Each sampler is a function of (denoise, x, steps, levels, generator) -> the last D, float [b, ...]: x at level
+levels.most, `steps` evaluations of the network in all.
+"""
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from itertools import pairwise
+
+import torch
+from torch import Tensor
+
+# of a Langevin step: its step size is this times sigma^2 (Song and Ermon 2019 keep that ratio the same at all levels)
+LANGEVIN_STEP = 0.2
+# the noise of the published EDP-GNN has six levels
+LANGEVIN_LEVELS = 6
+# of a corrector step after a predictor step
+CORRECTOR_STEP = 0.1
+
+# (x at noise level sigma, sigma) -> E[x0 | x]
+Denoise = Callable[[Tensor, float], Tensor]
+
+
+@dataclass(frozen=True)
+class Levels:
+    """The range of sigma, and how steps are spread over it: evenly in sigma^(1/rho) (Karras et al. 2022, eq. 5)."""
+
+    most: float
+    least: float
+    rho: float = 7.0
+
+    def spread(self, count: int) -> list[float]:
+        """`count` falling levels, the first `most` and the last `least`; one level is `most`."""
+        shares = [k / max(1, count - 1) for k in range(count)]
+        if math.isinf(self.rho):  # the limit: evenly in log sigma
+            return [self.most ** (1 - share) * self.least**share for share in shares]
+        first, last = self.most ** (1 / self.rho), self.least ** (1 / self.rho)
+        return [(first + share * (last - first)) ** self.rho for share in shares]
+
+
+def gaussian(like: Tensor, generator: torch.Generator | None) -> Tensor:
+    """Standard normal noise of the shape of `like`, drawn where the generator lives, so that a seed is portable."""
+    device = like.device if generator is None else generator.device
+    return torch.randn(like.shape, generator=generator, device=device).to(like)
+
+
+def stochastic(denoise: Denoise, x: Tensor, steps: int, levels: Levels, generator: torch.Generator | None) -> Tensor:
+    """The reverse SDE, each step drawn from q(x_s | x_t, x0 = D): ancestral sampling (Ho et al. 2020, eq. 7)."""
+    for sigma, target in pairwise(levels.spread(steps)):
+        x = _posterior_draw(x, denoise(x, sigma), sigma, target, generator)
+    return denoise(x, levels.least if steps > 1 else levels.most)
+
+
+def euler_maruyama(
+    denoise: Denoise, x: Tensor, steps: int, levels: Levels, generator: torch.Generator | None
+) -> Tensor:
+    """The reverse SDE dx = -2 sigma score dsigma + sqrt(2 sigma) dw by Euler-Maruyama (Song et al. 2021, eq. 6)."""
+    for sigma, target in pairwise(levels.spread(steps)):
+        variance = sigma**2 - target**2
+        score = (denoise(x, sigma) - x) / sigma**2
+        x = x + variance * score + math.sqrt(variance) * gaussian(x, generator)
+    return denoise(x, levels.least if steps > 1 else levels.most)
+
+
+def predictor_corrector(
+    denoise: Denoise, x: Tensor, steps: int, levels: Levels, generator: torch.Generator | None
+) -> Tensor:
+    """A predictor step to the next level and a Langevin step there (Song et al. 2021, algorithm 1), an evaluation each.
+
+    Where `steps` is even the last level has no corrector.
+    """
+    spread = levels.spread(steps // 2 + 1)
+    left = steps
+    for sigma, target in pairwise(spread):
+        x = _posterior_draw(x, denoise(x, sigma), sigma, target, generator)
+        left -= 1
+        if left > 1:
+            x = _langevin_step(denoise, x, target, CORRECTOR_STEP, generator)
+            left -= 1
+    return denoise(x, spread[-1])
+
+
+def heun(denoise: Denoise, x: Tensor, steps: int, levels: Levels, generator: torch.Generator | None) -> Tensor:
+    """The probability-flow ODE by Heun's method, second order (Karras et al. 2022, algorithm 1).
+
+    Two evaluations a step, one at the last level; where `steps` is even the first step is one of Euler.
+    """
+    spread = levels.spread((steps + 2) // 2)
+    for position, (sigma, target) in enumerate(pairwise(spread)):
+        slope = (x - denoise(x, sigma)) / sigma
+        ahead = x + (target - sigma) * slope
+        if position == 0 and steps % 2 == 0:
+            x = ahead
+            continue
+        x = x + (target - sigma) * 0.5 * (slope + (ahead - denoise(ahead, target)) / target)
+    return denoise(x, spread[-1])
+
+
+def multistep(denoise: Denoise, x: Tensor, steps: int, levels: Levels, generator: torch.Generator | None) -> Tensor:
+    """The probability-flow ODE by DPM-Solver++(2M), of second order (Lu et al. 2022, algorithm 2)."""
+    before: Tensor | None = None
+    length = 0.0
+    for sigma, target in pairwise(levels.spread(steps)):
+        clean = denoise(x, sigma)
+        step = math.log(sigma / target)
+        ahead = clean
+        if before is not None:
+            ahead = clean + step / (2 * length) * (clean - before)
+        x = target / sigma * x + (1 - target / sigma) * ahead
+        before, length = clean, step
+    return denoise(x, levels.least if steps > 1 else levels.most)
+
+
+def langevin(denoise: Denoise, x: Tensor, steps: int, levels: Levels, generator: torch.Generator | None) -> Tensor:
+    """Annealed Langevin dynamics (Song and Ermon 2019, algorithm 1; EDP-GNN, section 3.3) on six levels of sigma."""
+    count = min(LANGEVIN_LEVELS, steps)
+    spread = Levels(levels.most, levels.least, math.inf).spread(count)
+    for step in range(steps - 1):
+        x = _langevin_step(denoise, x, spread[step * count // steps], LANGEVIN_STEP, generator)
+    return denoise(x, spread[-1])
+
+
+def _posterior_draw(x: Tensor, clean: Tensor, sigma: float, target: float, generator: torch.Generator | None) -> Tensor:
+    keep = (target / sigma) ** 2
+    return keep * x + (1 - keep) * clean + target * math.sqrt(1 - keep) * gaussian(x, generator)
+
+
+def _langevin_step(
+    denoise: Denoise, x: Tensor, sigma: float, ratio: float, generator: torch.Generator | None
+) -> Tensor:
+    # step size ratio * sigma^2, score (D - x) / sigma^2
+    return x + 0.5 * ratio * (denoise(x, sigma) - x) + math.sqrt(ratio) * sigma * gaussian(x, generator)
