@@ -117,6 +117,18 @@ def multistep(denoise: Denoise, x: Tensor, steps: int, levels: Levels, generator
     return denoise(x, levels.least if steps > 1 else levels.most)
 
 
+def invert(denoise: Denoise, x: Tensor, steps: int, levels: Levels) -> Tensor:
+    """The probability-flow ODE the other way, from data to the noise at levels.most that leads to it, by Heun's method.
+
+    x: data, taken to be at levels.least; two evaluations a step.
+    """
+    for sigma, target in pairwise(levels.spread(steps + 1)[::-1]):
+        slope = (x - denoise(x, sigma)) / sigma
+        ahead = x + (target - sigma) * slope
+        x = x + (target - sigma) * 0.5 * (slope + (ahead - denoise(ahead, target)) / target)
+    return x
+
+
 def langevin(denoise: Denoise, x: Tensor, steps: int, levels: Levels, generator: torch.Generator | None) -> Tensor:
     """Annealed Langevin dynamics (Song and Ermon 2019, algorithm 1; EDP-GNN, section 3.3) on six levels of sigma."""
     count = min(LANGEVIN_LEVELS, steps)

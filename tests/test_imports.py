@@ -39,6 +39,7 @@ ORDER = (
     "writers",
     "generate",
     "workers",
+    "latent",
     "runs",
     "cli",
 )

@@ -72,6 +72,24 @@ def test_little_noise_is_kept_and_much_is_ignored(vocabulary, dataset):
     assert model.network(x, torch.tensor([1e3])).abs().max() < 1e-3
 
 
+def test_a_path_has_its_points_and_starts_at_its_ends(model, dataset):
+    batch = dataset.by_size[6].to(torch.int64)
+    first, second = batch[:1], batch[1:2]
+    path = model.interpolate(first, second, 5, steps=20)
+    assert (len(path), path.size) == (5, 6)
+    same = model.interpolate(first, first, 3, steps=20)
+    assert torch.equal(same.nodes[0], same.nodes[2])
+    with pytest.raises(InputError, match="same number of heavy atoms"):
+        model.interpolate(first, dataset.by_size[5].to(torch.int64)[:1], 5)
+
+
+def test_an_embedding_does_not_depend_on_the_order_of_nodes(model, dataset):
+    batch = dataset.by_size[6].to(torch.int64)
+    vectors = model.embed(batch)
+    assert vectors.shape == (len(batch), 32)
+    assert torch.allclose(model.embed(batch.permute(torch.tensor([4, 2, 0, 5, 1, 3]))), vectors, atol=0.05)
+
+
 def test_the_encoder_learns_from_the_prior_as_much_as_is_asked(vocabulary, dataset):
     batch = dataset.by_size[6].to(torch.int64)
     gradients = []

@@ -87,3 +87,9 @@ def test_each_seed_has_its_noise_and_the_variance_is_one():
     assert torch.equal(first, again)
     assert abs(float((first * other).mean())) < 0.016  # 5 standard errors
     assert float(first.var()) == pytest.approx(1.0, abs=0.025)
+
+
+def test_the_way_back_leads_to_where_the_way_came_from():
+    start = noise(50)
+    data = MEAN + (start - MEAN) * ((SPREAD**2 + LEVELS.least**2) / (SPREAD**2 + LEVELS.most**2)).sqrt()
+    assert torch.allclose(solvers.invert(denoise, data, 200, LEVELS), start, rtol=0.01, atol=0.05)

@@ -13,6 +13,8 @@ COMMANDS = {
     "score": "Judge a file of molecules: validity, uniqueness, novelty, FCD.",
     "train": "Train a model on a data set or on your own molecules.",
     "data": "Fetch, check and prepare a data set.",
+    "embed": "Turn molecules into vectors, with a model that has a latent space.",
+    "interpolate": "List molecules on the way from one to another.",
     "models": "List the models that can generate, with their figures.",
 }
 

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 import torch
+from scipy.optimize import linear_sum_assignment
 from torch import Tensor
 
 from molgen import solvers
@@ -136,7 +137,7 @@ class NVDiff(torch.nn.Module):
 
         def denoise(x: Tensor, sigma: float) -> Tensor:
             nonlocal done
-            clean = self.network(x, x.new_full((count,), sigma))
+            clean = self._denoise(x, sigma)
             done += 1
             if callback is not None:
                 callback(done, steps, lambda: self.decode(clean))
@@ -157,6 +158,35 @@ class NVDiff(torch.nn.Module):
         """The most likely class of every node and pair for node vectors z, float [b, n, latent]."""
         log_nodes, log_pairs = self.decoder(z)
         return GraphBatch(log_nodes.argmax(-1), log_pairs.argmax(-1))
+
+    @torch.no_grad()
+    def embed(self, batch: GraphBatch) -> Tensor:
+        """A vector for each graph, float32 [b, encoder_width]: the mean over its nodes of the encoder's last layer."""
+        return self.encoder.hidden(batch).float().mean(1)
+
+    @torch.no_grad()
+    def interpolate(self, first: GraphBatch, second: GraphBatch, count: int, steps: int = 50) -> GraphBatch:
+        """`count` graphs from one graph to another of the same size, the ends included (decoded like the others).
+
+        The nodes of the second are put in the order that is nearest to the first, both are taken to the noise that
+        leads to them, the noise is interpolated on the sphere, and each point is sampled from there without chance.
+        Raises InputError for other than one graph each, or for sizes that differ.
+        """
+        if not (len(first) == len(second) == 1 and first.size == second.size):
+            raise InputError("interpolation is between two molecules with the same number of heavy atoms")
+        ends = [self.encode(first)[0], self.encode(second)[0]]
+        order = linear_sum_assignment(torch.cdist(ends[0], ends[1]).cpu().numpy())[1]
+        ends[1] = ends[1][torch.as_tensor(order, device=ends[1].device)]
+        levels = Levels(self.config.sigma_max, self.config.sigma_min)
+        noise = solvers.invert(self._denoise, torch.stack(ends), steps, levels)
+        one, other = noise.flatten(1) / noise.flatten(1).norm(dim=1, keepdim=True)
+        angle = torch.arccos((one @ other).clamp(-1, 1)).clamp(min=1e-4)
+        share = torch.linspace(0, 1, count, device=noise.device)[:, None, None]
+        path = (((1 - share) * angle).sin() * noise[0] + (share * angle).sin() * noise[1]) / angle.sin()
+        return self.decode(solvers.multistep(self._denoise, path, steps, levels, None))
+
+    def _denoise(self, x: Tensor, sigma: float) -> Tensor:
+        return self.network(x, x.new_full((len(x),), sigma))
 
     @torch.no_grad()
     def likelihood(self, batch: GraphBatch, *, draws: int, generator: torch.Generator | None) -> Bound:

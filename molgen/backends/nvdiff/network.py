@@ -5,7 +5,6 @@ import math
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import one_hot
-from torch_geometric.nn import GINEConv
 
 from molgen.graph import GraphBatch, pair_indices, to_square
 from molgen.layers import LOGIT_BOUND, Film, GraphFeatures, NoiseEmbedding, PairBlock
@@ -49,6 +48,8 @@ class Encoder(nn.Module):
 
     def __init__(self, atoms: int, *, layers: int, width: int, latent: int) -> None:
         super().__init__()
+        from torch_geometric.nn import GINEConv  # costs the other model families two seconds at every start
+
         self.atoms, self.latent = atoms, latent
         self.features = GraphFeatures()
         self.node_in = nn.Linear(atoms + self.features.node_width + 2 * ORBITALS, width)

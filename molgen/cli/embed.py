@@ -1,0 +1,69 @@
+"""molgen embed: a vector for each molecule."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from molgen.errors import InputError
+
+
+@click.command("embed", short_help="Turn molecules into vectors.")
+@click.argument("file")
+@click.option("--model", "model_name", required=True, help="A model with a latent space (nvdiff): a name or a folder.")
+@click.option("--output", default="embeddings.parquet", show_default=True, help="Parquet file to write.")
+@click.option("--smiles-column", help="Column of the SMILES in a table; found by its name or content where not given.")
+@click.option(
+    "--rejects",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="Write the rows that cannot be used there, as CSV with line number, text, name and reason.",
+)
+def command(file: str, model_name: str, output: str, smiles_column: str | None, rejects: Path | None) -> None:
+    """Write a vector for each molecule of FILE, for similarity, clustering or a model of a property.
+
+    FILE is .smi, .csv, .tsv, .sdf or .parquet, also gzipped, or - for standard input. The output has the columns line,
+    name, smiles and embedding: the mean over the atoms of the last layer of the model's encoder.
+
+    Example: molgen embed molecules.smi --model runs/mine/model --output embeddings.parquet
+    """
+    from collections import Counter
+    from contextlib import ExitStack
+
+    from tqdm import tqdm
+
+    from molgen.checkpoints import load_checkpoint
+    from molgen.files import atomic_write
+    from molgen.importing import Rejects
+    from molgen.latent import embeddings
+    from molgen.readers import Row, read_molecules
+
+    if Path(output).suffix.lower() != ".parquet":
+        raise InputError(f"--output should end in .parquet, got {output}")
+    model = load_checkpoint(model_name)
+    reasons: Counter[str] = Counter()
+    with ExitStack() as stack:
+        listed = Rejects(stack.enter_context(atomic_write(rejects))) if rejects is not None else None
+
+        def refuse(row: Row, reason: str) -> None:
+            reasons[reason] += 1
+            if listed is not None:
+                listed(row, reason)
+
+        bar = stack.enter_context(tqdm(unit=" rows", unit_scale=True))
+
+        def progress(done: int) -> None:
+            bar.update(done - bar.n)
+
+        table = embeddings(
+            model,
+            read_molecules(file, smiles_column),
+            on_reject=refuse,
+            on_progress=progress,
+        )
+        with atomic_write(output, "wb") as out:
+            table.to_parquet(out, index=False)
+    width = len(table["embedding"].iloc[0])
+    click.echo(f"Wrote {len(table):,} vectors of {width} numbers to {output}: model {model.name}")
+    if reasons:
+        click.echo("Rejected: " + ", ".join(f"{count:,} {reason}" for reason, count in reasons.most_common()))

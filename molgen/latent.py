@@ -1,0 +1,95 @@
+"""Molecules as vectors, for models that have a latent space: embeddings of a file of molecules, paths between two."""
+
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+
+from molgen.checkpoints import Model
+from molgen.chemistry import Decoded, GraphDecoder, Rejected, clean, mol_to_graph, parse_smiles
+from molgen.errors import InputError
+from molgen.graph import GraphBatch
+from molgen.importing import import_molecules
+from molgen.readers import Row
+
+BATCH = 512
+
+
+def embeddings(
+    model: Model,
+    rows: Iterable[Row],
+    *,
+    workers: int | None = None,
+    on_reject: Callable[[Row, str], None] | None = None,
+    on_progress: Callable[[int], None] | None = None,
+) -> pd.DataFrame:
+    """One row for each usable molecule, in order: line, name, smiles (canonical), embedding (float32 [width]).
+
+    Raises InputError where the model has no embedding or no row is usable.
+    """
+    backend = _with(model, "embed")
+    seen: list[tuple[int, str]] = []
+    rejected: set[int] = set()
+
+    def noted() -> Iterator[Row]:
+        for row in rows:
+            seen.append((row.line, row.name))
+            yield row
+
+    def refuse(row: Row, reason: str) -> None:
+        rejected.add(row.line)
+        if on_reject is not None:
+            on_reject(row, reason)
+
+    found = import_molecules(
+        noted(),
+        vocabulary=model.vocabulary,
+        deduplicate=False,
+        workers=workers,
+        on_reject=refuse,
+        on_progress=on_progress,
+    )
+    vectors: list[np.ndarray] = [np.empty(0)] * len(found.smiles)
+    for positions, nodes, pairs in found.by_size.values():
+        graphs = GraphBatch(torch.from_numpy(nodes), torch.from_numpy(pairs))
+        for start in range(0, len(positions), BATCH):
+            part = backend.embed(graphs[slice(start, start + BATCH)].to(torch.int64)).numpy()
+            for position, vector in zip(positions[start : start + BATCH], part, strict=True):
+                vectors[position] = vector
+    kept = [entry for entry in seen if entry[0] not in rejected]
+    return pd.DataFrame(
+        {
+            "line": [line for line, _ in kept],
+            "name": [name for _, name in kept],
+            "smiles": found.smiles,
+            "embedding": vectors,
+        }
+    )
+
+
+def path(model: Model, first: str, second: str, count: int) -> list[Decoded]:
+    """`count` decoded molecules from the SMILES `first` to `second`, the ends included; not all need be valid.
+
+    Raises InputError where the model has no latent space, a SMILES is unusable, or their sizes differ.
+    """
+    backend = _with(model, "interpolate")
+    graphs = backend.interpolate(_graph(model, first), _graph(model, second), count)
+    decoder = GraphDecoder(model.vocabulary)
+    nodes, pairs = graphs.nodes.numpy(), graphs.pairs.numpy()
+    return [decoder.decode(nodes[row], pairs[row]) for row in range(count)]
+
+
+def _with(model: Model, ability: str) -> Any:
+    if not hasattr(model.backend, ability):
+        raise InputError(f"model {model.name} ({model.backend_name}) has no latent space; a nvdiff model has")
+    return model.backend
+
+
+def _graph(model: Model, smiles: str) -> GraphBatch:
+    try:
+        nodes, pairs = mol_to_graph(clean(parse_smiles(smiles)).mol, model.vocabulary.index)
+    except Rejected as reason:
+        raise InputError(f"{smiles!r} cannot be used: {reason}") from None
+    return GraphBatch(torch.from_numpy(nodes)[None], torch.from_numpy(pairs)[None]).to(torch.int64)
