@@ -11,8 +11,10 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 
 from molgen.errors import InputError
-from molgen.graph import GraphBatch
+from molgen.graph import GraphBatch, pair_count
 from molgen.vocabulary import BOND_CLASSES, Vocabulary
+
+MAX_ENTRIES = 400_000  # of a training batch: some 3 GB for the usual network; graphs of up to 38 nodes never reach it
 
 
 @dataclass(frozen=True)
@@ -74,13 +76,15 @@ class GraphDataset:
     def epoch(self, batch_size: int, seed: int, epoch: int) -> list[tuple[int, np.ndarray]]:
         """The batches of one pass over the data, as (size, row numbers), shuffled by (seed, epoch) alone.
 
-        Every graph stands in exactly one batch; the last batch of a size may be short.
+        Every graph stands in exactly one batch; the last batch of a size may be short, and batches of large graphs
+        have fewer than batch_size, so that no step needs more memory than MAX_ENTRIES nodes and pairs do.
         """
         random = np.random.default_rng([seed, epoch])
         batches = []
         for size in sorted(self.by_size):
             rows = random.permutation(len(self.by_size[size]))
-            batches += [(size, rows[start : start + batch_size]) for start in range(0, len(rows), batch_size)]
+            count = max(1, min(batch_size, MAX_ENTRIES // (size + pair_count(size))))
+            batches += [(size, rows[start : start + count]) for start in range(0, len(rows), count)]
         return [batches[position] for position in random.permutation(len(batches))]
 
     def tensors(self) -> dict[str, torch.Tensor]:

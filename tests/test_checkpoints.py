@@ -6,7 +6,9 @@ import torch
 
 from molgen.backends.digress import DiGress, DiGressConfig
 from molgen.checkpoints import CARD, KNOWN, MODEL, WEIGHTS, build_backend, load_checkpoint, save_checkpoint, write_card
+from molgen.chemistry import clean, mol_to_graph, parse_smiles
 from molgen.errors import CheckpointError, InputError
+from molgen.graph import GraphBatch
 from molgen.hashing import smiles_hashes
 from tests.conftest import SMILES, TINY
 
@@ -92,3 +94,19 @@ def test_a_config_of_another_version_is_told(checkpoint, vocabulary, dataset):
     with pytest.raises(InputError, match="unknown backend 'magic'; choose from digress"):
         build_backend("magic", {}, vocabulary, dataset.statistics())
     assert json.loads((checkpoint / MODEL).read_text(encoding="utf-8"))["config"]["layers"] == 2
+
+
+def test_the_shipped_model_tells_molecules_from_shuffled_ones():
+    """The same atoms and bonds on other pairs of atoms are less likely: in each of these molecules by far."""
+    model = load_checkpoint("qm9-digress")
+    smiles = ["CC1(C)CC(O)C1=O", "CCOC(=O)CC#N", "Cc1ccc(N)nc1", "OC1C2CC1C2C=O", "CN1C=NC(=O)C1C"]
+    for one in smiles:
+        nodes, pairs = mol_to_graph(clean(parse_smiles(one)).mol, model.vocabulary.index)
+        real = GraphBatch(torch.from_numpy(nodes)[None], torch.from_numpy(pairs)[None]).to(torch.int64)
+        order = torch.randperm(real.pairs.shape[1], generator=torch.Generator().manual_seed(0))
+        generator = torch.Generator().manual_seed(1)
+        bounds = [
+            model.backend.likelihood(GraphBatch(real.nodes, bonds), draws=64, generator=generator)
+            for bonds in (real.pairs, real.pairs[:, order])
+        ]
+        assert float(bounds[0].nats) + 10 < float(bounds[1].nats), one

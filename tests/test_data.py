@@ -3,8 +3,9 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from molgen.data import GraphDataset, Statistics
+from molgen.data import MAX_ENTRIES, GraphDataset, Statistics
 from molgen.errors import InputError
+from molgen.graph import GraphBatch
 from tests.conftest import SMILES
 
 
@@ -21,6 +22,13 @@ def test_an_epoch_holds_every_graph_once(dataset):
     seen = [(size, row) for size, rows in dataset.epoch(2, seed=3, epoch=0) for row in rows.tolist()]
     assert sorted(seen) == [(size, row) for size, batch in dataset.by_size.items() for row in range(len(batch))]
     assert max(len(rows) for _, rows in dataset.epoch(2, seed=3, epoch=0)) == 2
+
+
+def test_batches_of_large_graphs_are_smaller(vocabulary):
+    graphs = GraphBatch(torch.zeros(50, 200, dtype=torch.uint8), torch.zeros(50, 19_900, dtype=torch.uint8))
+    batches = GraphDataset(vocabulary, {200: graphs}).epoch(32, seed=0, epoch=0)
+    assert sorted(row for _, rows in batches for row in rows.tolist()) == list(range(50))
+    assert max(len(rows) for _, rows in batches) == MAX_ENTRIES // 20_100 == 19
 
 
 def test_the_order_depends_on_seed_and_epoch_alone(dataset):
