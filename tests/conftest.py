@@ -17,7 +17,12 @@ SMILES = [
 SIZES = {"layers": 2, "width": 32, "pair_width": 16, "heads": 4, "triangles": 4}
 LATENT = {"layers": 2, "width": 32, "heads": 4, "latent": 8, "encoder_layers": 2, "encoder_width": 32}
 LATENT |= {"decoder_layers": 1, "decoder_width": 16, "pair_width": 8}
-TINY = {"digress": SIZES, "edpgnn": SIZES, "nvdiff": LATENT}
+TINY = {
+    "digress": SIZES,
+    "edge": {"layers": 2, "width": 32, "heads": 4, "node_width": 16},
+    "edpgnn": SIZES,
+    "nvdiff": LATENT,
+}
 
 
 @pytest.fixture(scope="session")

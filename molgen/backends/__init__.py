@@ -3,8 +3,9 @@
 from typing import Any
 
 from molgen.backends.digress import DiGress
+from molgen.backends.edge import EDGE
 from molgen.backends.edpgnn import EDPGNN
 from molgen.backends.nvdiff import NVDiff
 
 # classes that follow molgen.backends.base.Backend
-BACKENDS: dict[str, Any] = {"digress": DiGress, "edpgnn": EDPGNN, "nvdiff": NVDiff}
+BACKENDS: dict[str, Any] = {"digress": DiGress, "edge": EDGE, "edpgnn": EDPGNN, "nvdiff": NVDiff}

@@ -1,0 +1,132 @@
+"""The two networks of EDGE: which nodes a molecule has, and which bonds come back between active ones."""
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import one_hot
+
+from molgen.backends.edge.process import HOPS, NodePart, Partial, allowed_orders, hop_distances
+from molgen.precision import autocast
+from molgen.vocabulary import BOND_CLASSES
+
+MAX_DEGREE = 6
+MAX_VALENCE = 6
+KINDS = (MAX_DEGREE + 1) * (MAX_VALENCE + 1)
+
+
+def tokens_of(part: NodePart) -> Tensor:
+    """One number for (class, degree, valence) of each node, int64 [b, n]."""
+    degree, valence = part.degree.clamp(max=MAX_DEGREE), part.valence.clamp(max=MAX_VALENCE)
+    return (part.atoms * (MAX_DEGREE + 1) + degree) * (MAX_VALENCE + 1) + valence
+
+
+def part_of(tokens: Tensor) -> NodePart:
+    """The node part that `tokens` [b, n] stand for."""
+    rest = tokens // (MAX_VALENCE + 1)
+    return NodePart(rest // (MAX_DEGREE + 1), rest % (MAX_DEGREE + 1), tokens % (MAX_VALENCE + 1))
+
+
+class NodePartModel(nn.Module):
+    """p(node part | size): a recurrent network over the tokens of the nodes, in rising order.
+
+    As the order is fixed, this is the probability of the multiset of nodes.
+    """
+
+    def __init__(self, atoms: int, width: int) -> None:
+        super().__init__()
+        self.count = atoms * KINDS
+        self.token = nn.Embedding(self.count + 1, width)  # the last stands for the start
+        self.left = nn.Linear(1, width)
+        self.cell = nn.GRUCell(width, width)
+        self.out = nn.Sequential(nn.Linear(width, width), nn.SiLU(), nn.Linear(width, self.count))
+
+    def step(self, hidden: Tensor, previous: Tensor, left: int) -> tuple[Tensor, Tensor]:
+        """The next hidden state and log p of each next token, [b, count]; left: tokens still to come."""
+        inputs = self.token(previous) + self.left(torch.full_like(hidden[:, :1], left / 10))
+        hidden = self.cell(inputs, hidden)
+        lower = (
+            torch.arange(self.count, device=hidden.device) < torch.where(previous < self.count, previous, 0)[:, None]
+        )
+        return hidden, self.out(hidden).masked_fill(lower, -torch.inf).log_softmax(-1)
+
+    def start(self, count: int) -> tuple[Tensor, Tensor]:
+        """Hidden state and token before the first node, for `count` graphs."""
+        weight = self.token.weight
+        previous = torch.full((count,), self.count, device=weight.device)
+        return weight.new_zeros(count, weight.shape[1]), previous
+
+    def log_probability(self, tokens: Tensor) -> Tensor:
+        """log p of tokens [b, n] in rising order, float [b]."""
+        hidden, previous = self.start(len(tokens))
+        total = hidden.new_zeros(len(tokens))
+        for position in range(tokens.shape[1]):
+            hidden, log_p = self.step(hidden, previous, tokens.shape[1] - position)
+            previous = tokens[:, position]
+            total = total + log_p.gather(1, previous[:, None])[:, 0]
+        return total
+
+    def sample(self, count: int, size: int, generator: torch.Generator | None, sampled) -> NodePart:
+        """Node parts of `count` graphs of `size` nodes; sampled: draws a class from probabilities [b, count]."""
+        hidden, previous = self.start(count)
+        tokens = []
+        for position in range(size):
+            hidden, log_p = self.step(hidden, previous, size - position)
+            previous = sampled(log_p.exp(), generator)
+            tokens.append(previous)
+        return part_of(torch.stack(tokens, dim=1))
+
+
+class BondNetwork(nn.Module):
+    """Log p of the bond class that each active pair gets in a step, [q, 4], from the bonds so far.
+
+    Rounds of TransformerConv (Shi et al. 2021) over the bonds with a GRU and the mean of the graph as context, as
+    published; a pair is read from both its nodes and from how far apart they are. Classes that a node's missing degree
+    and valence rule out have probability 0.
+    """
+
+    def __init__(self, atoms: int, *, layers: int, width: int, heads: int) -> None:
+        super().__init__()
+        from torch_geometric.nn import TransformerConv  # costs the other model families two seconds at every start
+
+        self.atoms = atoms
+        inputs = atoms + 2 * (MAX_DEGREE + 1) + 2 * (MAX_VALENCE + 1) + 1
+        self.node_in = nn.Sequential(nn.Linear(inputs, width), nn.SiLU(), nn.Linear(width, width))
+        self.condition = nn.Sequential(nn.Linear(3, width), nn.SiLU(), nn.Linear(width, width))
+        self.bond_in = nn.Embedding(len(BOND_CLASSES), width)
+        self.rounds = nn.ModuleList(
+            TransformerConv(width, width // heads, heads=heads, edge_dim=width) for _ in range(layers)
+        )
+        self.cells = nn.ModuleList(nn.GRUCell(width, width) for _ in range(layers))
+        self.context = nn.ModuleList(nn.Linear(width, width) for _ in range(layers))
+        self.norms = nn.ModuleList(nn.LayerNorm(width) for _ in range(layers))
+        self.distance = nn.Embedding(HOPS + 2, width)
+        self.to_pair = nn.Linear(width, 2 * width)
+        self.pair_out = nn.Sequential(
+            nn.SiLU(), nn.Linear(width, width), nn.SiLU(), nn.Linear(width, len(BOND_CLASSES))
+        )
+
+    def forward(self, state: Partial, active: Tensor, first: Tensor, second: Tensor, now: Tensor, p: Tensor) -> Tensor:
+        """active: bool [b * n]; first, second: the active pairs [q]; now, p: alpha-bar and return probability, [b]."""
+        part, size = state.part, state.part.size
+        degree, valence = state.missing()
+        features = [
+            one_hot(part.atoms.flatten(), self.atoms),
+            one_hot(part.degree.flatten().clamp(0, MAX_DEGREE), MAX_DEGREE + 1),
+            one_hot(part.valence.flatten().clamp(0, MAX_VALENCE), MAX_VALENCE + 1),
+            one_hot(degree.clamp(0, MAX_DEGREE), MAX_DEGREE + 1),
+            one_hot(valence.clamp(0, MAX_VALENCE), MAX_VALENCE + 1),
+            active[:, None],
+        ]
+        left = degree.view(-1, size).sum(1) / 2
+        edges, orders = state.edges()
+        with autocast(active.device):
+            condition = self.condition(torch.stack([now, p, left / 10], dim=1).float())
+            h = self.node_in(torch.cat(features, dim=1).float()) + condition.repeat_interleave(size, dim=0)
+            h, bonds = h.float(), self.bond_in(orders)
+            for block, cell, context, norm in zip(self.rounds, self.cells, self.context, self.norms, strict=True):
+                mean = context(h.view(-1, size, h.shape[1]).mean(1)).repeat_interleave(size, dim=0)
+                h = norm(cell((block(h, edges, bonds) + mean).float(), h))
+            added, multiplied = self.to_pair(h).chunk(2, dim=-1)
+            pair = added[first] + added[second] + multiplied[first] * multiplied[second]
+            logits = self.pair_out(pair + self.distance(hop_distances(state, active, first, second)))
+        allowed = allowed_orders(degree, valence, first, second)
+        return logits.float().masked_fill(~allowed, -torch.inf).log_softmax(-1)
