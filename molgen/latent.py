@@ -14,7 +14,7 @@ from molgen.graph import GraphBatch
 from molgen.importing import import_molecules
 from molgen.readers import Row
 
-BATCH = 512
+CELLS = 50_000  # of the square matrices of a batch
 
 
 def embeddings(
@@ -33,18 +33,18 @@ def embeddings(
     seen: list[tuple[int, str]] = []
     rejected: set[int] = set()
 
-    def noted() -> Iterator[Row]:
+    def numbered() -> Iterator[Row]:
         for row in rows:
             seen.append((row.line, row.name))
-            yield row
+            yield row._replace(line=len(seen) - 1)
 
     def refuse(row: Row, reason: str) -> None:
         rejected.add(row.line)
         if on_reject is not None:
-            on_reject(row, reason)
+            on_reject(row._replace(line=seen[row.line][0]), reason)
 
     found = import_molecules(
-        noted(),
+        numbered(),
         vocabulary=model.vocabulary,
         deduplicate=False,
         workers=workers,
@@ -52,13 +52,14 @@ def embeddings(
         on_progress=on_progress,
     )
     vectors: list[np.ndarray] = [np.empty(0)] * len(found.smiles)
-    for positions, nodes, pairs in found.by_size.values():
+    for size, (positions, nodes, pairs) in found.by_size.items():
         graphs = GraphBatch(torch.from_numpy(nodes), torch.from_numpy(pairs))
-        for start in range(0, len(positions), BATCH):
-            part = backend.embed(graphs[slice(start, start + BATCH)].to(torch.int64)).numpy()
-            for position, vector in zip(positions[start : start + BATCH], part, strict=True):
+        count = max(1, CELLS // size**2)
+        for start in range(0, len(positions), count):
+            part = backend.embed(graphs[slice(start, start + count)].to(torch.int64)).numpy()
+            for position, vector in zip(positions[start : start + count], part, strict=True):
                 vectors[position] = vector
-    kept = [entry for entry in seen if entry[0] not in rejected]
+    kept = [entry for position, entry in enumerate(seen) if position not in rejected]
     return pd.DataFrame(
         {
             "line": [line for line, _ in kept],

@@ -192,7 +192,7 @@ class PairBlock(nn.Module):
         square = PairsToSquare.apply(mixed, n).transpose(1, 2).contiguous().view(b, -1, n, n)
         bias, left, right = square.split([self.heads, self.triangles, self.triangles], dim=1)
         # attention written out, the sum of the weights as one more value: on rows this short the fused kernel and
-        # the softmax are slow; logits beyond the bounds would have no weight, or all of it, anyway
+        # the softmax are slow; the logits are bounded, so that the weights stay finite without their largest known
         logits = torch.baddbmm(
             bias.reshape(flat, n, n),
             q.reshape(flat, n, -1),

@@ -69,6 +69,7 @@ def file_format(path: Path | str) -> str:
 
 def _rows(path: Path | str, label: str, kind: str, column: str | None, max_bytes: int) -> Iterator[Row]:
     count = 0
+    csv.field_size_limit(MAX_LINE)  # of this process; Python's own is below what a line may have
     with ExitStack() as stack:
         source: Any = sys.stdin.buffer if str(path) == "-" else stack.enter_context(Path(path).open("rb"))
         stream = _unpacked(source, label, max_bytes)
@@ -142,9 +143,10 @@ def _lines(stream: io.BufferedReader, label: str) -> Iterator[str]:
 def _smiles_rows(lines: Iterator[str], label: str, column: str | None) -> Iterator[Row]:
     first = next(lines, "")
     fields = next(csv.reader([first], delimiter=_delimiter(first)), [])
-    # "C1CC1<tab>structure 5" is a molecule with a name, "id<tab>structure" is a header
-    header = len(fields) > 1 and _named_column(fields) is not None and not _is_smiles(fields[0])
-    if column is not None or header:
+    # "CCO<tab>smiles-like" is a molecule with a name, "id<tab>pubchem smiles" is a header, and so is "N<tab>smiles"
+    named = _named_column(fields) if len(fields) > 1 else None
+    exact = named is not None and fields[named].strip().lower() in SMILES_COLUMNS
+    if column is not None or exact or (named is not None and not _is_smiles(fields[0])):
         yield from _table_rows(chain([first], lines), label, column, None)
         return
     words = first.split()
@@ -182,7 +184,6 @@ def _sdf_row(start: int, block: list[str]) -> Row:
 def _table_rows(lines: Iterable[str], label: str, column: str | None, delimiter: str | None) -> Iterator[Row]:
     lines = iter(lines)
     first = next(lines, "")
-    csv.field_size_limit(MAX_LINE)  # of this process; Python's own is below what a line may have
     reader = csv.reader(chain([first], lines), delimiter=delimiter or _delimiter(first))
     records = _records(reader, label)
     head = list(islice(records, 1 + LOOK_AT))

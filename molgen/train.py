@@ -93,7 +93,8 @@ Evaluate = Callable[[Any], dict[str, float]]
 class Trainer:
     """A training run in a folder: state.safetensors (to go on from), log.csv.
 
-    backend: an untrained molgen.backends.base.Backend on the device to train on; train, valid: graphs.
+    backend: a molgen.backends.base.Backend on the device to train on; train, valid: graphs; name, data: what backend
+    and data are called, which must be the same when the run goes on.
     Raises TrainingError where the folder holds a run with other settings, or a damaged state.
     """
 
@@ -104,7 +105,8 @@ class Trainer:
         valid: GraphDataset,
         settings: TrainSettings,
         folder: Path,
-        identity: str,
+        name: str,
+        data: str,
     ) -> None:
         self.backend = backend
         self.device = next(backend.parameters()).device
@@ -112,7 +114,7 @@ class Trainer:
         self.settings = settings
         self.folder = folder
         folder.mkdir(parents=True, exist_ok=True)
-        self.identity = identity
+        self.identity = {"backend": name, "data": data}
         self.optimizers = _optimizers(backend, settings)
         self.ema = {name: tensor.detach().clone() for name, tensor in backend.state_dict().items()}
         self.batches_per_epoch = len(train.epoch(settings.batch_size, settings.seed, 0))
@@ -274,7 +276,6 @@ class Trainer:
         tensors = {name: tensor.detach().cpu().contiguous().clone() for name, tensor in tensors.items()}
         position = {name: getattr(self, name) for name in POSITION}
         metadata = {
-            "identity": self.identity,
             "settings": json.dumps(self._all_settings()),
             "position": json.dumps(position),
             "sha256": _digest(tensors),
@@ -283,7 +284,7 @@ class Trainer:
             file.write(safetensors_bytes(tensors, metadata))
 
     def _all_settings(self) -> dict[str, Any]:
-        return asdict(self.settings) | asdict(self.backend.config)
+        return self.identity | asdict(self.settings) | asdict(self.backend.config)
 
     def resume(self) -> None:
         """Go on from the folder's saved state; log lines written after it are dropped. Raises TrainingError."""
@@ -296,9 +297,7 @@ class Trainer:
             raise TrainingError(f"{path} cannot be read ({error}); start again in another folder") from None
         if metadata.get("sha256") != _digest(tensors):
             raise TrainingError(f"{path} is damaged: its SHA-256 does not fit; start again in another folder")
-        if metadata["identity"] != self.identity:
-            raise TrainingError(f"{path} belongs to {metadata['identity']}, not {self.identity}")
-        saved = json.loads(metadata["settings"])
+        saved = json.loads(metadata.get("settings", "{}"))
         for name, value in self._all_settings().items():
             if name not in CHANGEABLE and saved.get(name) != value:
                 raise TrainingError(
@@ -330,7 +329,10 @@ class Trainer:
 
 
 def saved_settings(folder: Path) -> dict[str, Any]:
-    """The settings, of training and network, of the run saved in a folder. Raises TrainingError where there is none."""
+    """The settings of the run saved in a folder: of training and network, backend and data.
+
+    Raises TrainingError where there is none.
+    """
     try:
         with safe_open(folder / STATE, "pt") as file:
             return json.loads((file.metadata() or {}).get("settings", "{}"))

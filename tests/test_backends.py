@@ -5,6 +5,7 @@ import torch
 
 from molgen.errors import InputError
 from molgen.graph import pair_count
+from molgen.precision import place
 from molgen.vocabulary import BOND_CLASSES
 
 
@@ -82,3 +83,11 @@ def test_the_likelihood_does_not_depend_on_the_order_of_nodes(backend, dataset):
     moved = backend.likelihood(batch.permute(torch.randperm(6)), draws=400, generator=generator(1))
     error = (bound.standard_error**2 + moved.standard_error**2).sqrt()
     assert ((bound.nats - moved.nats).abs() < 5 * error).all()
+
+
+def test_a_model_placed_for_generation_draws_and_judges(backend, dataset):
+    """As `molgen generate` uses it: linear layers kept in the format of the products."""
+    place(backend, "cpu")
+    drawn = backend.sample(6, 4, steps=3, sampler=backend.samplers[0], generator=generator())
+    assert drawn.nodes.shape == (4, 6)
+    assert backend.likelihood(dataset.by_size[6].to(torch.int64), draws=2, generator=generator()).nats.isfinite().all()

@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from click import ClickException
+from click import Abort, ClickException
 from click.testing import CliRunner
 
 from molgen.checkpoints import load_checkpoint
@@ -75,7 +75,7 @@ def test_a_kill_between_state_and_model_is_made_good(monkeypatch):
 
     with monkeypatch.context() as patch:
         patch.setattr(train, "save_model", killed)
-        with pytest.raises((KeyboardInterrupt, SystemExit)):
+        with pytest.raises(Abort):
             short(*SIZES)
     assert not Path("run/model").exists()
     call("--data", "molecules.smi", "--output", "run", "--resume", "--samples", "0")
@@ -97,8 +97,19 @@ def test_a_model_that_does_not_fit_is_no_start(tmp_path):
     arguments = ("--output", "x", "--init", "run/model")
     assert "knows the atom types" in failure("--data", "other.smi", *arguments)
     assert "another network" in failure("--data", "molecules.smi", *arguments, "--width", "32")
-    assert "one of them" in failure("--data", "molecules.smi", *arguments, "--resume")
+    assert "is a digress model, not edge" in failure("--data", "molecules.smi", *arguments, "--backend", "edge")
     assert not Path("x").exists()
+
+
+def test_a_resumed_run_needs_no_more_than_its_folder():
+    short("--backend", "edge", "--layers", "1", "--width", "16", "--heads", "2", "--max-minutes", "1e-9")
+    with pytest.raises(InputError, match="run is a edge model, not digress"):
+        call("--data", "molecules.smi", "--output", "run", "--resume", "--backend", "digress")
+    # as the message says: the same command with --resume
+    short("--backend", "edge", "--layers", "1", "--width", "16", "--heads", "2", "--resume")
+    assert load_checkpoint("run/model").backend_name == "edge"
+    short("--init", "run/model", "--max-minutes", "1e-9", output="second")
+    assert "goes on" not in short("--init", "run/model", "--resume", output="second").output
 
 
 def test_the_options_may_come_from_a_file(tmp_path):
@@ -119,6 +130,7 @@ def test_the_options_may_come_from_a_file(tmp_path):
         ("depth = 3", "unknown setting 'depth'; it takes backend, batch_size"),
         ("epochs = [1]", "epochs should be a number"),
         ('epochs = "many"', "'many' is not a valid float"),
+        ("layers = true", "'true' is not a valid integer"),
     ],
 )
 def test_a_bad_file_of_options_is_told(tmp_path, text, message):

@@ -4,7 +4,7 @@ import torch
 from torch.nn.functional import one_hot
 
 from molgen.graph import GraphBatch, from_square, pair_count, to_square
-from molgen.layers import GraphFeatures
+from molgen.layers import GraphFeatures, PairBlock, PairsToSquare, SquareToPairs
 
 
 def ring(size: int) -> torch.Tensor:
@@ -64,3 +64,28 @@ def test_a_long_chain_is_one_component():
     assert pairs.shape == (1, pair_count(size), GraphFeatures.pair_width)
     assert nodes.shape == (1, size, GraphFeatures.node_width)
     assert nodes[0, :, 14].eq(1).all()
+
+
+def test_pairs_and_squares_are_each_others_gradient():
+    generator = torch.Generator().manual_seed(0)
+    pairs = torch.randn(2, 10, 3, generator=generator, dtype=torch.float64, requires_grad=True)
+    cells = torch.randn(2, 25, 3, generator=generator, dtype=torch.float64, requires_grad=True)
+    assert torch.equal(PairsToSquare.apply(pairs, 5).view(2, 5, 5, 3), to_square(pairs, 5))
+    square = cells.view(2, 5, 5, 3)
+    assert torch.equal(SquareToPairs.apply(cells, 5), from_square(square + square.transpose(1, 2)))
+    torch.autograd.gradcheck(lambda x: PairsToSquare.apply(x, 5), pairs)
+    torch.autograd.gradcheck(lambda x: SquareToPairs.apply(x, 5), cells)
+
+
+def test_the_attention_is_that_of_torch():
+    """A block without its other parts: its attention output is that of scaled_dot_product_attention."""
+    torch.manual_seed(0)
+    block = PairBlock(width=8, pair_width=4, condition_width=8, heads=2, triangles=2)
+    h, e, condition = torch.randn(3, 5, 8), torch.randn(3, 10, 4), torch.randn(3, 8)
+    seen = []
+    block.attention_out.register_forward_hook(lambda module, inputs, output: seen.append(inputs[0]))
+    block(h, e, condition)
+    q, k, v = block.qkv(block.attention_norm(h, condition)).view(3, 5, 3, 2, 4).permute(2, 0, 3, 1, 4)
+    bias = to_square(block.from_pair(block.pair_norm(e))[..., 4:6], 5).permute(0, 3, 1, 2)
+    expected = torch.nn.functional.scaled_dot_product_attention(q, k, v, attn_mask=bias)
+    assert torch.allclose(seen[0][..., :8], expected.transpose(1, 2).reshape(3, 5, 8), atol=1e-5)

@@ -72,7 +72,7 @@ def test_little_noise_is_kept_and_much_is_ignored(vocabulary, dataset):
     assert model.network(x, torch.tensor([1e3])).abs().max() < 1e-3
 
 
-def test_a_path_has_its_points_and_starts_at_its_ends(model, dataset):
+def test_a_path_has_its_points(model, dataset):
     batch = dataset.by_size[6].to(torch.int64)
     first, second = batch[:1], batch[1:2]
     path = model.interpolate(first, second, 5, steps=20)

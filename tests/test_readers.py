@@ -48,13 +48,15 @@ def test_every_format_gives_line_name_and_text(tmp_path, ending, content, first,
 
 
 def test_a_name_that_sounds_like_a_header_is_a_name(tmp_path):
-    rows = read(tmp_path / "x.smi", "C1CC1\tstructure 5\nCCO\tsmiles\n")
-    assert [(row.line, row.text, row.name) for row in rows] == [(1, "C1CC1", "structure 5"), (2, "CCO", "smiles")]
+    rows = read(tmp_path / "x.smi", "C1CC1\tno smiles\nCCO\tsmiles\n")
+    assert [(row.line, row.text, row.name) for row in rows] == [(1, "C1CC1", "no smiles"), (2, "CCO", "smiles")]
+    rows = read(tmp_path / "y.smi", "N\tsmiles\n1\tC1CC1\n")
+    assert [(row.line, row.text) for row in rows] == [(2, "C1CC1")]
 
 
 def test_a_cell_may_be_as_long_as_a_line(tmp_path):
-    rows = read(tmp_path / "x.csv", "smiles,note\nCCO," + "x" * 900_000 + "\n")
-    assert [row.text for row in rows] == ["CCO"]
+    for name, content in (("x.csv", "smiles,note\nCCO,"), ("x.smi", "CCO ")):
+        assert [row.text for row in read(tmp_path / name, content + "x" * 900_000 + "\n")] == ["CCO"]
 
 
 def test_parquet(tmp_path):

@@ -16,7 +16,7 @@ SETTINGS = TrainSettings(epochs=4, batch_size=4, warmup=4, evaluations=4)
 def trainer(dataset, vocabulary, folder, settings=SETTINGS) -> Trainer:
     torch.manual_seed(settings.seed)
     backend = DiGress(DiGressConfig(**TINY["digress"]), vocabulary, dataset.statistics())
-    return Trainer(backend, dataset, dataset, settings, folder, "digress test")
+    return Trainer(backend, dataset, dataset, settings, folder, "digress", "test")
 
 
 def log_rows(folder) -> list[dict]:

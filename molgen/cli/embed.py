@@ -28,7 +28,6 @@ def command(file: str, model_name: str, output: str, smiles_column: str | None, 
     Example: molgen embed molecules.smi --model runs/mine/model --output embeddings.parquet
     """
     from collections import Counter
-    from contextlib import ExitStack
 
     from tqdm import tqdm
 
@@ -40,30 +39,33 @@ def command(file: str, model_name: str, output: str, smiles_column: str | None, 
 
     if Path(output).suffix.lower() != ".parquet":
         raise InputError(f"--output should end in .parquet, got {output}")
+    for path in (Path(output), *([rejects] if rejects is not None else [])):
+        if not path.resolve().parent.is_dir():
+            raise InputError(f"the folder {path.resolve().parent} does not exist")
     model = load_checkpoint(model_name)
-    reasons: Counter[str] = Counter()
-    with ExitStack() as stack:
-        listed = Rejects(stack.enter_context(atomic_write(rejects))) if rejects is not None else None
-
-        def refuse(row: Row, reason: str) -> None:
-            reasons[reason] += 1
-            if listed is not None:
-                listed(row, reason)
-
-        bar = stack.enter_context(tqdm(unit=" rows", unit_scale=True))
+    refused: list[tuple[Row, str]] = []
+    with tqdm(unit=" rows", unit_scale=True) as bar:
 
         def progress(done: int) -> None:
             bar.update(done - bar.n)
 
-        table = embeddings(
-            model,
-            read_molecules(file, smiles_column),
-            on_reject=refuse,
-            on_progress=progress,
-        )
-        with atomic_write(output, "wb") as out:
-            table.to_parquet(out, index=False)
+        try:
+            table = embeddings(
+                model,
+                read_molecules(file, smiles_column),
+                on_reject=lambda row, reason: refused.append((row, reason)),
+                on_progress=progress,
+            )
+        finally:
+            if rejects is not None:  # where nothing could be used, this list says why
+                with atomic_write(rejects) as listed:
+                    write = Rejects(listed)
+                    for row, reason in refused:
+                        write(row, reason)
+    with atomic_write(output, "wb") as out:
+        table.to_parquet(out, index=False)
     width = len(table["embedding"].iloc[0])
     click.echo(f"Wrote {len(table):,} vectors of {width} numbers to {output}: model {model.name}")
+    reasons = Counter(reason for _, reason in refused)
     if reasons:
         click.echo("Rejected: " + ", ".join(f"{count:,} {reason}" for reason, count in reasons.most_common()))

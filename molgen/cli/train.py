@@ -32,7 +32,8 @@ HELP = {
     "triangles": "Channels that see three atoms at once (rings).",
     "timesteps": "Noise levels between data and noise.",
     "bond_weight": "Weight of the bonds against the atoms in the loss.",
-    "sigma_min": "Smallest noise, where a class is 1 away from none.",
+    "sigma_min": "Smallest noise.",
+    "bound_steps": "Steps of the chain that the likelihood is for.",
     "sigma_max": "Largest noise.",
     "loss": "cross-entropy, or score for the published score matching.",
     "latent": "Numbers that describe each atom to the diffusion.",
@@ -48,15 +49,14 @@ HELP = {
 
 def _settings_options(command):
     """One option for each field of TrainSettings and of the backends' configurations."""
-    fields = {field.name: field for field in dataclasses.fields(TrainSettings)}
+    options = {field.name: (type(field.default), str(field.default)) for field in dataclasses.fields(TrainSettings)}
     for name, backend in BACKENDS.items():
         for field in dataclasses.fields(backend.Config):
-            fields.setdefault(field.name, field)
-            HELP.setdefault(field.name, f"Of the network ({name}).")
-    for field in reversed(fields.values()):
-        flag = "--" + field.name.replace("_", "-")
-        text = f"{HELP[field.name]} [{field.default}]"
-        command = click.option(flag, field.name, type=type(field.default), default=None, help=text)(command)
+            kind, defaults = options.get(field.name, (type(field.default), ""))
+            options[field.name] = (kind, f"{defaults}, {name} {field.default}".removeprefix(", "))
+    for name, (kind, defaults) in reversed(options.items()):
+        flag = "--" + name.replace("_", "-")
+        command = click.option(flag, name, type=kind, default=None, help=f"{HELP[name]}  [{defaults}]")(command)
     return command
 
 
@@ -76,7 +76,8 @@ def _take_config(context: click.Context, parameter: click.Parameter, path: Path 
             raise InputError(f"{path}: unknown setting {key!r}; it takes {', '.join(sorted(allowed))}")
         if not isinstance(value, str | int | float):
             raise InputError(f"{path}: {key} should be a number, a text, true or false, got {value!r}")
-        defaults[name] = value if isinstance(value, bool) else str(value)
+        # as on the command line, where true is no number
+        defaults[name] = value if name == "resume" else str(value).lower() if isinstance(value, bool) else str(value)
     context.default_map = defaults
 
 
@@ -84,7 +85,7 @@ def _take_config(context: click.Context, parameter: click.Parameter, path: Path 
 @click.option("--data", required=True, help="qm9, moses, or a file of molecules (.smi .csv .tsv .sdf .parquet, .gz).")
 @click.option("--output", required=True, type=click.Path(path_type=Path), help="Folder of the run.")
 @click.option(
-    "--backend", type=click.Choice(list(BACKENDS)), default="digress", show_default=True, help="Model family."
+    "--backend", type=click.Choice(list(BACKENDS)), help="Model family.  [default: digress, or that of --init]"
 )
 @click.option(
     "--config",
@@ -132,13 +133,14 @@ def command(data, output, backend, init, resume, max_minutes, samples, device, *
         raise InputError(f"--max-minutes should be above 0, got {max_minutes}")
     if output.is_file():
         raise InputError(f"{output} is a file; --output names the folder of the run")
-    if init and resume:
-        raise InputError("--init starts a training and --resume goes on with one; give one of them")
-    first = load_checkpoint(init) if init else None
-    if first and first.backend_name != backend:
-        raise InputError(f"--init {init} is a {first.backend_name} model, not {backend}")
     # what a run was started with holds when it goes on; flags given again win
     chosen = saved_settings(output) if resume else {}
+    chosen.pop("data", None)  # the run's folder knows; a difference is told when it is read
+    first = load_checkpoint(init) if init and not resume else None
+    started = chosen.pop("backend", None) or (first.backend_name if first else None)
+    if backend and started and backend != started:
+        raise InputError(f"{output if resume else f'--init {init}'} is a {started} model, not {backend}")
+    backend = backend or started or "digress"
     chosen |= dataclasses.asdict(first.backend.config) if first else {}
     chosen |= {name: value for name, value in flags.items() if value is not None}
     settings = TrainSettings(**{key: value for key, value in chosen.items() if key in _names(TrainSettings)})
@@ -163,7 +165,8 @@ def command(data, output, backend, init, resume, max_minutes, samples, device, *
             prepared.graphs("valid"),
             settings,
             output,
-            f"{backend} on {prepared.folder.name}",
+            backend,
+            prepared.folder.name,
         )
         if resume:
             trainer.resume()

@@ -44,15 +44,15 @@ COMPLETION = 0.125
 class EDGEConfig:
     """Sizes of the networks.
 
-    layers, width, heads: of the network of bonds; node_width: of the recurrent network of the node part; timesteps: of
-    the chain that the likelihood is for.
+    layers, width, heads: of the network of bonds; node_width: of the recurrent network of the node part; bound_steps:
+    of the chain that the likelihood is for.
     """
 
     layers: int = 5
     width: int = 128
     heads: int = 8
     node_width: int = 128
-    timesteps: int = 64
+    bound_steps: int = 64
 
     def __post_init__(self) -> None:
         for field in dataclasses.fields(self):
@@ -78,7 +78,7 @@ class EDGE(torch.nn.Module):
         self.network = BondNetwork(atoms, layers=config.layers, width=config.width, heads=config.heads)
 
     def loss(self, batch: GraphBatch, generator: torch.Generator | None) -> Tensor:
-        """-log p of the node part per node, plus that of the classes of the active pairs per bond that returns, [b].
+        """-log p of the node part per node, plus that of the classes of the active pairs per two active nodes, [b].
 
         The time is uniform, spread over the batch; the step goes back by one of 4 to 128 equal parts of the time.
         """
@@ -135,7 +135,7 @@ class EDGE(torch.nn.Module):
         nodes = -self.node_part.log_probability(tokens) + _log_arrangements(tokens)
 
         def term(stratum: int) -> Tensor:
-            total = self.config.timesteps
+            total = self.config.bound_steps
             uniform = stratum_uniforms(len(batch), stratum, draws, generator, batch.nodes.device)
             time = (uniform * total).floor().clamp(max=total - 1) + 1
             pairs, entropy, _ = self._step_loss(batch, part, time / total, (time - 1) / total, generator)
@@ -194,14 +194,15 @@ class EDGE(torch.nn.Module):
             return state
         log_p = self.network(state, active, first, second, kept, p)
         drawn = sample_classes(log_p.exp(), generator)
-        priority = _uniform(log_p[:, 0], generator)
+        # distinct numbers, so that no two bonds of a graph come first
+        priority = torch.argsort(_uniform(log_p[:, 0], generator)) / len(first)
         if late:
             odds = log_p[:, 1:].logsumexp(1)
-            odds = odds - torch.log(-torch.log(priority.clamp(1e-6, 1 - 1e-6)))
+            odds = odds - torch.log(-torch.log(_uniform(odds, generator).clamp(1e-6, 1 - 1e-6)))
             best = torch.full((count,), -torch.inf, device=odds.device).scatter_reduce(0, first // size, odds, "amax")
             forced = (odds == best[first // size]) & odds.isfinite()
-            bonds = sample_classes(log_p[:, 1:].exp(), generator) + 1
-            drawn, priority = torch.where(forced & (drawn == 0), bonds, drawn), torch.where(forced, 2.0, priority)
+            bonds = sample_classes(log_p[:, 1:].softmax(1), generator) + 1
+            drawn, priority = torch.where(forced & (drawn == 0), bonds, drawn), priority + 1.0 * forced
         bonded = drawn > 0
         return _accepted(state, first[bonded], second[bonded], drawn[bonded], priority[bonded])
 

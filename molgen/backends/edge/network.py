@@ -41,12 +41,13 @@ class NodePartModel(nn.Module):
 
     def step(self, hidden: Tensor, previous: Tensor, left: int) -> tuple[Tensor, Tensor]:
         """The next hidden state and log p of each next token, [b, count]; left: tokens still to come."""
-        inputs = self.token(previous) + self.left(torch.full_like(hidden[:, :1], left / 10))
-        hidden = self.cell(inputs, hidden)
-        lower = (
-            torch.arange(self.count, device=hidden.device) < torch.where(previous < self.count, previous, 0)[:, None]
-        )
-        return hidden, self.out(hidden).masked_fill(lower, -torch.inf).log_softmax(-1)
+        with autocast(hidden.device):
+            inputs = self.token(previous) + self.left(torch.full_like(hidden[:, :1], left / 10))
+            hidden = self.cell(inputs.float(), hidden)
+            logits = self.out(hidden)
+        least = torch.where(previous < self.count, previous, 0)[:, None]
+        lower = torch.arange(self.count, device=hidden.device) < least
+        return hidden, logits.float().masked_fill(lower, -torch.inf).log_softmax(-1)
 
     def start(self, count: int) -> tuple[Tensor, Tensor]:
         """Hidden state and token before the first node, for `count` graphs."""

@@ -98,8 +98,9 @@ class NVDiff(torch.nn.Module):
         """Reconstruction plus score matching of the node vectors, [b].
 
         Reconstruction: cross-entropy of the nodes plus bond_weight times that of the pairs, means over entries, from
-        node vectors drawn at sigma_min. Score matching: |D - mean|^2 / 2 per number, weighted to be 1 for the best
-        constant guess (Karras et al. 2022, section 5), at log sigma uniform between its bounds, spread over the batch.
+        node vectors drawn at sigma_min. Score matching: |D - mean|^2 / 2 per number, weighted so that the best linear
+        guess has the same loss at every level (Karras et al. 2022, section 5); log sigma is uniform between its bounds,
+        spread over the batch.
         Its gradient reaches the encoder prior_weight times; the decoder and the denoiser learn from their own loss.
         """
         config = self.config
