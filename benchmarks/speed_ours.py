@@ -72,7 +72,13 @@ def training_rate(model: Model, seconds: float) -> float:
     marks: list[tuple[float, int]] = []
     with tempfile.TemporaryDirectory() as folder:
         trainer = Trainer(
-            untrained(model), data.graphs("train"), data.graphs("valid"), TrainSettings(), Path(folder), "benchmark"
+            untrained(model),
+            data.graphs("train"),
+            data.graphs("valid"),
+            TrainSettings(),
+            Path(folder),
+            model.backend_name,
+            "qm9",
         )
 
         def mark(_: Progress) -> None:

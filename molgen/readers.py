@@ -184,7 +184,8 @@ def _sdf_row(start: int, block: list[str]) -> Row:
 def _table_rows(lines: Iterable[str], label: str, column: str | None, delimiter: str | None) -> Iterator[Row]:
     lines = iter(lines)
     first = next(lines, "")
-    reader = csv.reader(chain([first], lines), delimiter=delimiter or _delimiter(first))
+    # strict: a quote that is never closed is an error, and does not swallow the rows after it
+    reader = csv.reader(chain([first], lines), delimiter=delimiter or _delimiter(first), strict=True)
     records = _records(reader, label)
     head = list(islice(records, 1 + LOOK_AT))
     if not head:

@@ -13,6 +13,8 @@ from molgen.errors import InputError
 if TYPE_CHECKING:
     from molgen.scores import Summary
 
+DEFAULT_WORKERS = 4  # each takes some 600 MB
+
 
 @click.command("generate", short_help="Make new molecules with a trained model.")
 @click.option(
@@ -53,9 +55,8 @@ if TYPE_CHECKING:
 @click.option(
     "--workers",
     type=int,
-    default=1,
-    show_default=True,
-    help="Processes, at most four for each core; they do not change the molecules. Up to --num 1000 takes one.",
+    help="Processes, at most four for each core; they do not change the molecules. Every 1,000 samples are the work of "
+    "one.  [default: one for each core, up to 4; with a GPU 1]",
 )
 @click.option(
     "--device",
@@ -75,7 +76,7 @@ def command(
     sampler: str | None,
     steps: int | None,
     likelihood: bool,
-    workers: int,
+    workers: int | None,
     device: str,
 ) -> None:
     """Make new molecules.
@@ -97,6 +98,7 @@ def command(
 
     from molgen.checkpoints import load_checkpoint
     from molgen.generate import choose_settings
+    from molgen.isolation import available_cores
     from molgen.runs import run
 
     for name, value in (("--num", num), ("--unique", unique), ("--max-samples", max_samples), ("--steps", steps)):
@@ -118,6 +120,8 @@ def command(
         likelihood=likelihood,
         device=device,
     )
+    if workers is None:
+        workers = min(available_cores(), DEFAULT_WORKERS) if settings.device == "cpu" else 1
     bar: tqdm | None = None
 
     def progress(drawn: int, distinct: int) -> None:
