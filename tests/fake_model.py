@@ -64,6 +64,7 @@ def fake_model(delay: float = 0.0, dies: bool = False) -> Model:
     return Model(
         name="fake",
         path=Path("fake"),
+        backend_name="chains",
         backend=FakeBackend(delay, dies),
         vocabulary=Vocabulary((AtomClass("C", 0), AtomClass("N", 0), AtomClass("O", 0))),
         statistics=Statistics(SIZES, (0.4, 0.3, 0.3), (0.5, 0.5, 0.0, 0.0)),
