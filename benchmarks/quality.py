@@ -1,8 +1,8 @@
-"""Quality of a model's molecules: one row for each sampler and number of steps, means over seeds with their spread.
+"""Quality of molecules: one row for each model, sampler and number of steps, means over seeds with their spread.
 
-python benchmarks/quality.py --model qm9-digress --num 10000 --seeds 0 1 2
-python benchmarks/quality.py --split valid --num 2000 --samplers ancestral flow project-and-noise \\
-    --steps 10 20 50 100 500
+python benchmarks/quality.py --models qm9-digress qm9-edpgnn qm9-nvdiff --num 10000 --seeds 0 1 2
+python benchmarks/quality.py --models qm9-digress --split valid --num 2000 \\
+    --samplers ancestral flow project-and-noise --steps 10 20 50 100 500
 
 Definitions are those of `molgen score`; every share of validity is of the samples drawn. FCD is that of the valid
 molecules to the split's molecules; the last row is the floor, equal-sized draws of training molecules.
@@ -57,7 +57,7 @@ def show(values: list[float], digits: int) -> str:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--model", default="qm9-digress")
+    parser.add_argument("--models", nargs="+", default=["qm9-digress"], help="shipped models or checkpoint folders")
     parser.add_argument("--data", default="qm9")
     parser.add_argument("--split", default="test")
     parser.add_argument("--samplers", nargs="+", help="the model's default, where not given")
@@ -67,37 +67,41 @@ def main() -> None:
     parser.add_argument("--output", help="write all figures as JSON")
     options = parser.parse_args()
 
-    model = load_checkpoint(options.model)
-    place(model.backend, "cpu")
     prepared = prepare(options.data)
     reference = split_activations(prepared, options.split)
     machine = f"{platform.machine()}, {torch.get_num_threads()} threads, torch {torch.__version__}"
     reference_text = f"FCD to {len(reference):,} {options.split} molecules"
-    print(f"{model.name}, {options.num:,} samples, seeds {options.seeds}, {reference_text}; {machine}\n")
-    print("| sampler | evaluations | valid % | sanitised % | unique % | novel % | V.U.N. % | FCD | molecules/s |")
-    print("|---|---|---|---|---|---|---|---|---|")
+    print(f"{options.num:,} samples, seeds {options.seeds}, {reference_text}; {machine}\n")
+    titles = ("model", "sampler", "evaluations", "valid %", "sanitised %", "unique %", "novel %", "V.U.N. %", "FCD")
+    titles += ("molecules/s", "parameters", "training minutes")
+    print(f"| {' | '.join(titles)} |\n{'|---' * len(titles)}|")
     records = []
-    for sampler in options.samplers or [model.backend.samplers[0]]:
-        for steps in options.steps or [model.backend.default_steps]:
-            rows = [
-                measure(model, prepared, options.split, sampler, steps, options.num, seed) for seed in options.seeds
-            ]
-            columns = {name: [row[name] for row in rows] for name in COLUMNS}
-            rate = [options.num / seconds for seconds in columns["seconds"]]
-            cells = [show(columns[name], 2) for name in COLUMNS[:5]] + [show(columns["fcd"], 3), show(rate, 0)]
-            print(f"| {sampler} | {steps} | {' | '.join(cells)} |", flush=True)
-            records.append({"sampler": sampler, "steps": steps, "num": options.num, "seeds": options.seeds, **columns})
+    for name in options.models:
+        model = load_checkpoint(name)
+        place(model.backend, "cpu")
+        parameters = sum(tensor.numel() for tensor in model.backend.parameters())
+        minutes = model.card.get("training", {}).get("minutes", "?")
+        for sampler in options.samplers or [model.backend.samplers[0]]:
+            for steps in options.steps or [model.backend.default_steps]:
+                rows = [
+                    measure(model, prepared, options.split, sampler, steps, options.num, seed) for seed in options.seeds
+                ]
+                columns = {name: [row[name] for row in rows] for name in COLUMNS}
+                rate = [options.num / seconds for seconds in columns["seconds"]]
+                cells = [model.name, sampler, str(steps), *(show(columns[name], 2) for name in COLUMNS[:5])]
+                cells += [show(columns["fcd"], 3), show(rate, 0), f"{parameters:,}", str(minutes)]
+                print(f"| {' | '.join(cells)} |", flush=True)
+                setting = {"model": model.name, "sampler": sampler, "steps": steps}
+                records.append(setting | {"num": options.num, "seeds": options.seeds} | columns)
     smiles = prepared.smiles("train")
     floor = []
     for seed in options.seeds:
         order = np.random.default_rng(seed).permutation(len(smiles))[: options.num]
         floor.append(fcd_distance(chemnet_activations([smiles[k] for k in order]), reference))
-    print(f"| training molecules | - | - | - | - | - | - | {show(floor, 3)} | - |")
+    print(f"| training molecules {'| - ' * 7}| {show(floor, 3)} | - | - | - |")
     if options.output:
         with Path(options.output).open("w", encoding="utf-8") as file:
-            json.dump(
-                {"model": model.name, "split": options.split, "rows": records, "floor_fcd": floor}, file, indent=1
-            )
+            json.dump({"split": options.split, "rows": records, "floor_fcd": floor}, file, indent=1)
 
 
 if __name__ == "__main__":

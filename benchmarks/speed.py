@@ -1,4 +1,4 @@
-"""Times molgen against torch-molecule in turn, shows where the time goes and what larger molecules cost.
+"""Times molgen against torch-molecule in turn, shows where the time goes, and what larger molecules cost each backend.
 
     python benchmarks/speed.py --output speed.json
 
@@ -30,6 +30,7 @@ PEER_VERSION = "0.2.0"
 PEER_METHODS = ("DiGress", "DeFoG")
 PARTS = ("peers", "profile", "sizes")
 SIZES = (9, 15, 20, 27, 38)
+SIZES_STEPS = 50  # the same for every backend
 # Large tensors otherwise go back to the system after each use, which costs more than the arithmetic; read by glibc.
 ALLOCATOR = {"MALLOC_MMAP_THRESHOLD_": "4294967296", "MALLOC_TRIM_THRESHOLD_": "17179869184"}
 
@@ -119,12 +120,29 @@ def profile_table(record: dict) -> list[str]:
     return lines
 
 
-def size_table(record: dict) -> list[str]:
-    rows = record["sizes"]
-    lines = ["| atoms | pairs | batch | molecules/s | cost of one, first row = 1 |", "|---|---|---|---|---|"]
-    for row in rows:
-        cost = rows[0]["rate"] / row["rate"]
-        lines.append(f"| {row['atoms']} | {row['pairs']} | {row['batch']} | {row['rate']:.3g} | {cost:.3g} |")
+def sizes_in_turn(models: tuple[str, ...], common: dict, rounds: int) -> dict[str, list[dict]]:
+    """For each model, `rounds` records of its rates by size, taken in turn."""
+    records: dict[str, list[dict]] = {model: [] for model in models}
+    for _ in tqdm(range(rounds), unit="round"):
+        for model in models:
+            arguments = {"task": "sizes", "sizes": SIZES, "steps": SIZES_STEPS, **common, "model": model}
+            records[model].append(timed(sys.executable, "speed_ours.py", arguments))
+    return records
+
+
+def size_table(records: dict[str, list[dict]]) -> list[str]:
+    """Median rates; of every model but the first also the median of the ratios to it in each round."""
+    lines = ["| atoms | pairs | batch | " + " | ".join(f"{name}, molecules/s" for name in records) + " |"]
+    lines.append("|---" * (3 + len(records)) + "|")
+    first = next(iter(records.values()))
+    for position, row in enumerate(first[0]["sizes"]):
+        cells = [str(row[name]) for name in ("atoms", "pairs", "batch")]
+        base = [record["sizes"][position]["rate"] for record in first]
+        for runs in records.values():
+            rates = [record["sizes"][position]["rate"] for record in runs]
+            ratio = median(rate / other for rate, other in zip(rates, base, strict=True))
+            cells.append(f"{median(rates):.3g}" + ("" if runs is first else f" ({ratio:.2f} times)"))
+        lines.append(f"| {' | '.join(cells)} |")
     return lines
 
 
@@ -148,6 +166,7 @@ def machine(threads: int) -> dict[str, Any]:
 
 @click.command()
 @click.option("--model", default="qm9-digress", show_default=True, help="Shipped model or checkpoint folder to time.")
+@click.option("--beside", "others", multiple=True, help="A model to time beside it by size (repeatable).")
 @click.option("--part", "parts", type=click.Choice(PARTS), multiple=True, default=PARTS, help="Only this (repeatable).")
 @click.option("--rounds", type=click.IntRange(1), default=3, show_default=True, help="Timings of each program.")
 @click.option("--threads", type=click.IntRange(1), default=os.cpu_count(), help="Threads of every timed process.")
@@ -155,9 +174,16 @@ def machine(threads: int) -> dict[str, Any]:
 @click.option("--venv", type=click.Path(path_type=Path), help="Where torch-molecule is or will be installed.")
 @click.option("--output", type=click.Path(path_type=Path), help="Also write every timing to this JSON file.")
 def main(
-    model: str, parts: tuple[str, ...], rounds: int, threads: int, num: int, venv: Path | None, output: Path | None
+    model: str,
+    others: tuple[str, ...],
+    parts: tuple[str, ...],
+    rounds: int,
+    threads: int,
+    num: int,
+    venv: Path | None,
+    output: Path | None,
 ) -> None:
-    """Time molgen against torch-molecule, where its time goes, and what larger molecules cost."""
+    """Time molgen against torch-molecule, where its time goes, and what larger molecules cost each backend."""
     record: dict[str, Any] = {"machine": machine(threads)}
     click.echo(", ".join(f"{key.replace('_', ' ')} {value}" for key, value in record["machine"].items()))
     common = {"model": model, "threads": threads, "count": num}
@@ -179,8 +205,9 @@ def main(
             record[part] = timed(sys.executable, "speed_ours.py", {"task": part, **common})
             title, lines = f"Where the time of {num:,} molecules goes", profile_table(record[part])
         else:
-            record[part] = timed(sys.executable, "speed_ours.py", {"task": part, "sizes": SIZES, **common})
-            title, lines = "Cost by number of atoms, untrained weights", size_table(record[part])
+            record[part] = sizes_in_turn((model, *others), common, rounds)
+            title = f"Rate by number of atoms, {SIZES_STEPS} evaluations, untrained weights, {rounds} rounds in turn"
+            lines = size_table(record[part])
         click.echo("\n".join(["", f"**{title}**", "", *lines]))
     if output is not None:
         with atomic_write(output) as file:

@@ -106,7 +106,7 @@ def operations(model: Model, count: int, top: int = 15) -> list[dict]:
     return [{"operation": row.key, "share": row.self_cpu_time_total / total, "calls": row.count} for row in rows[:top]]
 
 
-def cost_by_size(model: Model, sizes: list[int], entries: int) -> list[dict]:
+def cost_by_size(model: Model, sizes: list[int], entries: int, steps: int) -> list[dict]:
     """Rate of molecules of each size with untrained weights, `entries` nodes and pairs in a batch."""
     backend = untrained(model).eval().requires_grad_(False)
     place(backend, "cpu")
@@ -116,7 +116,7 @@ def cost_by_size(model: Model, sizes: list[int], entries: int) -> list[dict]:
         count = max(1, entries // (size + pair_count(size)))
         backend.sample(size, count, steps=2, **options)
         started = time.perf_counter()
-        backend.sample(size, count, steps=backend.default_steps, **options)
+        backend.sample(size, count, steps=steps, **options)
         seconds = time.perf_counter() - started
         rows.append({"atoms": size, "pairs": pair_count(size), "batch": count, "rate": count / seconds})
     return rows
@@ -142,7 +142,9 @@ def main() -> None:
         record["seconds"]["RDKit: properties"] = property_seconds(count)
         record["operations"] = operations(model, min(SHARD_SIZE, count))
     else:
-        record["sizes"] = cost_by_size(model, arguments["sizes"], min(ENTRIES_PER_BATCH, 45 * count))
+        record["sizes"] = cost_by_size(
+            model, arguments["sizes"], min(ENTRIES_PER_BATCH, 45 * count), arguments["steps"]
+        )
     print(json.dumps(record))
 
 

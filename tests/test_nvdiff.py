@@ -102,6 +102,14 @@ def test_the_encoder_learns_from_the_prior_as_much_as_is_asked(vocabulary, datas
     assert not torch.allclose(*gradients)
 
 
+def test_without_reconstruction_only_the_denoiser_learns(vocabulary, dataset):
+    torch.manual_seed(0)
+    model = NVDiff(NVDiffConfig(**TINY["nvdiff"], reconstruction_weight=0.0), vocabulary, dataset.statistics())
+    model.loss(dataset.by_size[6].to(torch.int64), torch.Generator().manual_seed(0)).mean().backward()
+    learns = {name.split(".")[0] for name, parameter in model.named_parameters() if parameter.grad is not None}
+    assert learns == {"network"}
+
+
 @pytest.mark.parametrize(
     ("settings", "message"),
     [

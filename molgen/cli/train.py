@@ -41,6 +41,7 @@ HELP = {
     "encoder_width": "Numbers that describe each atom in the encoder.",
     "decoder_layers": "Layers that turn node vectors into a molecule.",
     "decoder_width": "Numbers that describe each atom in the decoder; a multiple of heads.",
+    "reconstruction_weight": "Weight of the autoencoder's loss; 0 trains the diffusion alone (with --init).",
     "prior_weight": "How much the encoder learns to please the diffusion.",
     "node_width": "Numbers in the memory of the network that chooses the atoms.",
     "time_power": "Above 1: train more on little noise, where valences are settled.",

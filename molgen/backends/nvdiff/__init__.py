@@ -31,6 +31,7 @@ SAMPLERS: dict[str, Callable[..., Tensor]] = {
     "euler-maruyama": solvers.euler_maruyama,
     "predictor-corrector": solvers.predictor_corrector,
 }
+MAY_BE_ZERO = ("reconstruction_weight", "prior_weight")
 
 
 @dataclass(frozen=True)
@@ -40,6 +41,7 @@ class NVDiffConfig:
     layers, width, heads: of the denoiser; latent: numbers of a node vector; encoder_layers, encoder_width,
     decoder_layers, decoder_width, pair_width: of the autoencoder; sigma_min: standard deviation of a node vector given
     the graph, where its mean has variance 1; sigma_max: largest noise; bond_weight: of the bonds in the reconstruction;
+    reconstruction_weight: of the autoencoder's loss, 0 leaves the autoencoder as it is and trains the denoiser alone;
     prior_weight: of the score matching against the reconstruction in what the encoder learns from.
     """
 
@@ -55,6 +57,7 @@ class NVDiffConfig:
     sigma_min: float = 0.25
     sigma_max: float = 20.0
     bond_weight: float = 5.0
+    reconstruction_weight: float = 1.0
     prior_weight: float = 0.0
 
     def __post_init__(self) -> None:
@@ -62,7 +65,7 @@ class NVDiffConfig:
             value = getattr(self, field.name)
             if isinstance(field.default, int) and value < 1:
                 raise InputError(f"{field.name} should be at least 1, got {value}")
-            if not math.isfinite(value) or value < 0 or (value == 0 and field.name != "prior_weight"):
+            if not math.isfinite(value) or value < 0 or (value == 0 and field.name not in MAY_BE_ZERO):
                 raise InputError(f"{field.name} should be above 0, got {value}")
         for name in ("width", "decoder_width"):
             if getattr(self, name) % self.heads:
@@ -95,25 +98,31 @@ class NVDiff(torch.nn.Module):
         self.network = SetDenoiser(layers=config.layers, width=config.width, heads=config.heads, latent=config.latent)
 
     def loss(self, batch: GraphBatch, generator: torch.Generator | None) -> Tensor:
-        """Reconstruction plus score matching of the node vectors, [b].
+        """reconstruction_weight times the reconstruction, plus score matching of the node vectors, [b].
 
         Reconstruction: cross-entropy of the nodes plus bond_weight times that of the pairs, means over entries, from
         node vectors drawn at sigma_min. Score matching: |D - mean|^2 / 2 per number, weighted so that the best linear
         guess has the same loss at every level (Karras et al. 2022, section 5); log sigma is uniform between its bounds,
         spread over the batch.
-        Its gradient reaches the encoder prior_weight times; the decoder and the denoiser learn from their own loss.
+        The gradient of score matching reaches the encoder prior_weight times; the decoder learns from the
+        reconstruction alone, the denoiser from score matching alone.
         """
         config = self.config
+        if config.reconstruction_weight == 0:
+            return self._matching(self.encode(batch), generator)
         mean = self.encoder(batch)
         log_nodes, log_pairs = self.decoder(mean + config.sigma_min * gaussian(mean, generator))
         loss = -log_nodes.gather(-1, batch.nodes[..., None]).mean((1, 2))
         if pair_count(batch.size):
             loss = loss - config.bond_weight * log_pairs.gather(-1, batch.pairs[..., None]).mean((1, 2))
         target = config.prior_weight * mean + (1 - config.prior_weight) * mean.detach()
-        sigma = self._sigma(spread_uniforms(len(batch), generator, mean.device))
-        clean = self.network(target + sigma[:, None, None] * gaussian(mean, generator), sigma)
+        return config.reconstruction_weight * loss + self._matching(target, generator)
+
+    def _matching(self, mean: Tensor, generator: torch.Generator | None) -> Tensor:
+        sigma = self._sigma(spread_uniforms(len(mean), generator, mean.device))
+        clean = self.network(mean + sigma[:, None, None] * gaussian(mean, generator), sigma)
         weight = 0.5 * (1 + sigma**2) / sigma**2
-        return loss + weight * (clean - target).square().mean((1, 2))
+        return weight * (clean - mean).square().mean((1, 2))
 
     @torch.no_grad()
     def sample(
