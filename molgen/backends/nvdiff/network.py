@@ -120,17 +120,21 @@ class Decoder(nn.Module):
 
 
 class SetBlock(nn.Module):
-    """Attention among the nodes of a graph and an MLP, both under a condition: h [b, n, d], condition [b, c]."""
+    """Attention among the nodes of a graph and an MLP, both under a condition: h [b, n, d], condition [b, c].
+
+    No linear layer has a bias, which the norms' shifts make needless: on a CPU, writing it first costs as much as a
+    quarter of the product.
+    """
 
     def __init__(self, width: int, heads: int) -> None:
         super().__init__()
         self.heads = heads
         self.attention_norm = Film(width, width)
-        self.qkv = nn.Linear(width, 3 * width)
-        self.attention_out = nn.Linear(width, width)
+        self.qkv = nn.Linear(width, 3 * width, bias=False)
+        self.attention_out = nn.Linear(width, width, bias=False)
         self.node_norm = Film(width, width)
-        self.node_in = nn.Linear(width, 4 * width)
-        self.node_out = nn.Linear(4 * width, width)
+        self.node_in = nn.Linear(width, 4 * width, bias=False)
+        self.node_out = nn.Linear(4 * width, width, bias=False)
 
     def forward(self, h: Tensor, condition: Tensor) -> Tensor:
         b, n, d = h.shape
@@ -139,43 +143,48 @@ class SetBlock(nn.Module):
             self.qkv(self.attention_norm(h, condition))
             .view(b, n, 3, self.heads, d // self.heads)
             .permute(2, 0, 3, 1, 4)
-            .reshape(3, flat, n, -1)
+            .reshape(3, flat, n, d // self.heads)
         )
         # written out as in molgen.layers.PairBlock, for the same reason
         logits = torch.bmm(q * (d // self.heads) ** -0.5, k.transpose(1, 2))
         weights = logits.clamp(-LOGIT_BOUND, LOGIT_BOUND).exp()
-        out = torch.bmm(weights, nn.functional.pad(v, (0, 1), value=1.0))
-        out = (out[..., :-1] / out[..., -1:]).view(b, self.heads, n, -1).transpose(1, 2).reshape(b, n, d)
+        out = torch.bmm(weights, v) * weights.sum(-1, keepdim=True).reciprocal()
+        out = out.view(b, self.heads, n, d // self.heads).transpose(1, 2).reshape(b, n, d)
         h = h + self.attention_out(out)
-        return h + self.node_out(nn.functional.relu(self.node_in(self.node_norm(h, condition))))
+        return h + self.node_out(self.node_in(self.node_norm(h, condition)).relu_())
 
 
 class SetDenoiser(nn.Module):
     """Noisy node vectors -> E[clean node vectors]: a transformer over the set of nodes, equivariant under their order.
 
     With the preconditioning of Karras et al. 2022 (table 1) for data of variance 1, which is the variance-preserving
-    process seen in x / alpha.
+    process seen in x / alpha. It also sees its own last estimate (self-conditioning, Chen et al. 2023,
+    arXiv 2208.04202).
     """
 
     def __init__(self, *, layers: int, width: int, heads: int, latent: int) -> None:
         super().__init__()
         self.noise = NoiseEmbedding(width)
         self.size = nn.Linear(1, width)
-        self.node_in = nn.Linear(latent, width)
+        self.node_in = nn.Linear(2 * latent, width)
         self.blocks = nn.ModuleList(SetBlock(width, heads) for _ in range(layers))
         self.norm = nn.LayerNorm(width)
         self.out = nn.Linear(width, latent)
         nn.init.zeros_(self.out.weight)
         nn.init.zeros_(self.out.bias)
 
-    def forward(self, x: Tensor, sigma: Tensor) -> Tensor:
-        """x [b, n, latent] = clean + sigma * noise, sigma [b] -> E[clean | x], float32."""
+    def forward(self, x: Tensor, sigma: Tensor, before: Tensor | None = None) -> Tensor:
+        """x [b, n, latent] = clean + sigma * noise, sigma [b] -> E[clean | x], float32.
+
+        before: an earlier estimate of the same, from more noise or from this, or None.
+        """
+        before = torch.zeros_like(x) if before is None else before
         alpha_bar = 1 / (1 + sigma**2)
         dtype = network_dtype(x.device.type)
         with autocast(x.device):
             count = torch.full((len(x), 1), math.log(x.shape[1]), device=x.device)
             condition = nn.functional.silu((self.noise(alpha_bar) + self.size(count)).to(dtype))
-            h = self.node_in(x * alpha_bar.sqrt()[:, None, None]) + condition[:, None]
+            h = self.node_in(torch.cat([x * alpha_bar.sqrt()[:, None, None], before], dim=-1)) + condition[:, None]
             for block in self.blocks:
                 h = block(h, condition)
             change = self.out(self.norm(h))
