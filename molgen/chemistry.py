@@ -1,6 +1,7 @@
 """SMILES <-> RDKit molecule <-> typed graph, and why a molecule is rejected."""
 
 import re
+from functools import cache
 from typing import NamedTuple
 
 import numpy as np
@@ -161,6 +162,28 @@ def mol_to_graph(mol: Chem.Mol, index: dict[AtomClass, int]) -> tuple[np.ndarray
             raise Rejected(f"bond type {str(bond.GetBondType()).lower()}")
         pairs[i * (2 * size - i - 1) // 2 + j - i - 1] = kind
     return nodes, pairs
+
+
+def bound_atoms(mol: Chem.Mol) -> list[tuple[str, int, int]]:
+    """Of every atom but hydrogen: element, number of neighbours besides hydrogen, number of hydrogens."""
+    return [(atom.GetSymbol(), atom.GetDegree(), atom.GetTotalNumHs()) for atom in _atoms(mol)]
+
+
+@cache
+def implied_hydrogens(atom: AtomClass, valence: int) -> int | None:
+    """Hydrogens that RDKit puts on an atom whose other bonds have orders that sum to `valence`; None: impossible."""
+    mol = Chem.RWMol()
+    centre = Chem.Atom(atom.element)
+    centre.SetFormalCharge(atom.charge)
+    mol.AddAtom(centre)
+    for _ in range(valence):
+        mol.AddBond(0, mol.AddAtom(Chem.Atom("F")), Chem.BondType.SINGLE)
+    try:
+        Chem.SanitizeMol(mol)
+    except (ValueError, RuntimeError):
+        return None
+    made = mol.GetAtomWithIdx(0)
+    return None if made.GetNumRadicalElectrons() else made.GetTotalNumHs()
 
 
 class GraphDecoder:

@@ -18,6 +18,7 @@ from molgen.errors import InputError
 from molgen.graph import GraphBatch, pair_count
 from molgen.hashing import contains, smiles_hashes
 from molgen.properties import PROPERTIES, properties
+from molgen.requests import Request, atoms_request, formula_request
 from molgen.vocabulary import Vocabulary
 
 SHARD_SIZE = 1000  # large enough for batches of one size, small enough that a killed run loses little
@@ -28,6 +29,7 @@ MAX_STEPS = 10_000
 MAX_SAMPLES = 100_000_000  # of a run; far more than a mistyped number should start
 WHOLE_NUMBERS = ("hbd", "hba", "rotatable_bonds", "rings")
 DECIMALS = 4
+TAKERS = {"formula": "digress, edge and edpgnn models do", "atoms": "edge models do"}
 
 # called with the number of samples that were just drawn
 Progress = Callable[[int], None]
@@ -40,6 +42,7 @@ class Settings:
     Another processor, GPU or version of torch rounds differently, and a draw on the edge then falls the other way.
 
     samples: drawn at most; unique: distinct valid molecules after which the run ends, or None to draw all samples.
+    formula, atoms: what every molecule should have, as text, or None; at most one of them.
     seed: None until a run draws one. Raises InputError for a number out of range.
     """
 
@@ -52,6 +55,8 @@ class Settings:
     unique: int | None
     seed: int | None
     likelihood: bool
+    formula: str | None = None
+    atoms: str | None = None
 
     def __post_init__(self) -> None:
         for name in ("unique", "samples", "steps"):
@@ -99,10 +104,12 @@ def choose_settings(
     steps: int | None = None,
     likelihood: bool = False,
     device: str = "auto",
+    formula: str | None = None,
+    atoms: str | None = None,
 ) -> Settings:
     """Settings for `num` samples, or for `unique` distinct valid molecules out of at most `max_samples`.
 
-    None: the model's default sampler and steps. device: auto, cpu or cuda.
+    None: the model's default sampler and steps. device: auto, cpu or cuda. formula, atoms: see molgen.requests.
     Raises InputError for what the model or this machine cannot do.
     """
     backend = model.backend
@@ -111,6 +118,12 @@ def choose_settings(
     limit = getattr(backend.config, "timesteps", MAX_STEPS)
     if steps is not None and steps > limit:
         raise InputError(f"model {model.name} takes at most {limit} steps, got {steps}")
+    for kind, text in (("formula", formula), ("atoms", atoms)):
+        if text is not None and kind not in backend.requests:
+            raise InputError(f"model {model.name} ({model.backend_name}) takes no {kind}; {TAKERS[kind]}")
+    if formula is not None and atoms is not None:
+        raise InputError("ask either for a formula or for atoms, not for both")
+    request = _request(model, formula, atoms)
     if (num is None) == (unique is None):
         raise InputError("ask either for a number of samples or for a number of distinct molecules")
     if unique is None and max_samples is not None:
@@ -128,7 +141,15 @@ def choose_settings(
         unique=unique,
         seed=seed,
         likelihood=likelihood,
+        formula=request.text if request and formula is not None else None,
+        atoms=request.text if request and atoms is not None else None,
     )
+
+
+def _request(model: Model, formula: str | None, atoms: str | None) -> Request | None:
+    if formula is not None:
+        return formula_request(formula, model.vocabulary, model.statistics.sizes)
+    return None if atoms is None else atoms_request(atoms, model.vocabulary, model.statistics.sizes)
 
 
 def columns(settings: Settings) -> list[str]:
@@ -146,20 +167,22 @@ def draw_graphs(
     seed: int,
     shard: int = 0,
     progress: Progress | None = None,
+    request: Request | None = None,
 ) -> Iterator[tuple[np.ndarray, GraphBatch]]:
     """`count` new graphs, batch by batch, each with the positions of its graphs among the `count`, int64 [b].
 
-    Every position comes once; sizes are distributed as in the training data. The graphs depend on all arguments but
-    `progress`.
+    Every position comes once; sizes are distributed as in the training data, or are that of the request. The graphs
+    depend on all arguments but `progress`.
     """
-    sizes = _draw_sizes(statistics.sizes, count, _random_stream(seed, shard, 0))
+    if request is not None:
+        sizes = np.full(count, request.size)
+    else:
+        sizes = _draw_sizes(statistics.sizes, count, _random_stream(seed, shard, 0))
     generator = _generator(seed, shard, 1)
     for positions in _batches(sizes):
         size, callback = int(sizes[positions[0]]), _step_progress(len(positions), progress)
-        yield (
-            positions,
-            backend.sample(size, len(positions), steps=steps, sampler=sampler, generator=generator, callback=callback),
-        )
+        options = {"steps": steps, "sampler": sampler, "generator": generator, "callback": callback}
+        yield positions, backend.sample(size, len(positions), request=request, **options)
 
 
 def sample_smiles(
@@ -179,9 +202,11 @@ def draw_shard(model: Model, settings: Settings, shard: int, progress: Progress 
     """One row for every sample of a shard, valid or not, in order: `columns(settings)` and `reason`.
 
     The backend must be on the device of the settings. The rows depend on the settings and the shard's number alone.
-    sample counts from 1 over the whole run; reason is "" for a valid molecule, and only these have properties.
+    sample counts from 1 over the whole run; reason is "" for a valid molecule, and only these have properties. A
+    molecule that does not have the atoms asked for is not valid.
     """
     assert settings.seed is not None
+    request = _request(model, settings.formula, settings.atoms)
     count = settings.shard_samples(shard)
     bound_generator = _generator(settings.seed, shard, 2)  # of its own, so that asking for it changes no molecule
     decoder = GraphDecoder(model.vocabulary)
@@ -196,8 +221,11 @@ def draw_shard(model: Model, settings: Settings, shard: int, progress: Progress 
         seed=settings.seed,
         shard=shard,
         progress=progress,
+        request=request,
     ):
         verdicts = _decode(decoder, batch)
+        if request is not None:
+            verdicts = [_asked_for(verdict, request) for verdict in verdicts]
         for position, verdict in zip(positions, verdicts, strict=True):
             decoded[position] = verdict
         valid = [row for row, verdict in enumerate(verdicts) if verdict.valid]
@@ -224,6 +252,12 @@ def draw_shard(model: Model, settings: Settings, shard: int, progress: Progress 
 def _decode(decoder: GraphDecoder, batch: GraphBatch) -> list[Decoded]:
     nodes, pairs = batch.nodes.cpu().numpy(), batch.pairs.cpu().numpy()
     return [decoder.decode(nodes[row], pairs[row]) for row in range(len(batch))]
+
+
+def _asked_for(verdict: Decoded, request: Request) -> Decoded:
+    if not verdict.valid or request.matched_by(verdict.smiles):
+        return verdict
+    return Decoded(verdict.smiles, "other atoms than asked for" if request.degrees else "another formula")
 
 
 def _property_columns(decoded: list[Decoded]) -> dict[str, pd.Series]:

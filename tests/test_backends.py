@@ -6,6 +6,7 @@ import torch
 from molgen.errors import InputError
 from molgen.graph import pair_count
 from molgen.precision import place
+from molgen.requests import atoms_request, formula_request
 from molgen.vocabulary import BOND_CLASSES
 
 
@@ -55,6 +56,23 @@ def test_odd_requests_are_refused_with_what_is_allowed(backend):
         backend.sample(4, 2, steps=5, sampler="magic", generator=None)
     with pytest.raises(InputError, match="steps should be at least 1, got 0"):
         backend.sample(4, 2, steps=0, sampler=backend.samplers[0], generator=None)
+
+
+def test_a_request_decides_the_atoms(backend, vocabulary):
+    """Of every sampler, or the backend says that it takes none."""
+    sizes = (0, 1, 1, 1, 1, 1, 1)
+    asked = {
+        "formula": formula_request("C4H8O2", vocabulary, sizes),
+        "atoms": atoms_request("C1 C3 C2 C1 O1 O2", vocabulary, sizes),
+    }
+    if not backend.requests:
+        with pytest.raises(InputError, match="takes no request"):
+            backend.sample(6, 2, steps=3, sampler=backend.samplers[0], generator=None, request=asked["formula"])
+    for kind in backend.requests:
+        for sampler in backend.samplers:
+            batch = backend.sample(6, 8, steps=5, sampler=sampler, generator=generator(), request=asked[kind])
+            for nodes in batch.nodes.tolist():
+                assert sorted(vocabulary.atoms[node].element for node in nodes) == ["C", "C", "C", "C", "O", "O"]
 
 
 def test_the_loss_is_one_finite_number_a_graph_with_a_gradient(backend, dataset):

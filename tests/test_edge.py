@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from molgen.backends.edge import EDGE, EDGEConfig, _accepted, _log_arrangements
-from molgen.backends.edge.network import part_of, tokens_of
+from molgen.backends.edge.network import draw_given, part_of, tokens_of
 from molgen.backends.edge.process import (
     HOPS,
     NodePart,
@@ -20,8 +20,10 @@ from molgen.backends.edge.process import (
     return_probability,
     unbonded,
 )
+from molgen.chemistry import implied_hydrogens
 from molgen.errors import InputError
 from molgen.graph import GraphBatch
+from molgen.requests import atoms_request, formula_request
 from tests.conftest import TINY
 
 
@@ -167,3 +169,58 @@ def test_arrangements_are_counted():
 def test_settings_out_of_range_are_refused(settings, message):
     with pytest.raises(InputError, match=message):
         EDGEConfig(**settings)
+
+
+@torch.no_grad()
+def test_node_parts_under_a_condition_have_their_conditional_probability(vocabulary, dataset):
+    """Two nodes, one of each of two groups, whose tokens sum to a multiple of 3: against all such pairs."""
+    torch.manual_seed(1)
+    model = EDGE(EDGEConfig(**TINY["edge"]), vocabulary, dataset.statistics()).node_part
+    with torch.no_grad():
+        model.out[2].weight.mul_(8)  # far from uniform
+    group = torch.full((model.count,), -1)
+    group[10:20], group[15:40:5] = 0, 1
+    wanted = torch.tensor([1, 1])
+
+    def fits(tokens):
+        return tokens.sum(1) % 3 == 0
+
+    pairs = torch.cartesian_prod(torch.arange(model.count), torch.arange(model.count))
+    good = (pairs[:, 0] <= pairs[:, 1]) & fits(pairs)
+    good &= group[pairs].sort(dim=1).values.eq(torch.tensor([0, 1])).all(1)
+    pairs = pairs[good]
+    exact = model.log_probability(pairs).softmax(0)
+    drawn = tokens_of(draw_given(model, 4000, group, wanted, fits, torch.Generator().manual_seed(0)))
+    keys = pairs[:, 0] * model.count + pairs[:, 1]
+    found = drawn[:, 0] * model.count + drawn[:, 1]
+    assert torch.isin(found, keys).all()
+    shares = torch.stack([(found == key).double().mean() for key in keys])
+    assert torch.allclose(shares, exact.double(), atol=0.03)
+    assert exact.max() > 0.1
+
+
+def test_a_condition_that_nothing_meets_is_told(vocabulary, dataset):
+    model = EDGE(EDGEConfig(**TINY["edge"]), vocabulary, dataset.statistics()).node_part
+    group = torch.zeros(model.count, dtype=torch.int64)
+    none = draw_given(
+        model, 3, group, torch.tensor([2]), lambda tokens: torch.zeros(len(tokens), dtype=torch.bool), None
+    )
+    assert none is None
+
+
+def test_a_request_decides_the_node_part(model, vocabulary):
+    sizes = (0, 1, 1, 1, 1, 1, 1, 1, 1)
+    formula = formula_request("C5H9NO", vocabulary, sizes)
+    part = model._requested(formula, 200, torch.Generator().manual_seed(0))
+    for atoms, degrees, valences in zip(part.atoms, part.degree, part.valence, strict=True):
+        classes = [vocabulary.atoms[number] for number in atoms.tolist()]
+        assert sorted(atom.element for atom in classes) == list(formula.elements)
+        assert sum(atom.charge for atom in classes) == 0
+        hydrogens = [implied_hydrogens(atom, valence) for atom, valence in zip(classes, valences.tolist(), strict=True)]
+        assert None not in hydrogens and sum(hydrogens) == 9
+        assert degrees.sum() % 2 == 0 and degrees.sum() >= 12
+    ring = atoms_request("C2 C2 C2 C3 O1", vocabulary, sizes)
+    part = model._requested(ring, 50, torch.Generator().manual_seed(0))
+    for atoms, degrees in zip(part.atoms, part.degree, strict=True):
+        got = [(vocabulary.atoms[atom].element, degree) for atom, degree in zip(atoms, degrees.tolist(), strict=True)]
+        assert sorted(got) == list(zip(ring.elements, ring.degrees, strict=True))

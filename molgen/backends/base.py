@@ -1,7 +1,9 @@
 """What every generative model offers, whatever its kind of diffusion."""
 
+from __future__ import annotations
+
 from collections.abc import Callable
-from typing import Any, ClassVar, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Protocol
 
 import torch
 from torch import Tensor, nn
@@ -10,6 +12,9 @@ from molgen.data import Statistics
 from molgen.errors import InputError
 from molgen.graph import GraphBatch
 from molgen.vocabulary import Vocabulary
+
+if TYPE_CHECKING:
+    from molgen.requests import Request
 
 # called after each network evaluation with (evaluations done, evaluations in all, what makes the graphs so far)
 Callback = Callable[[int, int, Callable[[], GraphBatch]], None]
@@ -54,12 +59,14 @@ def stratum_uniforms(
 class Backend(Protocol):
     """A torch module built from (config, vocabulary, statistics).
 
-    samplers: the names that `sample` takes, the default first.
+    samplers: the names that `sample` takes, the default first; requests: the kinds of request that it takes, of
+    "formula" and "atoms".
     """
 
     Config: ClassVar[type]
     samplers: ClassVar[tuple[str, ...]]
     default_steps: ClassVar[int]
+    requests: ClassVar[tuple[str, ...]]
     config: Any
     network: nn.Module
 
@@ -78,8 +85,12 @@ class Backend(Protocol):
         sampler: str,
         generator: torch.Generator | None,
         callback: Callback | None = None,
+        request: Request | None = None,
     ) -> GraphBatch:
-        """`count` new graphs of `size` nodes as class indices int64, with `steps` network evaluations."""
+        """`count` new graphs of `size` nodes as class indices int64, with `steps` network evaluations.
+
+        request: the atoms that they should have, of a kind in `requests`.
+        """
         ...
 
     def likelihood(self, batch: GraphBatch, *, draws: int, generator: torch.Generator | None) -> Bound:

@@ -48,6 +48,14 @@ DEFAULT_WORKERS = 4  # each takes some 600 MB
     "500 the most for a model trained as molgen does it; the model's own choice where not given.",
 )
 @click.option(
+    "--formula", help="Only molecules of this formula, such as C7H9NO2; others that come out count as failures."
+)
+@click.option(
+    "--atoms",
+    help='Only molecules of these atoms, each with its number of neighbours besides hydrogen, such as "C3 C2 C2 O1": '
+    "this settles rings and branches. For edge models.",
+)
+@click.option(
     "--likelihood",
     is_flag=True,
     help="Add nll, an upper bound on -log p of each molecule in nats (low: typical), and nll_se, its standard error.",
@@ -75,6 +83,8 @@ def command(
     seed: int | None,
     sampler: str | None,
     steps: int | None,
+    formula: str | None,
+    atoms: str | None,
     likelihood: bool,
     workers: int | None,
     device: str,
@@ -119,6 +129,8 @@ def command(
         steps=steps,
         likelihood=likelihood,
         device=device,
+        formula=formula,
+        atoms=atoms,
     )
     if workers is None:
         workers = min(available_cores(), DEFAULT_WORKERS) if settings.device == "cpu" else 1

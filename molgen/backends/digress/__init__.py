@@ -1,14 +1,17 @@
 """DiGress: discrete denoising diffusion for graphs (Vignac et al., ICLR 2023)."""
 
+from __future__ import annotations
+
 import dataclasses
 import math
 from dataclasses import dataclass
 from functools import partial
 from itertools import pairwise
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 import torch
 from torch import Tensor
+from torch.nn.functional import one_hot
 
 from molgen.backends.base import Bound, Callback, spread_uniforms, stratified_bound, stratum_uniforms
 from molgen.backends.digress.network import Denoiser
@@ -19,6 +22,9 @@ from molgen.errors import InputError
 from molgen.graph import GraphBatch, pair_count
 from molgen.schedules import cosine_alpha_bar
 from molgen.vocabulary import Vocabulary
+
+if TYPE_CHECKING:
+    from molgen.requests import Request
 
 
 @dataclass(frozen=True)
@@ -54,6 +60,7 @@ class DiGress(torch.nn.Module):
     Config: ClassVar[type] = DiGressConfig
     samplers: ClassVar[tuple[str, ...]] = tuple(SAMPLERS)
     default_steps: ClassVar[int] = 50
+    requests: ClassVar[tuple[str, ...]] = ("formula",)
 
     def __init__(self, config: DiGressConfig, vocabulary: Vocabulary, statistics: Statistics) -> None:
         super().__init__()
@@ -100,8 +107,12 @@ class DiGress(torch.nn.Module):
         sampler: str,
         generator: torch.Generator | None,
         callback: Callback | None = None,
+        request: Request | None = None,
     ) -> GraphBatch:
-        """`count` graphs of `size` nodes, int64. Raises InputError for an unknown sampler or steps < 1."""
+        """`count` graphs of `size` nodes, int64. Raises InputError for an unknown sampler or steps < 1.
+
+        request: its atoms stand in for the nodes at every step, without noise; hydrogens are left to chance.
+        """
         if sampler not in SAMPLERS:
             raise InputError(f"unknown sampler {sampler!r}; choose from {', '.join(SAMPLERS)}")
         if steps < 1:
@@ -113,12 +124,15 @@ class DiGress(torch.nn.Module):
             sample_classes(atoms.expand(count, size, -1), generator),
             sample_classes(bonds.expand(count, pair_count(size), -1), generator),
         )
+        given = None
+        if request is not None:
+            given = torch.tensor(request.classes(self.vocabulary), device=atoms.device).expand(count, -1)
+            state = GraphBatch(given, state.pairs)
         for done, (alpha_t, alpha_s) in enumerate(pairwise(alphas), start=1):
             log_nodes, log_pairs = self.network(state, atoms.new_full((count,), alpha_t))
-            state = GraphBatch(
-                move(state.nodes, log_nodes.exp(), Step(alpha_t, alpha_s, atoms, generator)),
-                move(state.pairs, log_pairs.exp(), Step(alpha_t, alpha_s, bonds, generator)),
-            )
+            nodes = move(state.nodes, log_nodes.exp(), Step(alpha_t, alpha_s, atoms, generator))
+            pairs = move(state.pairs, log_pairs.exp(), Step(alpha_t, alpha_s, bonds, generator))
+            state = GraphBatch(nodes if given is None else given, pairs)
             if callback is not None:
                 callback(done, steps, partial(_same, state))
         return state
@@ -155,7 +169,7 @@ def _divergence(
     clean: Tensor, state: Tensor, log_clean: Tensor, alpha_t: Tensor, alpha_s: Tensor, marginals: Tensor
 ) -> Tensor:
     """KL(q(z_s | z_t, x) || p(z_s | z_t)) summed over entries, [b]; at s = 0 this is -log p(x | z_t)."""
-    truth = torch.nn.functional.one_hot(clean, len(marginals)).to(log_clean.dtype)
+    truth = one_hot(clean, len(marginals)).to(log_clean.dtype)
     q = posterior(state, truth, alpha_t, alpha_s, marginals)
     p = posterior(state, log_clean.exp(), alpha_t, alpha_s, marginals)
     return (q * (q.clamp(min=TINY).log() - p.clamp(min=TINY).log())).sum((1, 2))

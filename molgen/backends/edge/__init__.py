@@ -5,18 +5,20 @@ node's class, degree and valence (sum of bond orders), so that valences are righ
 are obtained.
 """
 
+from __future__ import annotations
+
 import dataclasses
 import math
 from dataclasses import dataclass
 from functools import partial
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 import torch
 from torch import Tensor
 
 from molgen.backends.base import Bound, Callback, spread_uniforms, stratified_bound, stratum_uniforms
 from molgen.backends.digress.noise import sample_classes
-from molgen.backends.edge.network import BondNetwork, NodePartModel, tokens_of
+from molgen.backends.edge.network import BondNetwork, NodePartModel, draw_given, part_of, tokens_of
 from molgen.backends.edge.process import (
     NodePart,
     Partial,
@@ -32,6 +34,9 @@ from molgen.data import Statistics
 from molgen.errors import InputError
 from molgen.graph import GraphBatch
 from molgen.vocabulary import Vocabulary
+
+if TYPE_CHECKING:
+    from molgen.requests import Request
 
 SAMPLERS = ("ancestral",)
 # training steps are as long as those of a sampler with this many
@@ -68,6 +73,7 @@ class EDGE(torch.nn.Module):
     Config: ClassVar[type] = EDGEConfig
     samplers: ClassVar[tuple[str, ...]] = SAMPLERS
     default_steps: ClassVar[int] = 64
+    requests: ClassVar[tuple[str, ...]] = ("formula", "atoms")
 
     def __init__(self, config: EDGEConfig, vocabulary: Vocabulary, statistics: Statistics) -> None:
         super().__init__()
@@ -101,18 +107,24 @@ class EDGE(torch.nn.Module):
         sampler: str,
         generator: torch.Generator | None,
         callback: Callback | None = None,
+        request: Request | None = None,
         node_part: NodePart | None = None,
     ) -> GraphBatch:
         """`count` graphs of `size` nodes, int64; node_part: the nodes with their degrees and valences, else drawn.
 
         A graph may end with fewer bonds than asked for, where no pair is left that could take one.
-        Raises InputError for an unknown sampler or steps < 1.
+        Raises InputError for an unknown sampler, steps < 1, or a request that the node part model never meets.
         """
         if sampler not in SAMPLERS:
             raise InputError(f"unknown sampler {sampler!r}; choose from {', '.join(SAMPLERS)}")
         if steps < 1:
             raise InputError(f"steps should be at least 1, got {steps}")
-        part = node_part or self.node_part.sample(count, size, generator, sample_classes)
+        if node_part is not None:
+            part = node_part
+        elif request is not None:
+            part = self._requested(request, count, generator)
+        else:
+            part = self.node_part.sample(count, size, generator)
         nothing = torch.zeros(0, dtype=torch.int64, device=part.atoms.device)
         state = Partial(part, nothing, nothing, nothing)
         planned = steps - int(COMPLETION * steps)
@@ -122,6 +134,41 @@ class EDGE(torch.nn.Module):
             if callback is not None:
                 callback(done, steps, partial(_graphs, state))
         return state.graphs()
+
+    def _requested(self, request: Request, count: int, generator: torch.Generator | None) -> NodePart:
+        """Node parts drawn under a request: its atoms, its hydrogens, no charge over all, an even sum of degrees."""
+        from molgen.chemistry import implied_hydrogens  # training does without RDKit
+
+        device = self.node_part.token.weight.device
+        every = part_of(torch.arange(self.node_part.count))
+        atoms = [self.vocabulary.atoms[number] for number in every.atoms.tolist()]
+        valences, degrees = every.valence.tolist(), every.degree.tolist()
+        hydrogens = [implied_hydrogens(atom, valence) for atom, valence in zip(atoms, valences, strict=True)]
+        # a request for degrees is for so many atoms of each element and degree, another for so many of each element
+        by_degree = request.degrees is not None
+        asked = list(zip(request.elements, request.degrees or [0] * request.size, strict=True))
+        groups = sorted(set(asked))
+        group = [
+            groups.index(kind) if kind in groups and hydrogen is not None else -1
+            for atom, degree, hydrogen in zip(atoms, degrees, hydrogens, strict=True)
+            for kind in [(atom.element, degree if by_degree else 0)]
+        ]
+        wanted = torch.tensor([asked.count(kind) for kind in groups], device=device)
+        charge = torch.tensor([atom.charge for atom in atoms], device=device)
+        held = torch.tensor([hydrogen or 0 for hydrogen in hydrogens], device=device)
+        ends = torch.tensor(degrees, device=device)
+
+        def fits(tokens: Tensor) -> Tensor:
+            bonds = ends[tokens].sum(1)
+            fine = (charge[tokens].sum(1) == 0) & (bonds % 2 == 0) & (bonds >= 2 * (tokens.shape[1] - 1))
+            if request.hydrogens is not None:
+                fine &= held[tokens].sum(1) == request.hydrogens
+            return fine
+
+        part = draw_given(self.node_part, count, torch.tensor(group, device=device), wanted, fits, generator)
+        if part is None:
+            raise InputError(f"the model finds no atoms for {request.text}: none like it were in its training data")
+        return part
 
     @torch.no_grad()
     def likelihood(self, batch: GraphBatch, *, draws: int, generator: torch.Generator | None) -> Bound:

@@ -1,9 +1,12 @@
 """The two networks of EDGE: which nodes a molecule has, and which bonds come back between active ones."""
 
+from collections.abc import Callable
+
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import one_hot
 
+from molgen.backends.digress.noise import sample_classes
 from molgen.backends.edge.process import HOPS, NodePart, Partial, allowed_orders, hop_distances
 from molgen.precision import autocast
 from molgen.vocabulary import BOND_CLASSES
@@ -11,6 +14,10 @@ from molgen.vocabulary import BOND_CLASSES
 MAX_DEGREE = 6
 MAX_VALENCE = 6
 KINDS = (MAX_DEGREE + 1) * (MAX_VALENCE + 1)
+# of the draws under a condition: node parts proposed at once, at most so many times, until there are so many a graph
+PROPOSALS = 2048
+ROUNDS = 32
+SPARE = 4
 
 
 def tokens_of(part: NodePart) -> Tensor:
@@ -65,15 +72,75 @@ class NodePartModel(nn.Module):
             total = total + log_p.gather(1, previous[:, None])[:, 0]
         return total
 
-    def sample(self, count: int, size: int, generator: torch.Generator | None, sampled) -> NodePart:
-        """Node parts of `count` graphs of `size` nodes; sampled: draws a class from probabilities [b, count]."""
+    def sample(self, count: int, size: int, generator: torch.Generator | None) -> NodePart:
+        """Node parts of `count` graphs of `size` nodes."""
         hidden, previous = self.start(count)
         tokens = []
         for position in range(size):
             hidden, log_p = self.step(hidden, previous, size - position)
-            previous = sampled(log_p.exp(), generator)
+            previous = sample_classes(log_p.exp(), generator)
             tokens.append(previous)
         return part_of(torch.stack(tokens, dim=1))
+
+
+@torch.no_grad()
+def draw_given(
+    model: NodePartModel,
+    count: int,
+    group: Tensor,
+    wanted: Tensor,
+    fits: Callable[[Tensor], Tensor],
+    generator: torch.Generator | None,
+) -> NodePart | None:
+    """`count` draws from p(node part | a condition), by importance resampling; None where nothing was found.
+
+    group: int64 [tokens], the group that a token counts for, -1 where it may not come; wanted: int64 [groups], nodes of
+    each group; fits: tokens [k, n] -> bool [k], what the numbers of each group do not settle.
+    Tokens are drawn one by one from those that leave room for the rest, which counts against their weight.
+    """
+    tokens, weights = [], []
+    for _ in range(ROUNDS):
+        drawn, log_weight = _proposals(model, PROPOSALS, group, wanted, generator)
+        good = log_weight.isfinite()
+        good[good.clone()] = fits(drawn[good])
+        tokens.append(drawn[good])
+        weights.append(log_weight[good])
+        if sum(map(len, tokens)) >= SPARE * count:
+            break
+    found, log_weights = torch.cat(tokens), torch.cat(weights)
+    if not len(found):
+        return None
+    shares = log_weights.softmax(0)
+    if generator is not None:
+        shares = shares.to(generator.device)
+    return part_of(found[torch.multinomial(shares, count, replacement=True, generator=generator).to(found.device)])
+
+
+def _proposals(
+    model: NodePartModel, count: int, group: Tensor, wanted: Tensor, generator: torch.Generator | None
+) -> tuple[Tensor, Tensor]:
+    """Tokens [count, n] with the wanted number of each group, and log of p over their chance to be drawn, [count]."""
+    hidden, previous = model.start(count)
+    positions = torch.arange(model.count, device=group.device)
+    # tokens rise, so a group can be served as long as its largest token is not passed
+    last = torch.stack([positions[group == number].max() for number in range(len(wanted))])
+    left = wanted.expand(count, -1).clone()
+    log_weight = hidden.new_zeros(count)
+    tokens = []
+    for position in range(int(wanted.sum()), 0, -1):
+        hidden, log_p = model.step(hidden, previous, position)
+        limit = torch.where(left > 0, last, model.count).min(dim=1, keepdim=True).values
+        open_groups = torch.cat([left > 0, torch.zeros_like(left[:, :1], dtype=torch.bool)], dim=1)  # the last is -1's
+        allowed = open_groups[:, group] & (positions <= limit)
+        masked = log_p.masked_fill(~allowed, -torch.inf)
+        total = masked.logsumexp(1)
+        log_weight = log_weight + total
+        alive = total.isfinite()[:, None]
+        p = torch.where(alive, (masked - total[:, None]).exp(), allowed / allowed.sum(1, keepdim=True).clamp(min=1))
+        previous = sample_classes(p, generator)
+        left = left.scatter_add(1, group[previous].clamp(min=0)[:, None], -torch.ones_like(left[:, :1]))
+        tokens.append(previous)
+    return torch.stack(tokens, dim=1), log_weight
 
 
 class BondNetwork(nn.Module):

@@ -5,11 +5,13 @@ one-hot channels, the noise level is continuous (the variance-exploding SDE of S
 network serves samplers that need tens of evaluations.
 """
 
+from __future__ import annotations
+
 import dataclasses
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 import torch
 from torch import Tensor
@@ -23,6 +25,9 @@ from molgen.errors import InputError
 from molgen.graph import GraphBatch, pair_count
 from molgen.solvers import Levels, gaussian
 from molgen.vocabulary import BOND_CLASSES, Vocabulary
+
+if TYPE_CHECKING:
+    from molgen.requests import Request
 
 SAMPLERS: dict[str, Callable[..., Tensor]] = {
     "stochastic": solvers.stochastic,
@@ -73,6 +78,7 @@ class EDPGNN(torch.nn.Module):
     Config: ClassVar[type] = EDPGNNConfig
     samplers: ClassVar[tuple[str, ...]] = tuple(SAMPLERS)
     default_steps: ClassVar[int] = 100
+    requests: ClassVar[tuple[str, ...]] = ("formula",)
 
     def __init__(self, config: EDPGNNConfig, vocabulary: Vocabulary, statistics: Statistics) -> None:
         super().__init__()
@@ -115,20 +121,29 @@ class EDPGNN(torch.nn.Module):
         sampler: str,
         generator: torch.Generator | None,
         callback: Callback | None = None,
+        request: Request | None = None,
     ) -> GraphBatch:
-        """`count` graphs of `size` nodes, int64. Raises InputError for an unknown sampler or steps < 1."""
+        """`count` graphs of `size` nodes, int64. Raises InputError for an unknown sampler or steps < 1.
+
+        request: its atoms stand in for the nodes at every step, without noise; hydrogens are left to chance.
+        """
         if sampler not in SAMPLERS:
             raise InputError(f"unknown sampler {sampler!r}; choose from {', '.join(SAMPLERS)}")
         if steps < 1:
             raise InputError(f"steps should be at least 1, got {steps}")
         atoms, bonds = self.network.atom_marginals, self.network.bond_marginals
+        given = None
+        if request is not None:
+            classes = torch.tensor(request.classes(self.vocabulary), device=atoms.device)
+            given = one_hot(classes, len(atoms)).float().expand(count, -1, -1)
         done = 0
 
         def denoise(x: Tensor, sigma: float) -> Tensor:
             nonlocal done
             nodes, pairs = self._split(x, size)
+            nodes = nodes if given is None else given
             log_nodes, log_pairs = self.network(nodes, pairs, x.new_full((count,), sigma))
-            clean = _joined(log_nodes.exp(), log_pairs.exp())
+            clean = _joined(log_nodes.exp() if given is None else given, log_pairs.exp())
             done += 1
             if callback is not None:
                 callback(done, steps, lambda: self._classes(clean, size))

@@ -6,12 +6,14 @@ normalised to variance 1 with one fixed posterior variance, and the diffusion st
 decoder is the last step of the bound and no weight of a KL term has to be found.
 """
 
+from __future__ import annotations
+
 import dataclasses
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 import torch
 from scipy.optimize import linear_sum_assignment
@@ -25,6 +27,9 @@ from molgen.errors import InputError
 from molgen.graph import GraphBatch, pair_count
 from molgen.solvers import Levels, gaussian
 from molgen.vocabulary import Vocabulary
+
+if TYPE_CHECKING:
+    from molgen.requests import Request
 
 SAMPLERS: dict[str, Callable[..., Tensor]] = {
     "dpm-solver": solvers.multistep,
@@ -81,6 +86,7 @@ class NVDiff(torch.nn.Module):
     Config: ClassVar[type] = NVDiffConfig
     samplers: ClassVar[tuple[str, ...]] = tuple(SAMPLERS)
     default_steps: ClassVar[int] = 50
+    requests: ClassVar[tuple[str, ...]] = ()
 
     def __init__(self, config: NVDiffConfig, vocabulary: Vocabulary, statistics: Statistics) -> None:
         super().__init__()
@@ -139,11 +145,14 @@ class NVDiff(torch.nn.Module):
         sampler: str,
         generator: torch.Generator | None,
         callback: Callback | None = None,
+        request: Request | None = None,
     ) -> GraphBatch:
         """`count` graphs of `size` nodes, int64; the decoder runs once more than `steps` evaluations of the denoiser.
 
-        Raises InputError for an unknown sampler or steps < 1.
+        Raises InputError for an unknown sampler, steps < 1, or any request: atoms are settled by the decoder.
         """
+        if request is not None:
+            raise InputError("a nvdiff model takes no request for atoms: it settles them at the end")
         if sampler not in SAMPLERS:
             raise InputError(f"unknown sampler {sampler!r}; choose from {', '.join(SAMPLERS)}")
         if steps < 1:
