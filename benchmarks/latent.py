@@ -1,6 +1,6 @@
 """The latent space of a NVDiff model: does a molecule come back from it, and what does an embedding know?
 
-python benchmarks/latent.py --model runs/qm9-nvdiff/model
+python benchmarks/latent.py
 
 Reconstruction: held-out molecules encoded, drawn from their Gaussians, decoded; exact means the same graph.
 Probe: ridge regression of two properties of QM9 (Ramakrishnan et al. 2014) on the embedding and on Morgan fingerprints
@@ -100,7 +100,7 @@ def ridge(features: dict[str, np.ndarray], targets: dict[str, np.ndarray]) -> tu
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--model", required=True)
+    parser.add_argument("--model", default="qm9-nvdiff")
     parser.add_argument("--train", type=int, default=20_000, help="training molecules of the probe, a fixed draw")
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args()

@@ -12,7 +12,7 @@ from molgen.cli import COMMANDS, cli
 
 ROOT = Path(__file__).resolve().parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
-DOCUMENTS = ("README.md", "CHANGELOG.md", "benchmarks/README.md")
+DOCUMENTS = ("README.md", "CHANGELOG.md", "benchmarks/README.md", "benchmarks/RESULTS.md")
 
 # The README's commands as they are run here: the same command on fewer molecules.
 CHEAPER = (

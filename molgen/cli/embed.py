@@ -11,7 +11,13 @@ from molgen.errors import InputError
 
 @click.command("embed", short_help="Turn molecules into vectors.")
 @click.argument("file")
-@click.option("--model", "model_name", required=True, help="A model with a latent space (nvdiff): a name or a folder.")
+@click.option(
+    "--model",
+    "model_name",
+    default="qm9-nvdiff",
+    show_default=True,
+    help="A model with a latent space (nvdiff): a name or a folder.",
+)
 @click.option("--output", default="embeddings.parquet", show_default=True, help="Parquet file to write.")
 @click.option("--smiles-column", help="Column of the SMILES in a table; found by its name or content where not given.")
 @click.option(
@@ -25,7 +31,7 @@ def command(file: str, model_name: str, output: str, smiles_column: str | None, 
     FILE is .smi, .csv, .tsv, .sdf or .parquet, also gzipped, or - for standard input. The output has the columns line,
     name, smiles and embedding: the mean over the atoms of the last layer of the model's encoder.
 
-    Example: molgen embed molecules.smi --model runs/mine/model --output embeddings.parquet
+    Example: molgen embed molecules.smi --output embeddings.parquet
     """
     from collections import Counter
 

@@ -8,7 +8,13 @@ import click
 @click.command("interpolate", short_help="List molecules on the way from one to another.")
 @click.argument("first")
 @click.argument("second")
-@click.option("--model", "model_name", required=True, help="A model with a latent space (nvdiff): a name or a folder.")
+@click.option(
+    "--model",
+    "model_name",
+    default="qm9-nvdiff",
+    show_default=True,
+    help="A model with a latent space (nvdiff): a name or a folder.",
+)
 @click.option("--num", type=click.IntRange(min=2), default=9, show_default=True, help="Points, the ends included.")
 def command(first: str, second: str, model_name: str, num: int) -> None:
     """List the molecules on the way from the SMILES FIRST to SECOND, as the model sees it.
@@ -16,7 +22,7 @@ def command(first: str, second: str, model_name: str, num: int) -> None:
     Both have the same number of atoms besides hydrogen. One line for each point: its share of the way and its SMILES,
     or why it is no molecule.
 
-    Example: molgen interpolate CCCCCCO Cc1ccccc1 --model runs/mine/model
+    Example: molgen interpolate CCCCCCO Cc1ccccc1
     """
     from molgen.checkpoints import load_checkpoint
     from molgen.latent import path
