@@ -48,7 +48,8 @@ class NVDiffConfig:
     decoder_layers, decoder_width, pair_width: of the autoencoder; sigma_min: standard deviation of a node vector given
     the graph, where its mean has variance 1; sigma_max: largest noise; bond_weight: of the bonds in the reconstruction;
     reconstruction_weight: of the autoencoder's loss, 0 leaves the autoencoder as it is and trains the denoiser alone;
-    prior_weight: of the score matching against the reconstruction in what the encoder learns from.
+    prior_weight: of the score matching against the reconstruction in what the encoder learns from; time_power: above 1
+    for more training on little noise.
     """
 
     layers: int = 5
@@ -65,6 +66,7 @@ class NVDiffConfig:
     bond_weight: float = 5.0
     reconstruction_weight: float = 3.0
     prior_weight: float = 1.0
+    time_power: float = 1.0
 
     def __post_init__(self) -> None:
         for field in dataclasses.fields(self):
@@ -109,8 +111,8 @@ class NVDiff(torch.nn.Module):
 
         Reconstruction: cross-entropy of the nodes plus bond_weight times that of the pairs, means over entries, from
         node vectors drawn at sigma_min. Score matching: |D - mean|^2 / 2 per number, weighted so that the best linear
-        guess has the same loss at every level (Karras et al. 2022, section 5); log sigma is uniform between its bounds,
-        spread over the batch.
+        guess has the same loss at every level (Karras et al. 2022, section 5); the level is u ** time_power of the way
+        from the smallest log sigma to the largest, with uniform u spread over the batch.
         The gradient of score matching reaches the encoder prior_weight times; the decoder learns from the
         reconstruction alone, the denoiser from score matching alone.
         """
@@ -126,7 +128,7 @@ class NVDiff(torch.nn.Module):
         return config.reconstruction_weight * loss + self._matching(target, generator)
 
     def _matching(self, mean: Tensor, generator: torch.Generator | None) -> Tensor:
-        sigma = self._sigma(spread_uniforms(len(mean), generator, mean.device))
+        sigma = self._sigma(spread_uniforms(len(mean), generator, mean.device) ** self.config.time_power)
         x = mean + sigma[:, None, None] * gaussian(mean, generator)
         before, half = torch.zeros_like(x), len(x) // 2
         with torch.no_grad():  # half of the graphs are denoised with an estimate of their own
