@@ -120,12 +120,12 @@ def profile_table(record: dict) -> list[str]:
     return lines
 
 
-def sizes_in_turn(models: tuple[str, ...], common: dict, rounds: int) -> dict[str, list[dict]]:
+def sizes_in_turn(models: tuple[str, ...], sizes: tuple[int, ...], common: dict, rounds: int) -> dict[str, list[dict]]:
     """For each model, `rounds` records of its rates by size, taken in turn."""
     records: dict[str, list[dict]] = {model: [] for model in models}
     for _ in tqdm(range(rounds), unit="round"):
         for model in models:
-            arguments = {"task": "sizes", "sizes": SIZES, "steps": SIZES_STEPS, **common, "model": model}
+            arguments = {"task": "sizes", "sizes": sizes, "steps": SIZES_STEPS, **common, "model": model}
             records[model].append(timed(sys.executable, "speed_ours.py", arguments))
     return records
 
@@ -167,6 +167,7 @@ def machine(threads: int) -> dict[str, Any]:
 @click.command()
 @click.option("--model", default="qm9-digress", show_default=True, help="Shipped model or checkpoint folder to time.")
 @click.option("--beside", "others", multiple=True, help="A model to time beside it by size (repeatable).")
+@click.option("--size", "sizes", type=click.IntRange(1), multiple=True, default=SIZES, help="Atoms (repeatable).")
 @click.option("--part", "parts", type=click.Choice(PARTS), multiple=True, default=PARTS, help="Only this (repeatable).")
 @click.option("--rounds", type=click.IntRange(1), default=3, show_default=True, help="Timings of each program.")
 @click.option("--threads", type=click.IntRange(1), default=os.cpu_count(), help="Threads of every timed process.")
@@ -176,6 +177,7 @@ def machine(threads: int) -> dict[str, Any]:
 def main(
     model: str,
     others: tuple[str, ...],
+    sizes: tuple[int, ...],
     parts: tuple[str, ...],
     rounds: int,
     threads: int,
@@ -205,7 +207,7 @@ def main(
             record[part] = timed(sys.executable, "speed_ours.py", {"task": part, **common})
             title, lines = f"Where the time of {num:,} molecules goes", profile_table(record[part])
         else:
-            record[part] = sizes_in_turn((model, *others), common, rounds)
+            record[part] = sizes_in_turn((model, *others), sizes, common, rounds)
             title = f"Rate by number of atoms, {SIZES_STEPS} evaluations, untrained weights, {rounds} rounds in turn"
             lines = size_table(record[part])
         click.echo("\n".join(["", f"**{title}**", "", *lines]))

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from molgen.backends.nvdiff import NVDiff, NVDiffConfig
-from molgen.backends.nvdiff.network import BOND_STRENGTHS, ORBITALS, orbitals
+from molgen.backends.nvdiff.network import BOND_STRENGTHS, ORBITALS, SetBlock, orbitals
 from molgen.errors import InputError
 from molgen.graph import GraphBatch, to_square
 from tests.conftest import TINY
@@ -70,6 +70,19 @@ def test_little_noise_is_kept_and_much_is_ignored(vocabulary, dataset):
     x = torch.randn(1, 4, 8)
     assert torch.allclose(model.network(x, torch.tensor([1e-3])), x, atol=1e-4)
     assert model.network(x, torch.tensor([1e3])).abs().max() < 1e-3
+
+
+def test_attention_far_out_of_range_keeps_its_gradient():
+    """All weights of a row next to nothing: their sum must not be squared on the way back."""
+    torch.manual_seed(0)
+    block = SetBlock(16, 2)
+    with torch.no_grad():
+        query = 4.2 * torch.eye(16)  # products near -50
+        block.qkv.weight.copy_(torch.cat([query, -query, torch.randn(16, 16)]))
+    h = torch.randn(64, 1, 16, requires_grad=True)
+    block(h, torch.zeros(64, 16)).square().sum().backward()
+    assert h.grad.isfinite().all()
+    assert all(parameter.grad.isfinite().all() for parameter in block.parameters())
 
 
 def test_a_path_has_its_points(model, dataset):

@@ -45,7 +45,8 @@ class EDPGNNConfig:
     layers, width, pair_width: of the network, its node track and its channels; heads: adjacency channels that carry
     messages; triangles: channels multiplied over third nodes; sigma_min, sigma_max: smallest and largest noise, where
     one-hot channels are 1 apart; bond_weight: of the bonds in the loss; loss: "score" is denoising score matching with
-    the published weight sigma^2, "cross-entropy" has the same minimiser (the posterior mean) and the steeper gradient.
+    the published weight sigma^2, "cross-entropy" has the same minimiser (the posterior mean) and the steeper gradient;
+    time_power: above 1 for more training on little noise.
     """
 
     layers: int = 6
@@ -57,6 +58,7 @@ class EDPGNNConfig:
     sigma_max: float = 10.0
     bond_weight: float = 5.0
     loss: str = "cross-entropy"
+    time_power: float = 1.0
 
     def __post_init__(self) -> None:
         for field in dataclasses.fields(self):
@@ -101,9 +103,10 @@ class EDPGNN(torch.nn.Module):
     def loss(self, batch: GraphBatch, generator: torch.Generator | None) -> Tensor:
         """Loss of the denoised nodes plus bond_weight times that of the pairs, means over entries, [b].
 
-        log sigma is uniform between its bounds, spread evenly over the batch.
+        The level is u ** time_power of the way from the smallest log sigma to the largest, with uniform u spread evenly
+        over the batch.
         """
-        sigma = self._sigma(spread_uniforms(len(batch), generator, batch.nodes.device))
+        sigma = self._sigma(spread_uniforms(len(batch), generator, batch.nodes.device) ** self.config.time_power)
         nodes, pairs = self.channels(batch)
         log_nodes, log_pairs = self.network(*self._noised(nodes, pairs, sigma, generator), sigma)
         loss = self._entry_loss(nodes, log_nodes, sigma)

@@ -148,8 +148,8 @@ class SetBlock(nn.Module):
         # written out as in molgen.layers.PairBlock, for the same reason
         logits = torch.bmm(q * (d // self.heads) ** -0.5, k.transpose(1, 2))
         weights = logits.clamp(-LOGIT_BOUND, LOGIT_BOUND).exp()
-        out = torch.bmm(weights, v) * weights.sum(-1, keepdim=True).reciprocal()
-        out = out.view(b, self.heads, n, d // self.heads).transpose(1, 2).reshape(b, n, d)
+        out = torch.bmm(weights, nn.functional.pad(v, (0, 1), value=1.0))
+        out = (out[..., :-1] / out[..., -1:]).view(b, self.heads, n, d // self.heads).transpose(1, 2).reshape(b, n, d)
         h = h + self.attention_out(out)
         return h + self.node_out(self.node_in(self.node_norm(h, condition)).relu_())
 
