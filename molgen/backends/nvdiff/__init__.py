@@ -32,8 +32,8 @@ if TYPE_CHECKING:
     from molgen.requests import Request
 
 SAMPLERS: dict[str, Callable[..., Tensor]] = {
-    "dpm-solver": solvers.multistep,
     "stochastic": solvers.stochastic,
+    "dpm-solver": solvers.multistep,
     "euler-maruyama": solvers.euler_maruyama,
     "predictor-corrector": solvers.predictor_corrector,
 }
@@ -87,7 +87,7 @@ class NVDiff(torch.nn.Module):
 
     Config: ClassVar[type] = NVDiffConfig
     samplers: ClassVar[tuple[str, ...]] = tuple(SAMPLERS)
-    default_steps: ClassVar[int] = 50
+    default_steps: ClassVar[int] = 200
     requests: ClassVar[tuple[str, ...]] = ()
 
     def __init__(self, config: NVDiffConfig, vocabulary: Vocabulary, statistics: Statistics) -> None:
