@@ -30,6 +30,7 @@ ORDER = (
     "layers",
     "devices",
     "solvers",
+    "requests",
     "backends",
     "checkpoints",
     "train",
@@ -43,7 +44,7 @@ ORDER = (
     "runs",
     "cli",
 )
-RDKIT = {"chemistry", "properties", "scores", "writers"}
+RDKIT = {"chemistry", "requests", "properties", "scores", "writers"}
 
 
 def imported(source: str) -> list[str]:
