@@ -6,20 +6,20 @@ import pytest
 import torch
 
 from molgen.backends.edge import EDGE, EDGEConfig, _accepted, _log_arrangements
-from molgen.backends.edge.network import draw_given, part_of, tokens_of
+from molgen.backends.edge.network import log_shares
+from molgen.backends.edge.node_part import draw_given, graphical, part_of, tokens_of
 from molgen.backends.edge.process import (
-    HOPS,
     NodePart,
     Partial,
-    active_pairs,
     active_probability,
     allowed_orders,
     alpha_bar,
     bonds_of,
-    hop_distances,
+    candidate_pairs,
     return_probability,
     unbonded,
 )
+from molgen.backends.edge.structure import HOPS, Pieces, hop_distances, ring_counts
 from molgen.chemistry import implied_hydrogens
 from molgen.errors import InputError
 from molgen.graph import GraphBatch
@@ -68,58 +68,160 @@ def test_the_way_there_in_steps_is_the_way_there_at_once():
 def test_the_active_nodes_follow_bayes():
     """Node with two bonds, both missing at alpha-bar 0.2; alpha-bar 0.6 before.
 
-    A bond missing at t was there at s with (0.6 - 0.2) / (1 - 0.2) = 1/2; neither was: 1/4.
+    A bond missing at t was there at s with (0.6 - 0.2) / (1 - 0.2) = 1/2, and is active at this end with 1/2 of that;
+    neither is: (3/4)^2.
     """
     p = return_probability(torch.tensor(0.2), torch.tensor(0.6))
     assert float(p) == pytest.approx(0.5)
-    assert float(active_probability(torch.tensor(2), p)) == pytest.approx(0.75)
-    draws = torch.rand(100_000, 2, generator=torch.Generator().manual_seed(0))
+    assert float(active_probability(torch.tensor(2), p)) == pytest.approx(7 / 16)
+    generator = torch.Generator().manual_seed(0)
+    draws = torch.rand(100_000, 2, generator=generator)
+    this_end = torch.rand(100_000, 2, generator=generator) < 0.5
     there_then, there_now = draws < 0.6, draws < 0.2
     lacking = ~there_now.any(1)
-    active = (there_then & ~there_now).any(1)[lacking]
-    assert float(active.float().mean()) == pytest.approx(0.75, abs=5 * (0.75 * 0.25 / int(lacking.sum())) ** 0.5)
+    active = (there_then & ~there_now & this_end).any(1)[lacking]
+    assert float(active.float().mean()) == pytest.approx(7 / 16, abs=5 * (0.25 / int(lacking.sum())) ** 0.5)
 
 
-def test_active_pairs_are_all_pairs_within_a_graph():
-    active = torch.tensor([1, 0, 1, 1, 0, 0, 0, 0, 1, 0, 0, 1], dtype=torch.bool)  # 3 graphs of 4 nodes
-    first, second = active_pairs(active, 4)
-    assert list(zip(first.tolist(), second.tolist(), strict=True)) == [(0, 2), (0, 3), (2, 3), (8, 11)]
-    assert len(active_pairs(torch.zeros(12, dtype=torch.bool), 4)[0]) == 0
+def test_candidates_are_the_pairs_of_an_active_and_an_open_node():
+    # 3 graphs of 4 nodes; a capital stands for an active node, a small letter for one that is only open
+    letters = "ab.CDe..f..."
+    active = torch.tensor([letter.isupper() for letter in letters])
+    open_nodes = torch.tensor([letter != "." for letter in letters])
+    first, second = candidate_pairs(active, open_nodes, 4)
+    assert list(zip(first.tolist(), second.tolist(), strict=True)) == [(3, 0), (3, 1), (4, 5)]
+    first, second = candidate_pairs(open_nodes, open_nodes, 4)
+    assert list(zip(first.tolist(), second.tolist(), strict=True)) == [(0, 1), (0, 3), (1, 3), (4, 5)]
+    assert len(candidate_pairs(torch.zeros(12, dtype=torch.bool), open_nodes, 4)[0]) == 0
 
 
 def test_pairs_with_a_bond_are_no_candidates(dataset):
     batch = dataset.by_size[6].to(torch.int64)
     state = whole(batch)
-    first, second = active_pairs(torch.ones(state.nodes, dtype=torch.bool), 6)
+    every = torch.ones(state.nodes, dtype=torch.bool)
+    first, second = candidate_pairs(every, every, 6)
     assert torch.equal(unbonded(state, first, second), batch.pairs.flatten() == 0)
+    assert torch.equal(unbonded(state, second, first), batch.pairs.flatten() == 0)
 
 
 def test_what_is_missing_decides_what_is_allowed():
     degree, valence = torch.tensor([1, 2, 2, 0]), torch.tensor([2, 3, 6, 0])
     allowed = allowed_orders(degree, valence, torch.tensor([0, 0, 1, 0]), torch.tensor([1, 2, 2, 3]))
     assert allowed.tolist() == [
-        [True, False, True, False],  # the last bond of node 0 is double; node 1 then lacks a single one
-        [True, False, False, False],  # node 2 needs two triple ones
-        [True, False, False, False],  # as before, and node 1 takes no triple one
-        [True, False, False, False],  # node 3 lacks nothing
+        [False, True, False],  # the last bond of node 0 is double; node 1 then lacks a single one
+        [False, False, False],  # node 2 needs two triple ones
+        [False, False, False],  # as before, and node 1 takes no triple one
+        [False, False, False],  # node 3 lacks nothing
     ]
 
 
+def unfinished(size: int, bonds: list[tuple[int, int]], degree: list[int]) -> Partial:
+    """One graph with single bonds, whose nodes should end with these degrees."""
+    first, second = torch.tensor(bonds, dtype=torch.int64).reshape(-1, 2).unbind(1)
+    part = NodePart(torch.zeros(1, size, dtype=torch.int64), torch.tensor([degree]), torch.tensor([degree]))
+    return Partial(part, first, second, torch.ones_like(first))
+
+
 def test_distances_in_the_unfinished_graph():
-    bonds = torch.tensor([[1, 0, 0, 0, 1, 0, 0, 1, 0, 0]])  # 0-1-2-3, and 4 alone
-    state = whole(GraphBatch(torch.zeros(1, 5, dtype=torch.int64), bonds))
-    active = torch.ones(5, dtype=torch.bool)
-    distances = hop_distances(state, active, *active_pairs(active, 5))
+    state = unfinished(5, [(0, 1), (1, 2), (2, 3)], [1, 2, 2, 1, 0])  # 0-1-2-3, and 4 alone
+    every = torch.ones(5, dtype=torch.bool)
+    distances = hop_distances(state, *candidate_pairs(every, every, 5))
     assert distances.tolist() == [1, 2, 3, HOPS + 1, 1, 2, HOPS + 1, 1, HOPS + 1, HOPS + 1]
 
 
+def test_rings_through_each_bond():
+    """A triangle and a square that share the bond 0-1, and a tail: 2-0-1, 0-1-3-4, 4-5."""
+    bonds = [(0, 1), (1, 2), (0, 2), (1, 3), (3, 4), (0, 4), (4, 5)]
+    state = unfinished(6, bonds, [3, 3, 2, 2, 3, 1])
+    edges, _ = state.edges()
+    rings = ring_counts(edges[0], edges[1], 6)
+    assert torch.equal(rings[:7], rings[7:])  # the same in both directions
+    # the fused ring of five is 2-1-3-4-0
+    expected = [(1, 1, 0), (1, 0, 1), (1, 0, 1), (0, 1, 1), (0, 1, 1), (0, 1, 1), (0, 0, 0)]
+    assert [tuple(row) for row in rings[:7, :3].int().tolist()] == expected
+
+
+def test_a_piece_is_not_closed_before_its_time():
+    state = unfinished(5, [(0, 1), (2, 3)], [2, 2, 2, 2, 2])  # a ring of five, two bonds of it there
+    pieces = Pieces.of(state, state.missing()[0])
+    assert pieces.label.tolist() == [0, 0, 2, 2, 4]
+    assert pieces.size.tolist() == [2, 2, 2, 2, 1]
+    assert pieces.open_ends.tolist() == [2, 2, 2, 2, 2]
+    assert (int(pieces.count), int(pieces.all_open)) == (3, 6)
+    assert pieces.joinable(torch.tensor([0, 1]), torch.tensor([2, 4])).all()
+    state = unfinished(6, [(0, 1), (1, 2), (3, 4), (4, 5)], [2, 2, 2, 2, 2, 2])  # two chains of three
+    pieces = Pieces.of(state, state.missing()[0])
+    assert pieces.joinable(torch.tensor([0, 0]), torch.tensor([2, 3])).tolist() == [False, True]
+    state = unfinished(4, [(0, 1), (1, 2)], [2, 3, 2, 1])  # closing the triangle leaves node 1 to take node 3
+    pieces = Pieces.of(state, state.missing()[0])
+    assert pieces.joinable(torch.tensor([0, 1]), torch.tensor([2, 3])).tolist() == [True, True]
+    state = unfinished(4, [(0, 1), (1, 2)], [2, 2, 3, 1])  # nothing to spare for a ring, were node 2 to lack but one
+    pieces = Pieces.of(state, torch.tensor([1, 0, 1, 0]))
+    assert not pieces.joinable(torch.tensor([0]), torch.tensor([2]))
+
+
+def test_shares_of_a_node_sum_to_one():
+    first, second = torch.tensor([0, 0, 1]), torch.tensor([1, 2, 2])
+    logits = torch.randn(3, 3, generator=torch.Generator().manual_seed(0))
+    logits[2] = -torch.inf
+    of_first, of_second = log_shares(logits, first, second, 4)
+    assert float(of_first[:2].exp().sum()) == pytest.approx(1.0)  # node 0: to 1 and to 2
+    assert float(of_second[0].exp().sum()) == pytest.approx(1.0)  # node 1: to 0, as 2 cannot be
+    assert (of_second[2] == -torch.inf).all()
+
+
+def test_a_choice_of_graphs_is_numbered_anew(dataset):
+    batch = dataset.by_size[6].to(torch.int64)
+    chosen = torch.arange(len(batch)) % 2 == 1
+    assert torch.equal(whole(batch).of_graphs(chosen).graphs().pairs, batch.pairs[chosen])
+
+
 def test_drawn_bonds_that_do_not_fit_together_are_not_all_taken():
-    part = NodePart(*(torch.tensor([values]) for values in ([0, 0, 0], [1, 1, 2], [1, 1, 2])))
-    nothing = torch.zeros(0, dtype=torch.int64)
-    empty = Partial(part, nothing, nothing, nothing)
-    drawn = (torch.tensor([0, 0, 1]), torch.tensor([1, 2, 2]), torch.ones(3, dtype=torch.int64))
-    assert _accepted(empty, *drawn, torch.tensor([0.1, 0.9, 0.5])).graphs().pairs.tolist() == [[0, 1, 1]]
-    assert _accepted(empty, *drawn, torch.tensor([0.9, 0.1, 0.5])).graphs().pairs.tolist() == [[1, 0, 0]]
+    empty = unfinished(4, [], [1, 2, 2, 1])
+    drawn = (torch.tensor([0, 0, 2]), torch.tensor([1, 2, 3]), torch.ones(3, dtype=torch.int64))
+    # pairs 01 02 03 12 13 23: node 0 takes one bond
+    assert _accepted(empty, *drawn, torch.tensor([0.9, 0.1, 0.5])).graphs().pairs.tolist() == [[1, 0, 0, 0, 0, 1]]
+    # and 0-2-3 would leave node 1 alone
+    assert _accepted(empty, *drawn, torch.tensor([0.1, 0.9, 0.5])).graphs().pairs.tolist() == [[0, 1, 0, 0, 0, 0]]
+    # 0-3 would be a piece of its own
+    closing = (torch.tensor([3, 0]), torch.tensor([0, 1]), torch.ones(2, dtype=torch.int64))
+    assert _accepted(empty, *closing, torch.tensor([0.9, 0.1])).graphs().pairs.tolist() == [[1, 0, 0, 0, 0, 0]]
+
+
+@torch.no_grad()
+def test_the_network_does_not_depend_on_the_order_of_nodes(model, dataset):
+    batch = dataset.by_size[6].to(torch.int64)
+    order = torch.randperm(6, generator=torch.Generator().manual_seed(3))
+    logits = []
+    for graphs, places in ((batch, order), (batch.permute(order), torch.arange(6))):
+        first, second, bond = bonds_of(graphs)
+        kept = bond == 2  # all but the double bonds are missing, in both
+        state = Partial(NodePart.of(graphs), first[kept], second[kept], bond[kept])
+        one, other = torch.cartesian_prod(places, places)[:, 0], torch.cartesian_prod(places, places)[:, 1]
+        one, other = (torch.cat([ends + 6 * graph for graph in range(len(graphs))]) for ends in (one, other))
+        logits.append(model.network(state, one, other))
+    assert torch.equal(logits[0].isfinite(), logits[1].isfinite())
+    assert torch.allclose(logits[0].nan_to_num(neginf=0.0), logits[1].nan_to_num(neginf=0.0), atol=1e-2)
+
+
+@torch.no_grad()
+def test_the_bound_of_a_graph_of_one_bond_is_its_probability(model, vocabulary):
+    """Two carbons: one bond, sure to come back, so that only the node part counts."""
+    carbon = [str(atom) for atom in vocabulary.atoms].index("C")
+    ethane = GraphBatch(torch.full((1, 2), carbon), torch.ones(1, 1, dtype=torch.int64))
+    bound = model.likelihood(ethane, draws=8, generator=torch.Generator().manual_seed(0))
+    tokens = tokens_of(NodePart.of(ethane))
+    assert float(bound.nats) == pytest.approx(-float(model.node_part.log_probability(tokens)), rel=1e-4)
+
+
+def test_node_parts_of_connected_graphs():
+    def part(degree, valence):
+        return NodePart(torch.zeros(1, len(degree), dtype=torch.int64), torch.tensor([degree]), torch.tensor([valence]))
+
+    assert graphical(part([1, 2, 1], [1, 2, 1]))
+    assert not graphical(part([1, 2, 2], [1, 2, 2]))  # an odd sum
+    assert not graphical(part([1, 1, 1, 1], [1, 1, 1, 1]))  # two pieces
+    assert not graphical(part([1, 2, 1], [1, 2, 2]))
 
 
 def test_degrees_and_valences_are_never_exceeded_and_mostly_obtained(model, dataset):

@@ -33,7 +33,6 @@ HELP = {
     "timesteps": "Noise levels between data and noise.",
     "bond_weight": "Weight of the bonds against the atoms in the loss.",
     "sigma_min": "Smallest noise.",
-    "bound_steps": "Steps of the chain that the likelihood is for.",
     "sigma_max": "Largest noise.",
     "loss": "cross-entropy, or score for the published score matching.",
     "latent": "Numbers that describe each atom to the diffusion.",

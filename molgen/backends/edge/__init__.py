@@ -1,4 +1,4 @@
-"""EDGE: bonds added between few active nodes, guided by degrees (Chen et al., ICML 2023), for typed atoms and bonds.
+"""EDGE: bonds added at few active nodes, guided by degrees (Chen et al., ICML 2023), for typed atoms and bonds.
 
 The authors' graphs have neither classes of nodes nor of edges. Here the node part, drawn first or given, holds each
 node's class, degree and valence (sum of bond orders), so that valences are right by construction wherever the degrees
@@ -10,26 +10,27 @@ from __future__ import annotations
 import dataclasses
 import math
 from dataclasses import dataclass
-from functools import partial
 from typing import TYPE_CHECKING, ClassVar
 
 import torch
 from torch import Tensor
 
 from molgen.backends.base import Bound, Callback, spread_uniforms, stratified_bound, stratum_uniforms
-from molgen.backends.digress.noise import sample_classes
-from molgen.backends.edge.network import BondNetwork, NodePartModel, draw_given, part_of, tokens_of
+from molgen.backends.edge.network import BondNetwork, log_shares
+from molgen.backends.edge.node_part import NodePartModel, draw_given, part_of, tokens_of
 from molgen.backends.edge.process import (
     NodePart,
     Partial,
-    active_pairs,
     active_probability,
     allowed_orders,
     alpha_bar,
     bonds_of,
+    candidate_pairs,
+    pair_keys,
     return_probability,
     unbonded,
 )
+from molgen.backends.edge.structure import Pieces
 from molgen.data import Statistics
 from molgen.errors import InputError
 from molgen.graph import GraphBatch
@@ -39,9 +40,7 @@ if TYPE_CHECKING:
     from molgen.requests import Request
 
 SAMPLERS = ("ancestral",)
-# training steps are as long as those of a sampler with this many
-STEPS = (4.0, 128.0)
-# of a sampler's steps, the share at its end in which every bond still missing may come back
+# of a sampler's steps, the share at its end in which graphs that still lack bonds get them one by one
 COMPLETION = 0.125
 
 
@@ -49,15 +48,13 @@ COMPLETION = 0.125
 class EDGEConfig:
     """Sizes of the networks.
 
-    layers, width, heads: of the network of bonds; node_width: of the recurrent network of the node part; bound_steps:
-    of the chain that the likelihood is for.
+    layers, width, heads: of the network of bonds; node_width: of the recurrent network of the node part.
     """
 
     layers: int = 5
-    width: int = 128
+    width: int = 160
     heads: int = 8
     node_width: int = 128
-    bound_steps: int = 64
 
     def __post_init__(self) -> None:
         for field in dataclasses.fields(self):
@@ -84,18 +81,11 @@ class EDGE(torch.nn.Module):
         self.network = BondNetwork(atoms, layers=config.layers, width=config.width, heads=config.heads)
 
     def loss(self, batch: GraphBatch, generator: torch.Generator | None) -> Tensor:
-        """-log p of the node part per node, plus that of the classes of the active pairs per two active nodes, [b].
-
-        The time is uniform, spread over the batch; the step goes back by one of 4 to 128 equal parts of the time.
-        """
-        device = batch.nodes.device
-        time = 1 - spread_uniforms(len(batch), generator, device)
-        low, high = math.log(STEPS[0]), math.log(STEPS[1])
-        count = (low + (high - low) * spread_uniforms(len(batch), generator, device)).exp()
+        """-log p of the node part per node, plus the mean -log p of the missing bonds at a uniform time, [b]."""
+        time = 1 - spread_uniforms(len(batch), generator, batch.nodes.device)
         part = NodePart.of(batch)
         nodes = -self.node_part.log_probability(tokens_of(part).sort(dim=1).values) / batch.size
-        pairs, _, active = self._step_loss(batch, part, time, (time - 1 / count).clamp(min=0.0), generator)
-        return nodes + pairs / (active.view(len(batch), -1).sum(1) / 2).clamp(min=1)
+        return nodes + self._bond_loss(batch, part, time, generator)
 
     @torch.no_grad()
     def sample(
@@ -132,7 +122,7 @@ class EDGE(torch.nn.Module):
             now, then = 1 - min(done - 1, planned - 1) / planned, 1 - min(done, planned) / planned
             state = self._reverse(state, now, then, done > planned, generator)
             if callback is not None:
-                callback(done, steps, partial(_graphs, state))
+                callback(done, steps, state.graphs)
         return state.graphs()
 
     def _requested(self, request: Request, count: int, generator: torch.Generator | None) -> NodePart:
@@ -172,86 +162,108 @@ class EDGE(torch.nn.Module):
 
     @torch.no_grad()
     def likelihood(self, batch: GraphBatch, *, draws: int, generator: torch.Generator | None) -> Bound:
-        """The variational bound in nats, of the graph with its nodes in the given order, from `draws` steps.
+        """The variational bound in nats, of the graph with its nodes in the given order, from `draws` times.
 
-        -log p(node part) + the sum over steps of E[log q(z_s | z_t, G) - log p(z_s | z_t)]. Raises InputError for a
-        number of draws that is not even and at least 2.
+        For bonds that come back one by one, the limit of many steps: -log p(node part) + the sum over the m bonds of
+        -log p(bond k | the k - 1 before). As a uniform time leaves 0 to m bonds with equal probability, that sum is
+        (m + 1) times the mean over times. Raises InputError for a number of draws that is not even and at least 2.
         """
         part = NodePart.of(batch)
         tokens = tokens_of(part).sort(dim=1).values
         nodes = -self.node_part.log_probability(tokens) + _log_arrangements(tokens)
+        stages = part.degree.sum(1) / 2 + 1
 
         def term(stratum: int) -> Tensor:
-            total = self.config.bound_steps
-            uniform = stratum_uniforms(len(batch), stratum, draws, generator, batch.nodes.device)
-            time = (uniform * total).floor().clamp(max=total - 1) + 1
-            pairs, entropy, _ = self._step_loss(batch, part, time / total, (time - 1) / total, generator)
-            return nodes + total * (pairs + entropy)
+            time = 1 - stratum_uniforms(len(batch), stratum, draws, generator, batch.nodes.device)
+            return nodes + stages * self._bond_loss(batch, part, time, generator)
 
         return stratified_bound(term, draws)
 
-    def _step_loss(
-        self, batch: GraphBatch, part: NodePart, time: Tensor, then: Tensor, generator: torch.Generator | None
-    ) -> tuple[Tensor, Tensor, Tensor]:
-        """Of a step from `time` to `then`: -log p(bonds | active nodes), log q(z_s | z_t, G) - log p(active), [b] each.
+    def _bond_loss(self, batch: GraphBatch, part: NodePart, time: Tensor, generator: torch.Generator | None) -> Tensor:
+        """Mean over the bonds missing at `time` of -log p that the next bond is this one, times how many are missing.
 
-        Third the active nodes, bool [b * n].
+        Each of the M missing bonds comes next with 1 / M. The model takes one of the 2 M missing ends for the active
+        one, and from node i the bond to j with p(j | i): it has the probability (m_i p(j | i) + m_j p(i | j)) / 2 M,
+        where m_i is the number of bonds that node i lacks. The 1 / M of both cancels in the bound. Float [b].
         """
-        size = batch.size
+        size, count = batch.size, len(batch)
         first, second, order = bonds_of(batch)
         graph = first // size
-        kept = alpha_bar(time)
-        p = return_probability(kept, alpha_bar(then))
         device = first.device if generator is None else generator.device
-        uniform = torch.rand(2, len(first), generator=generator, device=device).to(first.device)
-        there = uniform[0] < kept[graph]
-        back = ~there & (uniform[1] < p[graph])
+        uniform = torch.rand(len(first), generator=generator, device=device).to(first.device)
+        there = uniform < alpha_bar(time)[graph]
         state = Partial(part, first[there], second[there], order[there])
-        active = torch.zeros(state.nodes, dtype=torch.bool, device=first.device)
-        active[first[back]] = active[second[back]] = True
-        one, other = active_pairs(active, size)
+        lost = ~there
+        first, second, order, graph = first[lost], second[lost], order[lost], graph[lost]
+        missing = state.missing()[0]
+        one, other = candidate_pairs(missing > 0, missing > 0, size)
         fresh = unbonded(state, one, other)
         one, other = one[fresh], other[fresh]
-        log_p = self.network(state, active, one, other, kept, p)
-        target = _targets(state.nodes, one, other, first[back], second[back], order[back])
-        pairs = torch.zeros(len(batch), device=first.device)
-        pairs = pairs.index_add(0, one // size, -log_p.gather(1, target[:, None])[:, 0])
-        # what is random in q: which of the missing bonds come back; in p: which of the nodes become active
-        q = torch.xlogy(back.float(), p[graph]) + torch.xlogy((~there & ~back).float(), 1 - p[graph])
-        chance = active_probability(state.missing()[0], p.repeat_interleave(size))
-        log_active = torch.xlogy(active.float(), chance) + torch.xlogy((~active).float(), 1 - chance)
-        entropy = torch.zeros_like(pairs).index_add(0, graph, q) - log_active.view(len(batch), -1).sum(1)
-        return pairs, entropy, active
+        logits = self.network(state, one, other)
+        of_one, of_other = log_shares(logits, one, other, state.nodes)
+        keys, rank = pair_keys(one, other, state.nodes).sort()
+        row = rank[torch.searchsorted(keys, pair_keys(first, second, state.nodes))]
+        chosen = (order - 1)[:, None]
+        # the pair may stand the other way round, but the sum is the same
+        log_p = torch.logaddexp(
+            of_one[row].gather(1, chosen)[:, 0] + missing[one[row]].float().log(),
+            of_other[row].gather(1, chosen)[:, 0] + missing[other[row]].float().log(),
+        )
+        lacking = torch.bincount(graph, minlength=count).clamp(min=1)
+        return torch.zeros(count, device=log_p.device).index_add(0, graph, math.log(2) - log_p) / lacking
 
     def _reverse(
         self, state: Partial, now: float, then: float, late: bool, generator: torch.Generator | None
     ) -> Partial:
-        """One step from time `now` to `then`; late: a graph that lacks bonds gets at least one, the likeliest first."""
+        """One step from time `now` to `then`; late: every graph that lacks bonds has one active node.
+
+        The network sees the graphs with active nodes alone.
+        """
         size, count = state.part.size, len(state.part.atoms)
-        time = torch.full((count,), now, device=state.first.device)
-        kept = alpha_bar(time)
-        p = return_probability(kept, alpha_bar(torch.full_like(time, then)))
         missing, _ = state.missing()
-        chance = active_probability(missing, p.repeat_interleave(size))
-        active = _uniform(chance, generator) < chance
-        first, second = active_pairs(active, size)
+        if late:
+            # one missing end of each graph: the largest of its nodes' exponential clocks
+            clock = missing / -torch.log(_uniform(missing.float(), generator).clamp(1e-12, 1 - 1e-7))
+            best = clock.view(count, size).max(1, keepdim=True).values
+            active = ((clock.view(count, size) == best) & (best > 0)).flatten()
+        else:
+            p = return_probability(alpha_bar(torch.tensor(now)), alpha_bar(torch.tensor(then))).to(missing.device)
+            active = _uniform(missing.float(), generator) < active_probability(missing, p)
+        chosen = active.view(count, size).any(1)
+        if not chosen.any():
+            return state
+        part = state.of_graphs(chosen)
+        first, second, order = self._draw_bonds(
+            part,
+            active.view(count, size)[chosen].flatten(),
+            (missing > 0).view(count, size)[chosen].flatten(),
+            generator,
+        )
+        graphs = chosen.nonzero()[:, 0]
+        back = graphs[first // size] * size - (first // size) * size
+        first, second = first + back, second + back
+        # distinct numbers, so that no two bonds of a graph come first
+        priority = torch.argsort(_uniform(order.float(), generator)).float()
+        return _accepted(state, first, second, order, priority)
+
+    def _draw_bonds(
+        self, state: Partial, active: Tensor, open_nodes: Tensor, generator: torch.Generator | None
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """A bond for each active node that can have one: its nodes and order, int64 [k] each."""
+        first, second = candidate_pairs(active, open_nodes, state.part.size)
         fresh = unbonded(state, first, second)
         first, second = first[fresh], second[fresh]
         if not len(first):
-            return state
-        log_p = self.network(state, active, first, second, kept, p)
-        drawn = sample_classes(log_p.exp(), generator)
-        # distinct numbers, so that no two bonds of a graph come first
-        priority = torch.argsort(_uniform(log_p[:, 0], generator)) / len(first)
-        if late:
-            odds = log_p[:, 1:].logsumexp(1)
-            odds = odds - torch.log(-torch.log(_uniform(odds, generator).clamp(1e-6, 1 - 1e-6)))
-            best = torch.full((count,), -torch.inf, device=odds.device).scatter_reduce(0, first // size, odds, "amax")
-            forced = (odds == best[first // size]) & odds.isfinite()
-            bonds = sample_classes(log_p[:, 1:].softmax(1), generator) + 1
-            drawn, priority = torch.where(forced & (drawn == 0), bonds, drawn), priority + 1.0 * forced
-        bonded = drawn > 0
-        return _accepted(state, first[bonded], second[bonded], drawn[bonded], priority[bonded])
+            return first, second, first
+        logits = self.network(state, first, second)
+        # both ends of a pair may be active, and each draws for itself: the largest of the logits with Gumbel noise
+        nodes = torch.cat([first, second[active[second]]])
+        rows = torch.cat([torch.arange(len(first)), active[second].nonzero()[:, 0]])
+        scores = logits[rows] - torch.log(-torch.log(_uniform(logits[rows], generator).clamp(1e-7, 1 - 1e-7)))
+        best, order = scores.max(1)
+        highest = best.new_full((state.nodes,), -torch.inf).scatter_reduce(0, nodes, best, "amax")
+        taken = (best == highest[nodes]) & best.isfinite()
+        return first[rows[taken]], second[rows[taken]], order[taken] + 1
 
 
 def _accepted(state: Partial, first: Tensor, second: Tensor, order: Tensor, priority: Tensor) -> Partial:
@@ -260,21 +272,13 @@ def _accepted(state: Partial, first: Tensor, second: Tensor, order: Tensor, prio
     while len(first):
         best = priority.new_full((count,), -1.0).scatter_reduce(0, first // size, priority, "amax")
         chosen = priority == best[first // size]
+        one, other, orders = first[chosen], second[chosen], order[chosen]
         degree, valence = state.missing()
-        fits = allowed_orders(degree, valence, first, second).gather(1, order[:, None])[:, 0] & chosen
-        state = state.with_bonds(first[fits], second[fits], order[fits])
+        fits = allowed_orders(degree, valence, one, other).gather(1, orders[:, None] - 1)[:, 0]
+        fits &= unbonded(state, one, other) & Pieces.of(state, degree).joinable(one, other)
+        state = state.with_bonds(one[fits], other[fits], orders[fits])
         first, second, order, priority = (values[~chosen] for values in (first, second, order, priority))
     return state
-
-
-def _targets(nodes: int, one: Tensor, other: Tensor, first: Tensor, second: Tensor, order: Tensor) -> Tensor:
-    """The class of each pair (one, other) among the bonds (first, second, order), 0 where there is none, int64 [q]."""
-    keys, rank = (first * nodes + second).sort()
-    if not len(keys):
-        return torch.zeros_like(one)
-    wanted = one * nodes + other
-    position = torch.searchsorted(keys, wanted).clamp(max=len(keys) - 1)
-    return torch.where(keys[position] == wanted, order[rank][position], 0)
 
 
 def _log_arrangements(tokens: Tensor) -> Tensor:
@@ -289,7 +293,3 @@ def _log_arrangements(tokens: Tensor) -> Tensor:
 def _uniform(like: Tensor, generator: torch.Generator | None) -> Tensor:
     device = like.device if generator is None else generator.device
     return torch.rand(like.shape, generator=generator, device=device).to(like.device)
-
-
-def _graphs(state: Partial) -> GraphBatch:
-    return state.graphs()

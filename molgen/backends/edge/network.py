@@ -1,200 +1,102 @@
-"""The two networks of EDGE: which nodes a molecule has, and which bonds come back between active ones."""
-
-from collections.abc import Callable
+"""The bond network of EDGE: where a bond goes that comes back at an active node, and of which class it is."""
 
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import one_hot
 
-from molgen.backends.digress.noise import sample_classes
-from molgen.backends.edge.process import HOPS, NodePart, Partial, allowed_orders, hop_distances
+from molgen.backends.edge.node_part import MAX_DEGREE, MAX_VALENCE
+from molgen.backends.edge.process import TRIPLE, Partial, allowed_orders
+from molgen.backends.edge.structure import HOPS, RINGS, Pieces, hop_distances, ring_counts
 from molgen.precision import autocast
 from molgen.vocabulary import BOND_CLASSES
 
-MAX_DEGREE = 6
-MAX_VALENCE = 6
-KINDS = (MAX_DEGREE + 1) * (MAX_VALENCE + 1)
-# of the draws under a condition: node parts proposed at once, at most so many times, until there are so many a graph
-PROPOSALS = 2048
-ROUNDS = 32
-SPARE = 4
+PIECE_FEATURES = 4
 
 
-def tokens_of(part: NodePart) -> Tensor:
-    """One number for (class, degree, valence) of each node, int64 [b, n]."""
-    degree, valence = part.degree.clamp(max=MAX_DEGREE), part.valence.clamp(max=MAX_VALENCE)
-    return (part.atoms * (MAX_DEGREE + 1) + degree) * (MAX_VALENCE + 1) + valence
+class Round(nn.Module):
+    """One round of message passing, as published: TransformerConv (Shi et al. 2021) over the bonds, then a GRU.
 
-
-def part_of(tokens: Tensor) -> NodePart:
-    """The node part that `tokens` [b, n] stand for."""
-    rest = tokens // (MAX_VALENCE + 1)
-    return NodePart(rest // (MAX_DEGREE + 1), rest % (MAX_DEGREE + 1), tokens % (MAX_VALENCE + 1))
-
-
-class NodePartModel(nn.Module):
-    """p(node part | size): a recurrent network over the tokens of the nodes, in rising order.
-
-    As the order is fixed, this is the probability of the multiset of nodes.
+    The context is the mean over the graph, as published, and the mean over the node's piece of it.
     """
 
-    def __init__(self, atoms: int, width: int) -> None:
+    def __init__(self, width: int, heads: int) -> None:
         super().__init__()
-        self.count = atoms * KINDS
-        self.token = nn.Embedding(self.count + 1, width)  # the last stands for the start
-        self.left = nn.Linear(1, width)
+        from torch_geometric.nn import TransformerConv  # costs the other model families two seconds at every start
+
+        self.conv = TransformerConv(width, width // heads, heads=heads, edge_dim=width)
+        self.context = nn.Sequential(nn.Linear(3 * width, width), nn.SiLU(), nn.Linear(width, width))
         self.cell = nn.GRUCell(width, width)
-        self.out = nn.Sequential(nn.Linear(width, width), nn.SiLU(), nn.Linear(width, self.count))
+        self.norm = nn.LayerNorm(width)
 
-    def step(self, hidden: Tensor, previous: Tensor, left: int) -> tuple[Tensor, Tensor]:
-        """The next hidden state and log p of each next token, [b, count]; left: tokens still to come."""
-        with autocast(hidden.device):
-            inputs = self.token(previous) + self.left(torch.full_like(hidden[:, :1], left / 10))
-            hidden = self.cell(inputs.float(), hidden)
-            logits = self.out(hidden)
-        least = torch.where(previous < self.count, previous, 0)[:, None]
-        lower = torch.arange(self.count, device=hidden.device) < least
-        return hidden, logits.float().masked_fill(lower, -torch.inf).log_softmax(-1)
-
-    def start(self, count: int) -> tuple[Tensor, Tensor]:
-        """Hidden state and token before the first node, for `count` graphs."""
-        weight = self.token.weight
-        previous = torch.full((count,), self.count, device=weight.device)
-        return weight.new_zeros(count, weight.shape[1]), previous
-
-    def log_probability(self, tokens: Tensor) -> Tensor:
-        """log p of tokens [b, n] in rising order, float [b]."""
-        hidden, previous = self.start(len(tokens))
-        total = hidden.new_zeros(len(tokens))
-        for position in range(tokens.shape[1]):
-            hidden, log_p = self.step(hidden, previous, tokens.shape[1] - position)
-            previous = tokens[:, position]
-            total = total + log_p.gather(1, previous[:, None])[:, 0]
-        return total
-
-    def sample(self, count: int, size: int, generator: torch.Generator | None) -> NodePart:
-        """Node parts of `count` graphs of `size` nodes."""
-        hidden, previous = self.start(count)
-        tokens = []
-        for position in range(size):
-            hidden, log_p = self.step(hidden, previous, size - position)
-            previous = sample_classes(log_p.exp(), generator)
-            tokens.append(previous)
-        return part_of(torch.stack(tokens, dim=1))
-
-
-@torch.no_grad()
-def draw_given(
-    model: NodePartModel,
-    count: int,
-    group: Tensor,
-    wanted: Tensor,
-    fits: Callable[[Tensor], Tensor],
-    generator: torch.Generator | None,
-) -> NodePart | None:
-    """`count` draws from p(node part | a condition), by importance resampling; None where nothing was found.
-
-    group: int64 [tokens], the group that a token counts for, -1 where it may not come; wanted: int64 [groups], nodes of
-    each group; fits: tokens [k, n] -> bool [k], what the numbers of each group do not settle.
-    Tokens are drawn one by one from those that leave room for the rest, which counts against their weight.
-    """
-    tokens, weights = [], []
-    for _ in range(ROUNDS):
-        drawn, log_weight = _proposals(model, PROPOSALS, group, wanted, generator)
-        good = log_weight.isfinite()
-        good[good.clone()] = fits(drawn[good])
-        tokens.append(drawn[good])
-        weights.append(log_weight[good])
-        if sum(map(len, tokens)) >= SPARE * count:
-            break
-    found, log_weights = torch.cat(tokens), torch.cat(weights)
-    if not len(found):
-        return None
-    shares = log_weights.softmax(0)
-    if generator is not None:
-        shares = shares.to(generator.device)
-    return part_of(found[torch.multinomial(shares, count, replacement=True, generator=generator).to(found.device)])
-
-
-def _proposals(
-    model: NodePartModel, count: int, group: Tensor, wanted: Tensor, generator: torch.Generator | None
-) -> tuple[Tensor, Tensor]:
-    """Tokens [count, n] with the wanted number of each group, and log of p over their chance to be drawn, [count]."""
-    hidden, previous = model.start(count)
-    positions = torch.arange(model.count, device=group.device)
-    # tokens rise, so a group can be served as long as its largest token is not passed
-    last = torch.stack([positions[group == number].max() for number in range(len(wanted))])
-    left = wanted.expand(count, -1).clone()
-    log_weight = hidden.new_zeros(count)
-    tokens = []
-    for position in range(int(wanted.sum()), 0, -1):
-        hidden, log_p = model.step(hidden, previous, position)
-        limit = torch.where(left > 0, last, model.count).min(dim=1, keepdim=True).values
-        open_groups = torch.cat([left > 0, torch.zeros_like(left[:, :1], dtype=torch.bool)], dim=1)  # the last is -1's
-        allowed = open_groups[:, group] & (positions <= limit)
-        masked = log_p.masked_fill(~allowed, -torch.inf)
-        total = masked.logsumexp(1)
-        log_weight = log_weight + total
-        alive = total.isfinite()[:, None]
-        p = torch.where(alive, (masked - total[:, None]).exp(), allowed / allowed.sum(1, keepdim=True).clamp(min=1))
-        previous = sample_classes(p, generator)
-        left = left.scatter_add(1, group[previous].clamp(min=0)[:, None], -torch.ones_like(left[:, :1]))
-        tokens.append(previous)
-    return torch.stack(tokens, dim=1), log_weight
+    def forward(self, h: Tensor, edges: Tensor, bonds: Tensor, pieces: Pieces) -> Tensor:
+        """h: float [b * n, width]; edges: int64 [2, 2m]; bonds: [2m, width]."""
+        size = len(h) // len(pieces.count)
+        mean = h.view(-1, size, h.shape[1]).mean(1).repeat_interleave(size, dim=0)
+        piece = torch.zeros_like(h).index_add(0, pieces.label, h)[pieces.label] / pieces.size[:, None]
+        context = self.context(torch.cat([h, mean, piece], dim=1))
+        return self.norm(self.cell((self.conv(h, edges, bonds) + context).float(), h))
 
 
 class BondNetwork(nn.Module):
-    """Log p of the bond class that each active pair gets in a step, [q, 4], from the bonds so far.
+    """Logits of the bonds that could be added at active nodes, from the bonds so far.
 
-    Rounds of TransformerConv (Shi et al. 2021) over the bonds with a GRU and the mean of the graph as context, as
-    published; a pair is read from both its nodes and from how far apart they are. Classes that a node's missing degree
-    and valence rule out have probability 0.
+    It is not told the time: given the bonds that are left, the time says nothing about which are missing.
+    What cannot be in a connected graph with these degrees and valences has probability 0.
     """
 
     def __init__(self, atoms: int, *, layers: int, width: int, heads: int) -> None:
         super().__init__()
-        from torch_geometric.nn import TransformerConv  # costs the other model families two seconds at every start
-
         self.atoms = atoms
-        inputs = atoms + 2 * (MAX_DEGREE + 1) + 2 * (MAX_VALENCE + 1) + 1
+        inputs = atoms + 2 * (MAX_DEGREE + 1) + 2 * (MAX_VALENCE + 1) + PIECE_FEATURES
         self.node_in = nn.Sequential(nn.Linear(inputs, width), nn.SiLU(), nn.Linear(width, width))
-        self.condition = nn.Sequential(nn.Linear(3, width), nn.SiLU(), nn.Linear(width, width))
         self.bond_in = nn.Embedding(len(BOND_CLASSES), width)
-        self.rounds = nn.ModuleList(
-            TransformerConv(width, width // heads, heads=heads, edge_dim=width) for _ in range(layers)
-        )
-        self.cells = nn.ModuleList(nn.GRUCell(width, width) for _ in range(layers))
-        self.context = nn.ModuleList(nn.Linear(width, width) for _ in range(layers))
-        self.norms = nn.ModuleList(nn.LayerNorm(width) for _ in range(layers))
+        self.ring_in = nn.Linear(len(RINGS), width)
+        self.blocks = nn.ModuleList(Round(width, heads) for _ in range(layers))
         self.distance = nn.Embedding(HOPS + 2, width)
+        self.apart = nn.Embedding(2, width)
         self.to_pair = nn.Linear(width, 2 * width)
-        self.pair_out = nn.Sequential(
-            nn.SiLU(), nn.Linear(width, width), nn.SiLU(), nn.Linear(width, len(BOND_CLASSES))
-        )
+        self.pair_out = nn.Sequential(nn.SiLU(), nn.Linear(width, width), nn.SiLU(), nn.Linear(width, TRIPLE))
 
-    def forward(self, state: Partial, active: Tensor, first: Tensor, second: Tensor, now: Tensor, p: Tensor) -> Tensor:
-        """active: bool [b * n]; first, second: the active pairs [q]; now, p: alpha-bar and return probability, [b]."""
+    def forward(self, state: Partial, first: Tensor, second: Tensor) -> Tensor:
+        """Logits [q, 3] of the orders of new bonds between the nodes of each pair, -inf for what cannot be."""
         part, size = state.part, state.part.size
         degree, valence = state.missing()
+        pieces = Pieces.of(state, degree)
+        graph_features = torch.stack([pieces.count, pieces.all_open], dim=1).repeat_interleave(size, dim=0)
         features = [
             one_hot(part.atoms.flatten(), self.atoms),
             one_hot(part.degree.flatten().clamp(0, MAX_DEGREE), MAX_DEGREE + 1),
             one_hot(part.valence.flatten().clamp(0, MAX_VALENCE), MAX_VALENCE + 1),
             one_hot(degree.clamp(0, MAX_DEGREE), MAX_DEGREE + 1),
             one_hot(valence.clamp(0, MAX_VALENCE), MAX_VALENCE + 1),
-            active[:, None],
+            torch.stack([pieces.size, pieces.open_ends], dim=1) / 5,
+            graph_features / 10,
         ]
-        left = degree.view(-1, size).sum(1) / 2
         edges, orders = state.edges()
-        with autocast(active.device):
-            condition = self.condition(torch.stack([now, p, left / 10], dim=1).float())
-            h = self.node_in(torch.cat(features, dim=1).float()) + condition.repeat_interleave(size, dim=0)
-            h, bonds = h.float(), self.bond_in(orders)
-            for block, cell, context, norm in zip(self.rounds, self.cells, self.context, self.norms, strict=True):
-                mean = context(h.view(-1, size, h.shape[1]).mean(1)).repeat_interleave(size, dim=0)
-                h = norm(cell((block(h, edges, bonds) + mean).float(), h))
+        rings = ring_counts(edges[0], edges[1], state.nodes)
+        with autocast(first.device):
+            h = self.node_in(torch.cat(features, dim=1).float()).float()
+            bonds = self.bond_in(orders) + self.ring_in(rings / (1 + rings))
+            for block in self.blocks:
+                h = block(h, edges, bonds, pieces)
             added, multiplied = self.to_pair(h).chunk(2, dim=-1)
             pair = added[first] + added[second] + multiplied[first] * multiplied[second]
-            logits = self.pair_out(pair + self.distance(hop_distances(state, active, first, second)))
-        allowed = allowed_orders(degree, valence, first, second)
-        return logits.float().masked_fill(~allowed, -torch.inf).log_softmax(-1)
+            apart = self.apart((pieces.label[first] != pieces.label[second]).long())
+            logits = self.pair_out(pair + self.distance(hop_distances(state, first, second)) + apart)
+        allowed = allowed_orders(degree, valence, first, second) & pieces.joinable(first, second)[:, None]
+        return logits.float().masked_fill(~allowed, -torch.inf)
+
+
+def log_shares(logits: Tensor, first: Tensor, second: Tensor, nodes: int) -> tuple[Tensor, Tensor]:
+    """Log p of each bond given that one comes back at the first node, and given that at the second, [q, 3] each.
+
+    Each is over all pairs of that node, which must all be there where it is active. Where
+    a node can take no bond they are -inf.
+    """
+    ends = torch.cat([first, second])
+    of_pair = logits.logsumexp(1).repeat(2)
+    highest = torch.full((nodes,), -torch.inf, device=logits.device).scatter_reduce(0, ends, of_pair.detach(), "amax")
+    highest = torch.where(highest.isfinite(), highest, 0.0)
+    total = torch.zeros_like(highest).index_add(0, ends, (of_pair - highest[ends]).exp())
+    log_total = highest + total.clamp(min=1e-30).log()
+    return logits - log_total[first, None], logits - log_total[second, None]

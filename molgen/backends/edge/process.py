@@ -1,10 +1,15 @@
-"""The process of EDGE (Chen et al., ICML 2023): bonds are removed independently, and put back between active nodes.
+"""The process of EDGE (Chen et al., ICML 2023): bonds are removed independently, and put back at active nodes.
 
 At time t every bond of the graph is still there with probability alpha-bar_t. From t to an earlier s a missing bond
-comes back with probability p = (alpha-bar_s - alpha-bar_t) / (1 - alpha-bar_t); the nodes that get one are active.
+comes back with probability p = (alpha-bar_s - alpha-bar_t) / (1 - alpha-bar_t).
 The node part is given all the time: each node's class, its final degree and its final valence (sum of bond orders).
 
-Graphs are kept as lists of bonds, since a step should cost what its active pairs cost and not n^2.
+The authors call both ends of a returning bond active, and draw the active nodes independently of each other, so that
+two nodes are active together that have no bond between them in any molecule. Here each returning bond has one active
+end, either with probability 1/2, and the network says where from there the bond goes. A node that lacks d bonds is
+active with probability 1 - (1 - p/2)^d, which needs no network and is exact for short steps.
+
+Graphs are kept as lists of bonds, since a step should cost what its active nodes cost and not n^2.
 """
 
 from dataclasses import dataclass, replace
@@ -14,7 +19,6 @@ from torch import Tensor
 
 from molgen.graph import GraphBatch, pair_count, pair_indices, to_square
 
-HOPS = 6  # distances between active nodes are told up to this
 SINGLE, TRIPLE = 1, 3
 
 
@@ -72,6 +76,15 @@ class Partial:
             order=torch.cat([self.order, order]),
         )
 
+    def of_graphs(self, chosen: Tensor) -> "Partial":
+        """The chosen graphs alone, numbered anew; chosen: bool [b]."""
+        size = self.part.size
+        kept = chosen[self.first // size]
+        shift = (chosen.cumsum(0) - 1 - torch.arange(len(chosen), device=chosen.device)) * size
+        part = NodePart(self.part.atoms[chosen], self.part.degree[chosen], self.part.valence[chosen])
+        first, second = self.first[kept], self.second[kept]
+        return Partial(part, first + shift[first // size], second + shift[second // size], self.order[kept])
+
     def edges(self) -> tuple[Tensor, Tensor]:
         """Both directions of each bond, int64 [2, 2m], and their classes [2m]."""
         ends = torch.stack([torch.cat([self.first, self.second]), torch.cat([self.second, self.first])])
@@ -107,58 +120,44 @@ def return_probability(now: Tensor, then: Tensor) -> Tensor:
 
 
 def active_probability(missing: Tensor, p: Tensor) -> Tensor:
-    """q(active) of nodes that lack `missing` bonds, each of which comes back with p: 1 - (1 - p)^missing."""
-    return 1 - (1 - p) ** missing
+    """q(active) of nodes that lack `missing` bonds: each comes back with p, from this end in half the cases."""
+    return 1 - (1 - p / 2) ** missing
 
 
-def active_pairs(active: Tensor, size: int) -> tuple[Tensor, Tensor]:
-    """All pairs of active nodes within a graph: int64 [q] each, nodes numbered through; active: bool [b * n]."""
-    nodes = active.nonzero()[:, 0]
-    graph = nodes // size
-    count = torch.bincount(graph, minlength=len(active) // size)
-    start = count.cumsum(0) - count
-    rank = torch.arange(len(nodes), device=nodes.device) - start[graph]
-    partners = count[graph] - 1 - rank
-    row = torch.repeat_interleave(torch.arange(len(nodes), device=nodes.device), partners)
-    before = partners.cumsum(0) - partners
-    column = row + 1 + torch.arange(len(row), device=nodes.device) - before[row]
-    return nodes[row], nodes[column]
+def candidate_pairs(active: Tensor, open_nodes: Tensor, size: int) -> tuple[Tensor, Tensor]:
+    """The pairs of an active node (first) and an open one (second) of its graph, each pair once, int64 [q] each.
+
+    active, open_nodes: bool [b * n], nodes numbered through; an active node is open.
+    """
+    start, end = active.nonzero()[:, 0], open_nodes.nonzero()[:, 0]
+    count = torch.bincount(end // size, minlength=len(active) // size)
+    offset = count.cumsum(0) - count
+    partners = count[start // size]
+    row = torch.repeat_interleave(torch.arange(len(start), device=start.device), partners)
+    within = torch.arange(len(row), device=row.device) - (partners.cumsum(0) - partners)[row]
+    first, second = start[row], end[offset[start // size][row] + within]
+    once = (first < second) | ((first != second) & ~active[second])
+    return first[once], second[once]
 
 
 def unbonded(state: Partial, first: Tensor, second: Tensor) -> Tensor:
-    """Which pairs have no bond yet, bool [q]; first < second."""
-    taken = torch.minimum(state.first, state.second) * state.nodes + torch.maximum(state.first, state.second)
-    return ~torch.isin(first * state.nodes + second, taken)
+    """Which pairs have no bond yet, bool [q]."""
+    return ~torch.isin(pair_keys(first, second, state.nodes), pair_keys(state.first, state.second, state.nodes))
+
+
+def pair_keys(first: Tensor, second: Tensor, nodes: int) -> Tensor:
+    """One number for each unordered pair, int64 [q]."""
+    return torch.minimum(first, second) * nodes + torch.maximum(first, second)
 
 
 def allowed_orders(degree: Tensor, valence: Tensor, first: Tensor, second: Tensor) -> Tensor:
-    """Which bond classes a pair may get, bool [q, 4], from what its nodes lack (degree, valence: int64 [b * n]).
+    """Which orders 1 to 3 a pair may get, bool [q, 3], from what its nodes lack (degree, valence: int64 [b * n]).
 
-    "None" always; else each end must afterwards lack a valence between one and three for each bond that it lacks.
+    Each end must afterwards lack a valence between one and three for each bond that it lacks.
     """
     order = torch.arange(SINGLE, TRIPLE + 1, device=degree.device)
     fine = torch.ones(len(first), TRIPLE, dtype=torch.bool, device=degree.device)
     for ends in (first, second):
         left, rest = degree[ends, None] - 1, valence[ends, None] - order
         fine &= (left >= 0) & (rest >= SINGLE * left) & (rest <= TRIPLE * left)
-    return torch.cat([torch.ones_like(fine[:, :1]), fine], dim=1)
-
-
-def hop_distances(state: Partial, active: Tensor, first: Tensor, second: Tensor) -> Tensor:
-    """Bonds on the shortest way between the nodes of each active pair: int64 [q], HOPS + 1 where longer or none."""
-    size = state.part.size
-    nodes = active.nonzero()[:, 0]
-    graph = nodes // size
-    count = torch.bincount(graph, minlength=len(active) // size)
-    rank = torch.arange(len(nodes), device=nodes.device) - (count.cumsum(0) - count)[graph]
-    ranks = torch.zeros_like(active, dtype=torch.int64).index_put((nodes,), rank)
-    width = int(count.max()) if len(nodes) else 0
-    reached = torch.zeros(len(active), width, device=active.device)
-    reached[nodes, rank] = 1.0
-    (sources, targets), _ = state.edges()
-    distance = torch.full_like(first, HOPS + 1)
-    for hop in range(1, HOPS + 1):
-        reached = (reached + torch.zeros_like(reached).index_add_(0, targets, reached[sources])).clamp(max=1.0)
-        found = reached[second, ranks[first]] > 0
-        distance = torch.where(found & (distance > hop), hop, distance)
-    return distance
+    return fine
