@@ -36,15 +36,25 @@ ORDER = (
     "train",
     "plots",
     "properties",
+    "alerts",
+    "assessment",
+    "sketches",
+    "distributions",
+    "draw",
+    "screening",
     "scores",
+    "reference",
     "writers",
+    "report_page",
+    "report",
     "generate",
     "workers",
     "latent",
     "runs",
     "cli",
 )
-RDKIT = {"chemistry", "requests", "properties", "scores", "writers"}
+RDKIT = {"chemistry", "requests", "properties", "alerts", "assessment", "sketches", "draw", "screening", "scores"}
+RDKIT |= {"writers", "report_page", "report"}
 
 
 def imported(source: str) -> list[str]:

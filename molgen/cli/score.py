@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
     from molgen.chemistry import Decoded
     from molgen.readers import Row
+    from molgen.report import Target
     from molgen.scores import Summary
 
 PUBLIC = ("qm9", "moses")  # as in molgen.prepared, which is not imported before it is needed
@@ -180,6 +181,16 @@ def _reference(source: str, split: str | None, workers: int) -> Reference:
     return _model_reference(source)
 
 
+def fcd_target(source: str, workers: int) -> Target:
+    """What the FCD of a report is measured against: the test part of a data set, or a file of molecules."""
+    from molgen.report import Target
+
+    compared = _reference(source, None, workers)
+    if compared.target is None:
+        raise InputError(f"the model {source} keeps no molecules to compare with; give {', '.join(PUBLIC)} or a file")
+    return Target(compared.target, compared.target_name, compared.floor)
+
+
 def _model_reference(source: str) -> Reference:
     from molgen.checkpoints import list_models, load_checkpoint
 
@@ -288,6 +299,14 @@ def _asked_for(summary: Summary, file: str, num: int | None) -> tuple[Summary, s
         return summary, "rows of the file", [text]
     changes = {name: record["counts"][name] for name in ("requested", "sanitised", "valid", "reasons")}
     return replace(summary, **changes), f"run record {_record_path(file).name}", []
+
+
+def run_counts(file: str) -> dict:
+    """What the run record of `molgen generate` beside a file counts, failures too; empty where there is none for it."""
+    from molgen.files import sha256_of
+
+    record = {} if file == "-" else _run_record(_record_path(file))
+    return record["counts"] if record and record["output_sha256"] == sha256_of(file) else {}
 
 
 def _run_record(path: Path) -> dict:
