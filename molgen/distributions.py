@@ -19,7 +19,7 @@ RESAMPLES = 1_000
 def moses_suite(generated: pd.DataFrame, reference: pd.DataFrame) -> dict[str, float]:
     """SNN, Frag, Scaf, IntDiv, IntDiv2, Filters and the Wasserstein distances of logP, SA, QED and weight.
 
-    Both are tables of `molgen.sketches.sketches` with metrics, of all valid molecules, repeats included (MOSES,
+    Both are tables of `molgen.sketches.sketches` of kind "moses", of all valid molecules, repeats included (MOSES,
     Polykovskiy et al. 2020). NaN where a set has nothing to count.
     """
     ours, theirs = (_fingerprints(table, "moses_fingerprint") for table in (generated, reference))
@@ -46,7 +46,7 @@ def kl_score(generated: pd.DataFrame, reference: pd.DataFrame) -> float:
     """GuacaMol's KL divergence score (Brown et al. 2019), 0 to 1: the mean of exp(-KL) over ten distributions.
 
     They are those of KL_CONTINUOUS (densities), KL_DISCRETE (histograms) and the similarity of each molecule to the
-    nearest of its own set. Both are tables of sketches of distinct molecules, of one size in GuacaMol.
+    nearest of its own set. Both are tables of sketches of kind "kl", of distinct molecules, of one size in GuacaMol.
     """
     divergences = [_continuous_kl(reference[name], generated[name]) for name in KL_CONTINUOUS]
     divergences += [_discrete_kl(reference[name], generated[name]) for name in KL_DISCRETE]

@@ -139,7 +139,7 @@ def _reference(
 
 
 def _sketched(smiles: list[str], workers: int, progress: Progress | None) -> pd.DataFrame:
-    chunks = _told(sketches(smiles, workers), "reference fingerprints", progress, len(smiles))
+    chunks = _told(sketches(smiles, "rings", workers), "reference fingerprints", progress, len(smiles))
     return pd.concat(chunks, ignore_index=True)
 
 

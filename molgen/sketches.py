@@ -37,38 +37,48 @@ KL_DISCRETE = {
 }
 
 
-def sketches(smiles: Sequence[str], workers: int, *, metrics: bool = False) -> Iterator[pd.DataFrame]:
+def sketches(smiles: Sequence[str], kind: str, workers: int) -> Iterator[pd.DataFrame]:
     """Tables of valid SMILES, chunk by chunk, made in `workers` processes; molecules that fail are left out.
 
-    Columns: smiles, fingerprint (256 bytes, packed), ring_systems. With metrics also moses_fingerprint (128 bytes,
-    Morgan 2 of 1,024 bits), fragments (BRICS, joined by "."), moses_scaffold ("" with fewer than two rings), filters
-    (bool), kl_fingerprint (512 bytes, Morgan 2 of 4,096 bits), qed, sa, and all of KL_CONTINUOUS and KL_DISCRETE.
+    Columns: smiles, and by kind
+    "rings": fingerprint (256 bytes, packed), ring_systems (SMILES joined by "; ");
+    "moses": moses_fingerprint (128 bytes, Morgan 2 of 1,024 bits), fragments (BRICS, joined by "."), moses_scaffold
+        ("" with fewer than two rings), filters (bool), logp, sa, qed, mw;
+    "kl": kl_fingerprint (512 bytes, Morgan 2 of 4,096 bits) and all of KL_CONTINUOUS and KL_DISCRETE.
     """
     chunks = isolated_chunks(
-        partial(_sketch_all, metrics=metrics), list(smiles), lambda _: [], workers=workers, chunk=CHUNK, seconds=10
+        partial(_sketch_all, kind=kind), list(smiles), lambda _: [], workers=workers, chunk=CHUNK, seconds=10
     )
     for _, records in chunks:
         yield pd.DataFrame(records)
 
 
-def sketch(smiles: str, metrics: bool) -> dict | None:
+def sketch(smiles: str, kind: str) -> dict | None:
     """One row of `sketches`; None where RDKit refuses the molecule."""
     mol = Chem.MolFromSmiles(smiles)
-    if mol is None:
-        return None
-    record: dict = {"smiles": smiles, "fingerprint": _packed(generator(), mol)}
-    record["ring_systems"] = "; ".join(ring_systems(mol))
-    if metrics:
-        record["moses_fingerprint"] = _packed(_MOSES_GENERATOR, mol)
-        record["kl_fingerprint"] = _packed(_KL_GENERATOR, mol)
-        record["fragments"] = Chem.MolToSmiles(AllChem.FragmentOnBRICSBonds(mol))  # type: ignore[attr-defined]
-        record["moses_scaffold"] = moses_scaffold(mol)
-        record["filters"] = passes_moses_filters(mol)
-        for name in ("qed", "sa"):
-            record[name] = PROPERTIES[name](mol)
-        for name, function in (KL_CONTINUOUS | KL_DISCRETE).items():
-            record[name] = float(function(mol))
-    return record
+    return None if mol is None else {"smiles": smiles, **KINDS[kind](mol)}
+
+
+def _rings(mol: Chem.Mol) -> dict:
+    return {"fingerprint": _packed(generator(), mol), "ring_systems": "; ".join(ring_systems(mol))}
+
+
+def _moses(mol: Chem.Mol) -> dict:
+    return {
+        "moses_fingerprint": _packed(_MOSES_GENERATOR, mol),
+        "fragments": Chem.MolToSmiles(AllChem.FragmentOnBRICSBonds(mol)),  # type: ignore[attr-defined]
+        "moses_scaffold": moses_scaffold(mol),
+        "filters": passes_moses_filters(mol),
+        **{name: float(PROPERTIES[name](mol)) for name in ("logp", "sa", "qed", "mw")},
+    }
+
+
+def _kl(mol: Chem.Mol) -> dict:
+    numbers = {name: float(function(mol)) for name, function in (KL_CONTINUOUS | KL_DISCRETE).items()}
+    return {"kl_fingerprint": _packed(_KL_GENERATOR, mol), **numbers}
+
+
+KINDS = {"rings": _rings, "moses": _moses, "kl": _kl}
 
 
 def moses_scaffold(mol: Chem.Mol) -> str:
@@ -98,5 +108,5 @@ def _packed(maker: rdFingerprintGenerator.FingerprintGenerator64, mol: Chem.Mol)
     return np.packbits(maker.GetFingerprintAsNumPy(mol), bitorder="little").tobytes()
 
 
-def _sketch_all(smiles: list[str], metrics: bool) -> list[dict]:
-    return [record for record in (sketch(text, metrics) for text in smiles) if record is not None]
+def _sketch_all(smiles: list[str], kind: str) -> list[dict]:
+    return [record for record in (sketch(text, kind) for text in smiles) if record is not None]
