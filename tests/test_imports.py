@@ -43,6 +43,7 @@ ORDER = (
     "draw",
     "screening",
     "scores",
+    "suite",
     "reference",
     "writers",
     "report_page",

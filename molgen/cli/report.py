@@ -52,7 +52,7 @@ def command(
     """
     from tqdm import tqdm
 
-    from molgen.cli.score import PUBLIC, fcd_target, run_counts
+    from molgen.cli.score import fcd_target, is_prepared, run_counts
     from molgen.isolation import available_cores
     from molgen.prepared import prepare
     from molgen.readers import read_molecules
@@ -80,7 +80,7 @@ def command(
             bar.update(done - bar.n)
 
         target = fcd_target(reference, workers)
-        if reference in PUBLIC or (Path(reference) / "meta.json").is_file():
+        if is_prepared(reference):
             compared = prepared_reference(prepare(reference), workers, progress)
         else:
             compared = file_reference(reference, workers, progress)

@@ -53,6 +53,12 @@ class Reference:
     "FCD, as it keeps no molecules).",
 )
 @click.option("--split", help="Part of the reference to measure the FCD against, test where not given.")
+@click.option(
+    "--suite",
+    is_flag=True,
+    help="Also the MOSES suite (SNN, Frag, Scaf, IntDiv, Filters, distances of properties) and GuacaMol's KL score, "
+    "against the test parts of a data set. The first time takes minutes for MOSES.",
+)
 @click.option("--smiles-column", help="Column of the SMILES in a table; found by its name or content where not given.")
 @click.option(
     "--num",
@@ -71,6 +77,7 @@ def command(
     file: str,
     reference: str,
     split: str | None,
+    suite: bool,
     smiles_column: str | None,
     num: int | None,
     output: Path | None,
@@ -98,19 +105,23 @@ def command(
     from molgen import scores
     from molgen.isolation import available_cores
     from molgen.readers import read_molecules
+    from molgen.suite import SUITE_SAMPLE
 
     workers = workers or available_cores()
     if output is None and file != "-":
         output = _scores_path(file)
     _check_output(file, output)
+    if suite and not is_prepared(reference):
+        raise InputError(f"--suite compares with the parts of a data set ({', '.join(PUBLIC)}), not with {reference}")
     rows = read_molecules(file, smiles_column)
     rows = chain([next(rows)], rows)  # a file that cannot be read is told before the reference is computed
     compared = _reference(reference, split, workers)
     first: list[str] = []
+    keep = SUITE_SAMPLE if suite else scores.FCD_SAMPLE
 
     def keep_first(verdicts: Iterable[Decoded]) -> Iterator[Decoded]:
         for verdict in verdicts:
-            if verdict.valid and len(first) < scores.FCD_SAMPLE:
+            if verdict.valid and len(first) < keep:
                 first.append(verdict.smiles)
             yield verdict
 
@@ -121,7 +132,7 @@ def command(
     summary, source, warnings = _asked_for(summary, file, num)
     warnings += compared.warnings
 
-    fcd, fcd_warnings = _fcd(first, compared)
+    fcd, fcd_warnings = _fcd(first[: scores.FCD_SAMPLE], compared)
     warnings += fcd_warnings
     report = {
         "file": file,
@@ -132,6 +143,8 @@ def command(
         "fcd": fcd,
         "warnings": warnings,
     }
+    if suite and first:
+        report["suite"] = {"molecules": len(first), **_suite(first, reference, workers)}
     click.echo(_table(report, summary))
     for warning in warnings:
         click.echo(f"Warning: {warning}", err=True)
@@ -140,6 +153,20 @@ def command(
 
         with atomic_write(output) as stream:
             stream.write(json.dumps(report, indent=1) + "\n")
+
+
+def _suite(smiles: list[str], reference: str, workers: int) -> dict[str, dict[str, float]]:
+    from molgen.prepared import prepare
+    from molgen.suite import suite_figures
+
+    with _bar("suite", None) as bar:
+
+        def progress(what: str, done: int, total: int) -> None:
+            bar.total = total
+            bar.set_description(what, refresh=False)
+            bar.update(done - bar.n)
+
+        return suite_figures(smiles, prepare(reference), workers, progress)
 
 
 def _fcd(smiles: list[str], compared: Reference) -> tuple[dict | None, list[str]]:
@@ -172,13 +199,18 @@ def _fcd(smiles: list[str], compared: Reference) -> tuple[dict | None, list[str]
 
 
 def _reference(source: str, split: str | None, workers: int) -> Reference:
-    if source in PUBLIC or (Path(source) / "meta.json").is_file():
+    if is_prepared(source):
         return _prepared_reference(source, split or "test")
     if split:
         raise InputError(f"--split names a part of a prepared set, as {PUBLIC[0]}; {source} has no parts")
     if Path(source).exists() and not Path(source).is_dir():
         return _file_reference(source, workers)
     return _model_reference(source)
+
+
+def is_prepared(source: str) -> bool:
+    """Whether a reference is a public set or a folder of `molgen data`."""
+    return source in PUBLIC or (Path(source) / "meta.json").is_file()
 
 
 def fcd_target(source: str, workers: int) -> Target:
@@ -332,6 +364,12 @@ def _table(report: dict, summary: Summary) -> str:
         for name, label in (("fcd", "FCD"), ("floor", "floor")):
             value = "-" if fcd[name] is None else f"{fcd[name]:.3f}"
             lines.append((label, value, f"{fcd['molecules']:,}" if fcd[name] is not None else "-", against))
+    if "suite" in report:
+        figures = {part: values for part, values in report["suite"].items() if part != "molecules"}
+        lines.append(("suite", *figures, *[""] * (2 - len(figures)), f"{report['suite']['molecules']:,} molecules"))
+        for name in figures["test"]:
+            cells = [f"{values[name]:.4f}" if name in values else "" for values in figures.values()]
+            lines.append((name, *cells, *[""] * (2 - len(cells)), ""))
     widths = [max(len(line[column]) for line in lines) for column in range(3)]
     text = [f"{a:<{widths[0]}}  {b:>{widths[1]}}  {c:>{widths[2]}}  {d}" for a, b, c, d in lines]
     text.append(
