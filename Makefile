@@ -1,9 +1,9 @@
-# `make run` and `make test` do all the set-up on a fresh machine that has Python 3.11 or newer.
+# `make run`, `make app` and `make test` do all the set-up on a fresh machine that has Python 3.11 or newer.
 # Set-up is done once: again only when pyproject.toml changes. Another Python: make install PYTHON=python3.12
 SHELL = /bin/sh
 BIN = .venv/bin
 
-.PHONY: install run test
+.PHONY: install run app test
 
 install: .venv/.installed
 
@@ -21,11 +21,14 @@ install: .venv/.installed
 	done; \
 	echo "Error: molgen needs Python 3.11 or newer and found none; say where: make install PYTHON=/path/to/python3" >&2; \
 	exit 1
-	$(BIN)/python -m pip install --quiet --editable '.[dev]'
+	$(BIN)/python -m pip install --quiet --editable '.[sketch,dev]'
 	@touch $@
 
 run: install
 	$(BIN)/molgen generate --model qm9-digress --num 1000 --seed 7 --output molecules.csv --overwrite
+
+app: install
+	$(BIN)/molgen app
 
 test: install
 	$(BIN)/ruff check .

@@ -68,10 +68,10 @@ def sha256_of(path: Path | str) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def shipped_folder(kind: Literal["checkpoints", "datasets"]) -> Path:
-    """The folder of the models or data sets that come with molgen: inside the installed package, or in the clone.
+def shipped_folder(kind: Literal["app", "checkpoints", "datasets"]) -> Path:
+    """The folder of the app, models or data sets of molgen: inside the installed package, or in the clone.
 
-    Raises MolgenError where the installation has neither.
+    Raises MolgenError where the installation lacks it.
     """
     for folder in (PACKAGE / "_shipped" / kind, PACKAGE.parent / kind):
         if folder.is_dir():

@@ -11,7 +11,7 @@ import torch
 
 from molgen.backends.base import Callback
 from molgen.checkpoints import Model
-from molgen.chemistry import Decoded, GraphDecoder, Rejected, parse_smiles
+from molgen.chemistry import Decoded, GraphDecoder, Rejected, clean, mol_to_graph, parse_smiles
 from molgen.data import Statistics
 from molgen.devices import pick_device
 from molgen.errors import InputError
@@ -168,11 +168,12 @@ def draw_graphs(
     shard: int = 0,
     progress: Progress | None = None,
     request: Request | None = None,
+    each_step: Callable[[GraphBatch], object] | None = None,
 ) -> Iterator[tuple[np.ndarray, GraphBatch]]:
     """`count` new graphs, batch by batch, each with the positions of its graphs among the `count`, int64 [b].
 
     Every position comes once; sizes are distributed as in the training data, or are that of the request. The graphs
-    depend on all arguments but `progress`.
+    depend on all arguments but `progress` and `each_step`, which gets a batch's graphs so far after every evaluation.
     """
     if request is not None:
         sizes = np.full(count, request.size)
@@ -180,7 +181,7 @@ def draw_graphs(
         sizes = _draw_sizes(statistics.sizes, count, _random_stream(seed, shard, 0))
     generator = _generator(seed, shard, 1)
     for positions in _batches(sizes):
-        size, callback = int(sizes[positions[0]]), _step_progress(len(positions), progress)
+        size, callback = int(sizes[positions[0]]), _step_progress(len(positions), progress, each_step)
         options = {"steps": steps, "sampler": sampler, "generator": generator, "callback": callback}
         yield positions, backend.sample(size, len(positions), request=request, **options)
 
@@ -205,13 +206,19 @@ def draw_shard(model: Model, settings: Settings, shard: int, progress: Progress 
     sample counts from 1 over the whole run; reason is "" for a valid molecule, and only these have properties. A
     molecule that does not have the atoms asked for is not valid.
     """
+    batches = pd.concat(shard_batches(model, settings, shard, progress), ignore_index=True)
+    return batches.sort_values("sample", ignore_index=True)
+
+
+def shard_batches(
+    model: Model, settings: Settings, shard: int, progress: Progress | None = None
+) -> Iterator[pd.DataFrame]:
+    """The rows of `draw_shard` as they are drawn, batch by batch, small molecules first."""
     assert settings.seed is not None
     request = _request(model, settings.formula, settings.atoms)
     count = settings.shard_samples(shard)
     bound_generator = _generator(settings.seed, shard, 2)  # of its own, so that asking for it changes no molecule
     decoder = GraphDecoder(model.vocabulary)
-    decoded = [Decoded("", "")] * count
-    nats, errors = np.full(count, nan), np.full(count, nan)
     for positions, batch in draw_graphs(
         model.backend,
         model.statistics,
@@ -223,30 +230,48 @@ def draw_shard(model: Model, settings: Settings, shard: int, progress: Progress 
         progress=progress,
         request=request,
     ):
-        verdicts = _decode(decoder, batch)
+        decoded = _decode(decoder, batch)
         if request is not None:
-            verdicts = [_asked_for(verdict, request) for verdict in verdicts]
-        for position, verdict in zip(positions, verdicts, strict=True):
-            decoded[position] = verdict
-        valid = [row for row, verdict in enumerate(verdicts) if verdict.valid]
-        if settings.likelihood and valid:
-            chosen = batch[torch.tensor(valid, device=batch.nodes.device)]
-            bound = model.backend.likelihood(chosen, draws=LIKELIHOOD_DRAWS, generator=bound_generator)
-            nats[positions[valid]] = bound.nats.cpu().numpy()
-            errors[positions[valid]] = bound.standard_error.cpu().numpy()
-    smiles = [verdict.smiles for verdict in decoded]
-    frame = pd.DataFrame(
-        {
-            "smiles": pd.Series(smiles, dtype="str"),
-            "reason": pd.Series([verdict.reason for verdict in decoded], dtype="str"),
-            "novel": ~contains(model.known, smiles_hashes(smiles)),
-            "sample": np.arange(count) + shard * settings.shard_size + 1,
-            **_property_columns(decoded),
-        }
-    )
-    if settings.likelihood:
-        frame["nll"], frame["nll_se"] = nats.round(DECIMALS), errors.round(DECIMALS)
-    return frame[[*columns(settings), "reason"]]
+            decoded = [_asked_for(verdict, request) for verdict in decoded]
+        smiles = [verdict.smiles for verdict in decoded]
+        frame = pd.DataFrame(
+            {
+                "smiles": pd.Series(smiles, dtype="str"),
+                "reason": pd.Series([verdict.reason for verdict in decoded], dtype="str"),
+                "novel": ~contains(model.known, smiles_hashes(smiles)),
+                "sample": positions + shard * settings.shard_size + 1,
+                **_property_columns(decoded),
+            }
+        )
+        if settings.likelihood:
+            nats, errors = np.full(len(batch), nan), np.full(len(batch), nan)
+            valid = [row for row, verdict in enumerate(decoded) if verdict.valid]
+            if valid:
+                chosen = batch[torch.tensor(valid, device=batch.nodes.device)]
+                bound = model.backend.likelihood(chosen, draws=LIKELIHOOD_DRAWS, generator=bound_generator)
+                nats[valid] = bound.nats.cpu().numpy()
+                errors[valid] = bound.standard_error.cpu().numpy()
+            frame["nll"], frame["nll_se"] = nats.round(DECIMALS), errors.round(DECIMALS)
+        yield frame[[*columns(settings), "reason"]]
+
+
+def molecule_graph(model: Model, smiles: str) -> GraphBatch:
+    """One molecule in the classes of a model, int64. Raises InputError for one that the model cannot hold."""
+    try:
+        nodes, pairs = mol_to_graph(clean(parse_smiles(smiles)).mol, model.vocabulary.index)
+    except Rejected as reason:
+        raise InputError(f"{smiles!r} cannot be used: {reason}") from None
+    return GraphBatch(torch.from_numpy(nodes)[None], torch.from_numpy(pairs)[None]).to(torch.int64)
+
+
+def likelihood_of(model: Model, smiles: str, *, draws: int = LIKELIHOOD_DRAWS, seed: int = 0) -> tuple[float, float]:
+    """Bound on -log p(molecule | its size) in nats, and its standard error. Raises InputError as `molecule_graph`."""
+    molecule_graph(model, smiles)
+    graph = molecule_graph(model, clean(parse_smiles(smiles)).smiles)  # the draws belong to atoms in their order
+    if graph.size >= len(model.statistics.sizes) or not model.statistics.sizes[graph.size]:
+        raise InputError(f"model {model.name} knows no molecules of {graph.size} atoms besides hydrogen")
+    bound = model.backend.likelihood(graph, draws=draws, generator=_generator(seed, 0, 2))
+    return float(bound.nats[0]), float(bound.standard_error[0])
 
 
 def _decode(decoder: GraphDecoder, batch: GraphBatch) -> list[Decoded]:
@@ -299,14 +324,18 @@ def _batches(sizes: np.ndarray) -> Iterator[np.ndarray]:
         yield from np.array_split(positions, ceil(len(positions) / limit))
 
 
-def _step_progress(count: int, progress: Progress | None) -> Callback | None:
+def _step_progress(
+    count: int, progress: Progress | None, each_step: Callable[[GraphBatch], object] | None
+) -> Callback | None:
     """A backend's callback that spreads a batch's `count` samples evenly over its steps."""
-    if progress is None:
+    if progress is None and each_step is None:
         return None
 
-    def callback(done: int, total: int, _: Callable[[], GraphBatch]) -> None:
+    def callback(done: int, total: int, graphs: Callable[[], GraphBatch]) -> None:
         drawn = count * done // total - count * (done - 1) // total
-        if drawn:
+        if progress is not None and drawn:
             progress(drawn)
+        if each_step is not None:
+            each_step(graphs())
 
     return callback

@@ -8,8 +8,9 @@ import pandas as pd
 import torch
 
 from molgen.checkpoints import Model
-from molgen.chemistry import Decoded, GraphDecoder, Rejected, clean, mol_to_graph, parse_smiles
+from molgen.chemistry import Decoded, GraphDecoder
 from molgen.errors import InputError
+from molgen.generate import molecule_graph
 from molgen.graph import GraphBatch
 from molgen.importing import import_molecules
 from molgen.readers import Row
@@ -70,13 +71,28 @@ def embeddings(
     )
 
 
+def neighbours(model: Model, smiles: str, others: list[str], count: int) -> list[tuple[str, float]]:
+    """The `count` others whose embeddings are nearest to a molecule's, with the Euclidean distance; itself left out.
+
+    Others that the model cannot hold are left out. Raises InputError where the model has no embedding or cannot hold
+    the molecule.
+    """
+    backend = _with(model, "embed")
+    own = backend.embed(molecule_graph(model, smiles)).numpy()[0]
+    rows = (Row(number, "", text) for number, text in enumerate(others, 1))
+    table = embeddings(model, rows, workers=1)
+    table["distance"] = np.linalg.norm(np.stack(table["embedding"].to_list()) - own, axis=1)
+    nearest = table[table["smiles"] != smiles].nsmallest(count, "distance")
+    return list(zip(nearest["smiles"], nearest["distance"], strict=True))
+
+
 def path(model: Model, first: str, second: str, count: int) -> list[Decoded]:
     """`count` decoded molecules from the SMILES `first` to `second`, the ends included; not all need be valid.
 
     Raises InputError where the model has no latent space, a SMILES is unusable, or their sizes differ.
     """
     backend = _with(model, "interpolate")
-    graphs = backend.interpolate(_graph(model, first), _graph(model, second), count)
+    graphs = backend.interpolate(molecule_graph(model, first), molecule_graph(model, second), count)
     decoder = GraphDecoder(model.vocabulary)
     nodes, pairs = graphs.nodes.numpy(), graphs.pairs.numpy()
     return [decoder.decode(nodes[row], pairs[row]) for row in range(count)]
@@ -86,11 +102,3 @@ def _with(model: Model, ability: str) -> Any:
     if not hasattr(model.backend, ability):
         raise InputError(f"model {model.name} ({model.backend_name}) has no latent space; a nvdiff model has")
     return model.backend
-
-
-def _graph(model: Model, smiles: str) -> GraphBatch:
-    try:
-        nodes, pairs = mol_to_graph(clean(parse_smiles(smiles)).mol, model.vocabulary.index)
-    except Rejected as reason:
-        raise InputError(f"{smiles!r} cannot be used: {reason}") from None
-    return GraphBatch(torch.from_numpy(nodes)[None], torch.from_numpy(pairs)[None]).to(torch.int64)

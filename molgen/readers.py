@@ -52,18 +52,22 @@ def read_molecules(
     label = label or ("standard input" if str(path) == "-" else str(path))
     if str(path) != "-" and not Path(path).is_file():
         raise InputError(f"{path} is a folder, not a file" if Path(path).is_dir() else f"no such file: {path}")
-    kind = file_format(path)
+    kind = file_format(path, label)
     return _rows(path, label, kind, smiles_column, max_bytes)
 
 
-def file_format(path: Path | str) -> str:
-    """The ending that says how a file is read, without .gz. Raises InputError when it is none of FORMATS."""
+def file_format(path: Path | str, label: str | None = None) -> str:
+    """The ending that says how a file is read, without .gz. Raises InputError, which calls the file
+    `label`, when it is none of FORMATS.
+    """
     if str(path) == "-":
         return ".smi"
     name = Path(path).name.lower().removesuffix(".gz")
     kind = Path(name).suffix
     if kind not in FORMATS:
-        raise InputError(f"cannot tell the format of {path} from its ending; allowed: {', '.join(FORMATS)}, also .gz")
+        raise InputError(
+            f"cannot tell the format of {label or path} from its ending; allowed: {', '.join(FORMATS)}, also .gz"
+        )
     return kind
 
 

@@ -68,6 +68,14 @@ class Reference:
         frame["rare_rings"] = [self.rare_rings(text) for text in frame["ring_systems"]]
         return frame
 
+    def nearest(self, fingerprint: bytes, count: int) -> list[tuple[str, float]]:
+        """SMILES and Tanimoto similarity of the `count` compared molecules that are most like a packed fingerprint."""
+        one = np.frombuffer(fingerprint, np.uint8)
+        common = np.bitwise_count(self.fingerprints & one).sum(1)
+        either = np.bitwise_count(self.fingerprints | one).sum(1)
+        similarity = np.divide(common, either, out=np.ones(len(common)), where=either > 0)
+        return [(self.smiles[k], float(similarity[k])) for k in np.argsort(-similarity, kind="stable")[:count]]
+
     def rare_rings(self, ring_systems: str) -> str:
         """Of ring systems joined by "; " those hardly seen in the reference, with the number of times."""
         limit = RARE * len(self.smiles)

@@ -22,10 +22,11 @@ import molgen
 from molgen.assessment import COLUMNS, INTEGERS, NUMBERS, assess
 from molgen.distributions import interval
 from molgen.files import atomic_write
+from molgen.prepared import PreparedSet
 from molgen.readers import Row
 from molgen.reference import Reference
 from molgen.report_page import Judged, page
-from molgen.scores import FCD_SAMPLE, chemnet_activations, fcd_distance, fcd_warnings
+from molgen.scores import FCD_SAMPLE, chemnet_activations, fcd_distance, fcd_warnings, split_activations
 from molgen.screening import Profile, clusters, diverse_pick, screen
 from molgen.writers import CsvWriter, SdfWriter
 
@@ -41,6 +42,26 @@ class Target(NamedTuple):
     activations: np.ndarray
     name: str
     floor: Callable[[int], np.ndarray | None]
+
+
+def prepared_target(prepared: PreparedSet, progress: Progress | None = None) -> Target:
+    """The test part of a prepared set as target, with its training part for the floor."""
+    activations = {}
+    for part in ("test", "train"):
+        done = 0
+
+        def advance(count: int, part: str = part) -> None:
+            nonlocal done
+            done += count
+            if progress is not None:
+                progress(f"ChemNet, {prepared.name} {part}", done, min(prepared.splits[part], FCD_SAMPLE))
+
+        activations[part] = split_activations(prepared, part, advance)
+
+    def floor(count: int) -> np.ndarray | None:
+        return activations["train"][:count] if count <= len(activations["train"]) else None
+
+    return Target(activations["test"], f"{prepared.name} test", floor)
 
 
 class Report:
@@ -77,9 +98,16 @@ class Report:
 
         requested: molecules asked for, where the rows leave out those that failed, with the reasons of these.
         """
+        frames = (self.reference.compare(frame) for frame in assess(rows, workers))
+        self.add_assessed(label, frames, requested, reasons)
+
+    def add_assessed(
+        self, label: str, frames: Iterable[pd.DataFrame], requested: int | None = None, reasons: dict | None = None
+    ) -> None:
+        """`add` for tables of `molgen.assessment.assess` that the reference has compared."""
         done = Judged(label, requested, reasons=Counter(reasons or {}))
-        for frame in assess(rows, workers):
-            self._take(done, self.reference.compare(frame))
+        for frame in frames:
+            self._take(done, frame)
             self.progress(f"judging {label}", done.rows, None)
         self.sets.append(done)
         picked = diverse_pick([row["fingerprint"] for row in done.passed], self.profile.pick)

@@ -141,6 +141,13 @@ def _card(row: dict[str, Any]) -> dict[str, Any]:
     }
 
 
+def map_points(sets: list[list[bytes]], reference: np.ndarray) -> list[np.ndarray]:
+    """Places on a map for packed fingerprints, float [k, 2] of each set and last of the reference, uint8 [m, 256]."""
+    return _projection(
+        [np.frombuffer(b"".join(one), np.uint8).reshape(-1, reference.shape[1]) for one in sets], reference
+    )
+
+
 def _projection(sets: list[np.ndarray], reference: np.ndarray) -> list[np.ndarray]:
     """The first two principal components of packed fingerprints, [k, 2] of each set and last of the reference."""
     every = [np.unpackbits(packed, axis=1).astype(np.float32) for packed in [*sets, reference]]

@@ -69,6 +69,11 @@ def shipped_profiles() -> list[str]:
     return sorted(path.stem for path in FOLDER.glob("*.toml"))
 
 
+def profile_text(name: str) -> str:
+    """The TOML of a shipped profile."""
+    return (FOLDER / f"{name}.toml").read_text(encoding="utf-8")
+
+
 def load_profile(name: str) -> Profile:
     """A shipped profile by its name, or the TOML file of that path. Raises InputError with the line of the mistake."""
     path = FOLDER / f"{name}.toml"

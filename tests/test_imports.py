@@ -41,7 +41,9 @@ ORDER = (
     "sketches",
     "distributions",
     "draw",
+    "conformers",
     "screening",
+    "search",
     "scores",
     "suite",
     "reference",
@@ -49,13 +51,14 @@ ORDER = (
     "report_page",
     "report",
     "generate",
+    "film",
     "workers",
     "latent",
     "runs",
     "cli",
 )
 RDKIT = {"chemistry", "requests", "properties", "alerts", "assessment", "sketches", "draw", "screening", "scores"}
-RDKIT |= {"writers", "report_page", "report"}
+RDKIT |= {"writers", "report_page", "report", "conformers", "search"}
 
 
 def imported(source: str) -> list[str]:

@@ -9,6 +9,7 @@ import molgen
 from molgen.errors import MolgenError
 
 COMMANDS = {
+    "app": "Open the app: make, look at, filter and judge molecules in the browser.",
     "generate": "Make new molecules with a trained model.",
     "score": "Judge a file of molecules: validity, uniqueness, novelty, FCD.",
     "report": "Write a report: tables, charts, alerts, a screen and its picks.",

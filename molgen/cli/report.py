@@ -57,7 +57,7 @@ def command(
     from molgen.prepared import prepare
     from molgen.readers import read_molecules
     from molgen.reference import file_reference, prepared_reference
-    from molgen.report import Report
+    from molgen.report import Report, prepared_target
     from molgen.screening import load_profile
 
     workers = workers or available_cores()
@@ -79,10 +79,12 @@ def command(
                 bar.set_description(what, refresh=False)
             bar.update(done - bar.n)
 
-        target = fcd_target(reference, workers)
         if is_prepared(reference):
-            compared = prepared_reference(prepare(reference), workers, progress)
+            prepared = prepare(reference)
+            target = prepared_target(prepared, progress)
+            compared = prepared_reference(prepared, workers, progress)
         else:
+            target = fcd_target(reference, workers)
             compared = file_reference(reference, workers, progress)
         with Report(compared, wanted, target, output, progress) as report:
             for file, first, others in zip(files, firsts, rows, strict=True):

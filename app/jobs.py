@@ -1,0 +1,289 @@
+"""Work that outlives a page: it runs in a thread of the server and is found again by its key."""
+
+import json
+import secrets
+import shutil
+import tempfile
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from molgen.assessment import assess, assess_one
+from molgen.checkpoints import Model
+from molgen.errors import InputError, MolgenError
+from molgen.generate import Settings, shard_batches
+from molgen.precision import place
+from molgen.readers import Row, read_molecules
+from molgen.reference import Reference
+from molgen.report import Report, Target
+from molgen.runs import Tally
+from molgen.screening import parse_profile
+from molgen.writers import molecule_name
+
+MAX_UNPACKED = 64_000_000  # bytes
+AT_ONCE = threading.Semaphore(2)  # jobs; the others wait their turn
+
+
+class Stopped(Exception):  # noqa: N818 it is no error
+    """The visitor, or the time limit, has ended the job."""
+
+
+class Job:
+    """Work in a thread. state: waiting, running, done, stopped or failed; doing: what, in words; error: why it failed.
+
+    done of total: molecules so far, total None where not known.
+    """
+
+    def __init__(self, label: str, minutes: float) -> None:
+        self.key = secrets.token_urlsafe(9)
+        self.label = label
+        self.minutes = minutes
+        self.state, self.doing, self.error = "waiting", "waiting for other work to end", ""
+        self.done, self.total = 0, None
+        self.started = self.ended = 0.0
+        self.stop = threading.Event()
+        self.thread = threading.Thread(target=self._run, name=f"job {label}", daemon=True)
+
+    @property
+    def busy(self) -> bool:
+        """Not yet ended."""
+        return self.state in ("waiting", "running")
+
+    @property
+    def seconds(self) -> float:
+        """Time since the start, or from start to end."""
+        return (self.ended or time.monotonic()) - self.started if self.started else 0.0
+
+    def work(self) -> None:
+        """What the job does; calls `check` often. Raises Stopped, MolgenError."""
+        raise NotImplementedError
+
+    def check(self, *_: Any) -> None:
+        """Raise Stopped where the visitor wants no more or the time is over."""
+        if self.stop.is_set():
+            raise Stopped
+        if self.seconds > 60 * self.minutes:
+            self.error = f"ended after {self.minutes:g} minutes, the most that this server allows"
+            raise Stopped
+
+    def tell(self, what: str, done: int, total: int | None) -> None:
+        """Progress in the form that the library calls back with."""
+        self.doing, self.done, self.total = what, done, total
+        self.check()
+
+    def _run(self) -> None:
+        with AT_ONCE:
+            self.state, self.doing, self.started = "running", "", time.monotonic()
+            try:
+                self.check()
+                self.work()
+                self.state = "done"
+            except Stopped:
+                self.state = "stopped"
+            except MolgenError as error:
+                self.state, self.error = "failed", str(error)
+            except Exception as error:  # the page must say something, and the log must say it all
+                self.state, self.error = "failed", f"molgen failed ({type(error).__name__}); see the log of the server"
+                raise
+            finally:
+                self.ended = time.monotonic()
+
+
+class MoleculeSet(Job):
+    """A job that makes a table of molecules: the columns of `molgen.assessment.assess`, and what a reference adds.
+
+    counts: requested, valid, unique, novel and reasons; whole when the job has ended.
+    """
+
+    def __init__(self, label: str, minutes: float) -> None:
+        super().__init__(label, minutes)
+        self.parts: list[pd.DataFrame] = []
+        self.whole: pd.DataFrame | None = None
+        self.command = ""
+        self.requested = 0
+        self.reasons: Counter[str] = Counter()
+
+    def frame(self) -> pd.DataFrame:
+        """The molecules so far."""
+        if self.whole is not None:
+            return self.whole
+        parts = list(self.parts)
+        return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame(columns=["smiles", "valid"])
+
+    def counts(self) -> dict[str, int]:
+        """requested, valid, unique, novel: of the molecules so far."""
+        frame = self.frame()
+        valid = frame[frame["valid"].astype(bool)] if len(frame) else frame
+        first = valid.drop_duplicates("smiles")
+        novel = int((first["novel"] == True).sum()) if "novel" in first else 0  # noqa: E712 it may be None
+        return {"requested": self.requested, "valid": len(valid), "unique": len(first), "novel": novel}
+
+
+class Generation(MoleculeSet):
+    """New molecules of a model; the same ones as `molgen generate` with the same settings."""
+
+    def __init__(
+        self, label: str, minutes: float, model: Model, settings: Settings, reference: Callable[[], Reference]
+    ) -> None:
+        super().__init__(label, minutes)
+        self.model, self.settings, self.reference = model, settings, reference
+        self.command = _command(model, settings)
+        self.total = settings.unique or settings.samples
+
+    def work(self) -> None:
+        place(self.model.backend, self.settings.device)
+        tally = Tally(self.settings.unique)
+        kept: list[int] = []
+        shard: list[pd.DataFrame] = []
+        try:
+            for number in range(self.settings.shards):
+                for batch in shard_batches(self.model, self.settings, number, self._drawn):
+                    shard.append(batch)
+                    self.parts.append(self._assessed(batch))
+                    self.check()
+                kept += _counted(tally, shard)
+                if tally.finished:
+                    break
+        finally:
+            kept += _counted(tally, shard)
+            self.requested, self.reasons = tally.requested, tally.reasons
+            frame = self.frame()
+            if len(frame):
+                frame = frame[frame["sample"].isin(kept)].sort_values("sample", ignore_index=True)
+            self.whole = frame
+            self.done = tally.unique if self.settings.unique else tally.requested
+        self.doing = "comparing with known molecules"
+        if len(self.whole):
+            novel = self.whole["novel"]
+            compared = self.reference().compare(self.whole)
+            self.whole = compared.assign(novel=novel)  # not in the training data, as `molgen generate` says it
+
+    def _drawn(self, count: int) -> None:
+        self.requested += count
+        self.done = self.requested
+        if self.settings.unique:
+            self.done = len({smiles for part in list(self.parts) for smiles in part["smiles"]})
+        self.check()
+
+    def _assessed(self, batch: pd.DataFrame) -> pd.DataFrame:
+        """The valid molecules of a batch. They are our own graphs, too small to harm RDKit: no process is needed."""
+        records = []
+        for row in batch[batch["reason"] == ""].to_dict("records"):
+            self.check()
+            name = molecule_name(row["sample"])
+            record = {"row": row["sample"], "name": name, "input": row["smiles"], "sample": row["sample"]}
+            records.append(record | assess_one(Row(row["sample"], name, row["smiles"])) | {"novel": row["novel"]})
+        return pd.DataFrame(records)
+
+
+def _counted(tally: Tally, shard: list[pd.DataFrame]) -> list[int]:
+    """Count the batches, which are then forgotten; the samples that belong into the set."""
+    if not shard:
+        return []
+    frame = pd.concat(shard, ignore_index=True).sort_values("sample", ignore_index=True)
+    shard.clear()
+    return tally.add(frame)["sample"].tolist()
+
+
+def _command(model: Model, settings: Settings) -> str:
+    shipped = settings.model == model.path.name
+    words = ["molgen generate", f"--model {settings.model if shipped else model.path}"]
+    if settings.unique:
+        words.append(f"--unique {settings.unique} --max-samples {settings.samples}")
+    else:
+        words.append(f"--num {settings.samples}")
+    words += [f"--sampler {settings.sampler} --steps {settings.steps} --seed {settings.seed}"]
+    words += [f"--formula {settings.formula}"] if settings.formula else []
+    words += [f'--atoms "{settings.atoms}"'] if settings.atoms else []
+    return " ".join([*words, "--output molecules.csv"])
+
+
+class Upload(MoleculeSet):
+    """A visitor's own molecules. content: the bytes of a file whose name, as sent, gives the format."""
+
+    def __init__(
+        self, name: str, content: bytes, minutes: float, max_rows: int, reference: Callable[[], Reference], workers: int
+    ) -> None:
+        # a name can hold anything, a path too: only its last part is shown, and only its ending is used
+        super().__init__(name.replace("\\", "/").split("/")[-1][:80] or "molecules", minutes)
+        self.content, self.max_rows, self.reference, self.workers = content, max_rows, reference, workers
+
+    def work(self) -> None:
+        endings = [ending for ending in Path(self.label.lower()).suffixes[-2:] if ending.isascii()]
+        folder = Path(tempfile.mkdtemp(prefix="molgen-"))
+        try:
+            path = folder / f"upload{''.join(endings)[:20]}"
+            path.write_bytes(self.content)
+            self.content = b""
+            rows = list(islice(read_molecules(path, max_bytes=MAX_UNPACKED, label=self.label), self.max_rows + 1))
+            if len(rows) > self.max_rows:
+                raise InputError(
+                    f"{self.label} has more than {self.max_rows:,} rows, the most that this server takes; "
+                    "molgen report on the command line takes any number"
+                )
+            self.tell("loading the known molecules", 0, len(rows))
+            reference = self.reference()
+            for frame in assess(rows, self.workers):
+                self.parts.append(reference.compare(frame))
+                self.requested += len(frame)
+                self.reasons.update(frame.loc[~frame["valid"].astype(bool), "reason"])
+                self.tell("judging", self.requested, len(rows))
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
+            self.whole = self.frame()
+
+
+class Comparison(Job):
+    """`molgen report` of one or several sets. files: the report's files by name; record: what summary.json holds."""
+
+    def __init__(
+        self,
+        sets: list[MoleculeSet],
+        profile: str,
+        minutes: float,
+        reference: Callable[[], Reference],
+        target: Callable[[], Target],
+    ) -> None:
+        super().__init__(", ".join(one.label for one in sets), minutes)
+        self.sets, self.reference, self.target = sets, reference, target
+        self.profile = parse_profile("profile", profile, "the profile")
+        self.files: dict[str, bytes] = {}
+        self.record: dict[str, Any] = {}
+
+    def work(self) -> None:
+        self.tell("loading the known molecules", 0, None)
+        reference, target = self.reference(), self.target()
+        folder = Path(tempfile.mkdtemp(prefix="molgen-"))
+        try:
+            with Report(reference, self.profile, target, folder, self.tell) as report:
+                for number, one in enumerate(self.sets, 1):
+                    frame = one.frame()
+                    if "nearest" not in frame:  # stopped before its comparison
+                        frame = reference.compare(frame)
+                    self.tell(f"judging {one.label}", 0, None)
+                    invalid = Counter(frame.loc[~frame["valid"].astype(bool), "reason"])
+                    label = f"{number}. {one.label}" if len(self.sets) > 1 else one.label
+                    report.add_assessed(label, [frame], one.requested, dict(one.reasons - invalid))
+                self.record = report.write()
+            self.files = {path.name: path.read_bytes() for path in folder.iterdir()}
+            self.record = json.loads(self.files["summary.json"])
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+def seeded(settings: Settings) -> Settings:
+    """Settings with a seed: drawn where none was given."""
+    return replace(settings, seed=secrets.randbits(32)) if settings.seed is None else settings
+
+
+def labels(sets: Iterable[MoleculeSet]) -> Iterator[str]:
+    """What the sets are called, numbered so that no two are alike."""
+    for number, one in enumerate(sets, 1):
+        yield f"{number}. {one.label}"

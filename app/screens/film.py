@@ -1,0 +1,73 @@
+"""Watch it form: the steps from noise to molecule."""
+
+import json
+
+import streamlit as st
+from server import server
+
+from molgen.errors import MolgenError
+from molgen.film import SIDE, Film, films
+from molgen.generate import choose_settings
+
+SAMPLES = 6
+TELL = {
+    "digress": "Atoms and bonds start as random draws. At each step the network guesses the finished molecule, and a "
+    "little of the noise is taken back.",
+    "edpgnn": "Atoms and bonds are numbers that start as noise and are shifted towards likely molecules; the picture "
+    "shows the nearest classes.",
+    "nvdiff": "Every atom is a vector that starts as noise; the picture shows what the decoder makes of the vectors.",
+    "edge": "The atoms and their numbers of bonds are drawn first. Then, step by step, a few atoms become active and "
+    "bonds are added between them.",
+}
+PLAYER = """
+<style>body{margin:0;font:15px sans-serif;background:#fff;color:#222}#p{height:%(side)dpx}
+.c{display:flex;gap:12px;align-items:center;padding:6px}input{flex:1}button{font:inherit;padding:4px 14px}</style>
+<div id="p"></div><div class="c"><button id="b">Play</button>
+<input id="s" type="range" min="0" max="%(last)d" value="0" aria-label="step"><span id="t"></span></div>
+<script>
+const pictures=%(pictures)s, p=document.getElementById("p"), s=document.getElementById("s"),
+t=document.getElementById("t"), b=document.getElementById("b");
+let timer=null;
+function show(){p.innerHTML=pictures[s.value];t.textContent="step "+s.value+" of %(last)d";}
+function halt(){clearInterval(timer);timer=null;b.textContent="Play";}
+function play(){if(timer){halt();return;}if(+s.value>=%(last)d)s.value=0;b.textContent="Pause";
+timer=setInterval(()=>{if(+s.value>=%(last)d){halt();return;}s.value=+s.value+1;show();},%(pause)d);}
+s.oninput=show;b.onclick=play;show();
+</script>"""
+
+
+@st.cache_data(max_entries=30, show_spinner="Drawing the steps ...")
+def made(name: str, seed: int, steps: int) -> list[Film]:
+    """The films of some samples."""
+    model = server().model(name)
+    return films(model, choose_settings(model, num=SAMPLES, seed=seed, steps=steps))
+
+
+st.title("Watch a molecule form")
+left, right = st.columns([1, 2])
+with left:
+    name = st.selectbox("Model", server().names(), key="model", bind="query-params")
+    try:
+        model = server().model(name)
+    except MolgenError as error:
+        st.error(str(error))
+        st.stop()
+    seed = st.number_input("Seed", 0, 2**32, 7, key="film", bind="query-params", help="another seed, other molecules")
+    steps = st.number_input("Steps", 2, 200, min(100, model.backend.default_steps), key=f"film-steps-{name}")
+    found = made(name, int(seed), int(steps))
+    number = st.radio(
+        "Molecule",
+        range(len(found)),
+        format_func=lambda k: found[k].smiles if not found[k].reason else f"failed: {found[k].reason}",
+    )
+    st.caption(TELL.get(model.backend_name, ""))
+with right:
+    pictures = found[number].pictures
+    values = {
+        "side": SIDE,
+        "last": len(pictures) - 1,
+        "pictures": json.dumps(pictures).replace("</", "<\\/"),
+        "pause": max(40, 6_000 // len(pictures)),
+    }
+    st.iframe(PLAYER % values, height=SIDE + 50)
+    st.caption("Every atom stands where it is in the finished molecule; hydrogens are not drawn.")

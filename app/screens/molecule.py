@@ -1,0 +1,180 @@
+"""One molecule: structure, 3D, properties beside those of known molecules, alerts, neighbours, likelihood."""
+
+import numpy as np
+import pandas as pd
+import streamlit as st
+from server import server
+from session import basket, put_in_basket
+from viewer import HEIGHT, STYLES, viewer_page
+from views import UNITS, picture
+
+from molgen.assessment import assess_one
+from molgen.conformers import Conformers, conformers
+from molgen.draw import to_png
+from molgen.errors import MolgenError
+from molgen.generate import likelihood_of
+from molgen.latent import neighbours
+from molgen.readers import Row
+from molgen.search import alert_atoms
+
+NEAREST = 4
+CONFORMERS = 20
+
+
+@st.cache_data(max_entries=200, show_spinner="Looking for its shapes ...")
+def shapes(smiles: str) -> Conformers:
+    """Conformers, made in a process of its own."""
+    return next(iter(conformers([smiles], CONFORMERS)))
+
+
+@st.cache_data(max_entries=500, show_spinner=False)
+def judged(smiles: str) -> dict:
+    """The row of an assessment."""
+    return assess_one(Row(1, "", smiles))
+
+
+def structure(row: dict) -> None:
+    """The 2D structure with an alert marked, and its files."""
+    alerts = list(filter(None, row["alerts"].split("; ")))
+    marked: tuple[int, ...] = ()
+    if alerts:
+        alert = st.selectbox("Mark a structural alert", ["none", *alerts], key="alert")
+        if alert != "none":
+            marked = alert_atoms(row["smiles"], alert)
+    st.image(picture(row["smiles"], 560, HEIGHT - 60, "", marked), width="stretch")
+    st.caption(f"{row['formula']} · {row['inchikey']}")
+    svg, png, keep = st.columns([1, 1, 2])
+    svg.download_button("SVG", picture(row["smiles"], 560, 360), "molecule.svg", "image/svg+xml", on_click="ignore")
+    png.download_button(
+        "PNG", lambda: to_png(row["smiles"], width=1200, height=900), "molecule.png", "image/png", on_click="ignore"
+    )
+    if keep.button("To the basket", icon=":material/shopping_basket:", disabled=row["smiles"] in basket()):
+        put_in_basket(pd.DataFrame([row | {"name": "", "row": 1, "input": row["smiles"]}]))
+        st.toast("in the basket")
+
+
+def in_space(smiles: str) -> None:
+    """The 3D viewer."""
+    found = shapes(smiles)
+    if not found.blocks:
+        st.warning(f"No 3D structure: {found.reason}", icon=":material/warning:")
+        return
+    choice, look, more = st.columns([3, 2, 2], vertical_alignment="bottom")
+    number = choice.selectbox(
+        "Conformer",
+        range(len(found.blocks)),
+        format_func=lambda k: f"{k + 1} of {len(found.blocks)}: +{found.energies[k]:.2f} kcal/mol",
+        help=f"ETKDG and MMFF94; energies above the lowest one found, which is {found.energy:.2f} kcal/mol",
+    )
+    style = look.selectbox("Style", list(STYLES))
+    hydrogens = more.toggle("hydrogens", value=True)
+    st.iframe(viewer_page(found.blocks[number], style, hydrogens), height=HEIGHT)
+    st.download_button("This conformer (SDF)", found.blocks[number] + "$$$$\n", "conformer.sdf", on_click="ignore")
+
+
+def properties(row: dict) -> None:
+    """Each property with its place among the known molecules."""
+    assessed = server().reference().assessed
+    lines = []
+    for name, (label, unit) in UNITS.items():
+        if name in row:
+            values = assessed[name].dropna().to_numpy(float)
+            low, high = np.percentile(values, (5, 95))
+            usual = f"{low:.3g} to {high:.3g}"
+            below = float((values <= row[name]).mean()) if np.isfinite(row[name]) else None
+            lines.append((f"{label} [{unit}]" if unit else label, row[name], usual, below))
+    columns = ["property", "value", "90 % of the known", "share below"]
+    st.dataframe(
+        pd.DataFrame(lines, columns=columns),
+        hide_index=True,
+        height=35 * (len(lines) + 1) + 2,
+        column_config={
+            "value": st.column_config.NumberColumn(format="%.2f"),
+            "share below": st.column_config.ProgressColumn(
+                min_value=0,
+                max_value=1,
+                format="percent",
+                help="share of known molecules with this value or a smaller one",
+            ),
+        },
+    )
+    verdicts = {True: "yes", False: "no", None: "-"}
+    rules = ("lipinski", "veber", "ghose", "lead_like", "rule_of_three")
+    st.caption("Keeps the rules: " + ", ".join(f"{rule.replace('_', ' ')} {verdicts[row[rule]]}" for rule in rules))
+
+
+def relatives(row: dict) -> None:
+    """Known molecules like this one, by fingerprint and in a latent space."""
+    reference = server().reference()
+    st.subheader("Nearest known molecules", help=f"Tanimoto similarity of Morgan fingerprints; {reference.name}")
+    found = reference.nearest(row["fingerprint"], NEAREST)
+    for place, (smiles, similarity) in zip(st.columns(2) * 2, found, strict=False):
+        place.image(picture(smiles, 240, 170), width="stretch")
+        place.caption(f"{similarity:.2f} `{smiles}`")
+    rare = reference.rare_rings(row["ring_systems"])
+    if rare:
+        st.warning(f"Ring systems hardly seen among known molecules (times): {rare}", icon=":material/warning:")
+    names = [name for name in server().names() if hasattr(server().model(name).backend, "embed")]
+    for name in names[:1]:
+        if st.toggle(f"neighbours in the latent space of {name}", help="among 2,000 known molecules"):
+            with st.spinner("Embedding ..."):
+                close = latent(name, row["smiles"])
+            for place, (smiles, distance) in zip(st.columns(2) * 2, close, strict=False):
+                place.image(picture(smiles, 240, 170), width="stretch")
+                place.caption(f"distance {distance:.2f} `{smiles}`")
+
+
+@st.cache_data(max_entries=100, show_spinner=False)
+def latent(name: str, smiles: str) -> list[tuple[str, float]]:
+    """Neighbours in a latent space."""
+    known = server().reference().assessed["smiles"].tolist()
+    return neighbours(server().model(name), smiles, known, NEAREST)
+
+
+def likelihood(smiles: str) -> None:
+    """How typical the molecule is for a model."""
+    st.subheader("How typical for a model", help="an upper bound on -log p(molecule); low is typical")
+    for name in server().names():
+        try:
+            nats, error = likelihood_of(server().model(name), smiles)
+        except MolgenError as why:
+            st.caption(f"{name}: {why}")
+        else:
+            st.markdown(f"{name}: **{nats:.1f} ± {error:.1f}** nats")
+
+
+st.title("One molecule")
+text = st.text_input(
+    "SMILES", key="smiles", bind="query-params", placeholder="for example CC(=O)Oc1ccccc1C(=O)O (aspirin)"
+).strip()
+if not text:
+    st.info("Write a SMILES here, or open a molecule from **Look and filter**.")
+    st.stop()
+row = judged(text)
+if not row["valid"]:
+    st.error(f"Not a usable molecule: {row['reason']}", icon=":material/error:")
+    st.stop()
+left, right = st.columns(2)
+with left:
+    structure(row)
+with right:
+    in_space(row["smiles"])
+if server().reference_ready:
+    left, right = st.columns([5, 3])
+    with left:
+        st.subheader("Properties")
+        properties(row)
+    with right:
+        relatives(row)
+        if st.toggle("likelihood under the models", key="likelihood"):
+            likelihood(row["smiles"])
+else:
+
+    @st.fragment(run_every=1.0)
+    def wait() -> None:
+        """Until the known molecules are ready, the first time on a machine."""
+        if server().reference_ready:
+            st.rerun()
+        st.info(f"Known molecules are made ready for comparison (once on this machine). {server().status}")
+
+    wait()

@@ -1,0 +1,100 @@
+"""What all visitors share: models, known molecules, jobs and limits. It outlives pages, reloads and visitors."""
+
+import os
+import threading
+from functools import cached_property
+
+import streamlit as st
+from jobs import Job
+
+from molgen.checkpoints import Model, list_models, load_checkpoint
+from molgen.cli.score import fcd_target, is_prepared
+from molgen.isolation import available_cores
+from molgen.prepared import prepare
+from molgen.reference import Reference, file_reference, prepared_reference
+from molgen.report import Target, prepared_target
+
+JOBS_KEPT = 60
+
+
+class Server:
+    """Limits come from the environment, where `molgen app` puts them."""
+
+    def __init__(self) -> None:
+        self.max_molecules = int(os.environ.get("MOLGEN_APP_MAX_MOLECULES", "10000"))
+        self.max_minutes = float(os.environ.get("MOLGEN_APP_MAX_MINUTES", "30"))
+        self.max_rows = 5 * self.max_molecules
+        self.source = os.environ.get("MOLGEN_APP_REFERENCE", "qm9")
+        self.jobs: dict[str, Job] = {}
+        self.models: dict[str, Model] = {}
+        self.lock = threading.RLock()
+        self.reference_lock = threading.RLock()
+        self.workers = max(1, available_cores() - 1)
+        self.status = ""
+
+    def names(self) -> list[str]:
+        """Models to choose from: those that come with molgen, and one that the app was started with."""
+        own = os.environ.get("MOLGEN_APP_MODEL")
+        return [*list_models(), *([own] if own else [])]
+
+    def model(self, name: str) -> Model:
+        """A model, loaded once. Raises MolgenError."""
+        with self.lock:
+            if name not in self.models:
+                self.models[name] = load_checkpoint(name)
+            return self.models[name]
+
+    def reference(self) -> Reference:
+        """The known molecules with their fingerprints; the first time on a machine it takes a minute or two."""
+        with self.reference_lock:
+            return self._reference
+
+    @cached_property
+    def _reference(self) -> Reference:
+        if is_prepared(self.source):
+            prepared = prepare(self.source, progress=self._tell)
+            reference = prepared_reference(prepared, self.workers, self._tell)
+        else:
+            reference = file_reference(self.source, self.workers, self._tell)
+        self.status = ""
+        return reference
+
+    @property
+    def reference_ready(self) -> bool:
+        """Whether `reference` answers at once."""
+        return "_reference" in self.__dict__
+
+    def target(self) -> Target:
+        """What the FCD is measured against."""
+        with self.reference_lock:
+            return self._target
+
+    @cached_property
+    def _target(self) -> Target:
+        if is_prepared(self.source):
+            target = prepared_target(prepare(self.source), self._tell)
+        else:
+            target = fcd_target(self.source, self.workers)
+        self.status = ""
+        return target
+
+    def start(self, job: Job) -> Job:
+        """Run a job; the oldest that have ended are forgotten when there are many."""
+        with self.lock:
+            ended = [key for key, old in self.jobs.items() if not old.busy]
+            for key in ended[: max(0, len(self.jobs) - JOBS_KEPT + 1)]:
+                del self.jobs[key]
+            self.jobs[job.key] = job
+        job.thread.start()
+        return job
+
+    def _tell(self, what: str, done: int, total: int | None) -> None:
+        self.status = f"{what}: {done:,} of {total:,}" if total else what
+
+
+@st.cache_resource(show_spinner="Starting molgen ...")
+def server() -> Server:
+    """The one server; known molecules are made ready beside."""
+    made = Server()
+    threading.Thread(target=made.reference, daemon=True).start()
+    return made

@@ -1,0 +1,233 @@
+"""Pieces that several pages show: pictures, tables, charts, downloads."""
+
+import base64
+import io
+from collections.abc import Callable
+from typing import Any
+
+import altair as alt
+import numpy as np
+import pandas as pd
+import streamlit as st
+
+from molgen.chemistry import Rejected
+from molgen.conformers import conformers
+from molgen.draw import sheet_png, to_svg
+from molgen.properties import PROPERTIES
+from molgen.writers import FORMATS, CsvWriter, molecule_name
+
+UNITS = {
+    "mw": ("molecular weight", "g/mol"),
+    "logp": ("logP (Wildman-Crippen)", ""),
+    "tpsa": ("polar surface (TPSA)", "Å²"),
+    "hbd": ("hydrogen bond donors", ""),
+    "hba": ("hydrogen bond acceptors", ""),
+    "rotatable_bonds": ("rotatable bonds", ""),
+    "rings": ("rings", ""),
+    "aromatic_rings": ("aromatic rings", ""),
+    "fraction_sp3": ("fraction of sp3 carbons", ""),
+    "stereocentres": ("stereocentres", ""),
+    "formal_charge": ("formal charge", ""),
+    "heavy_atoms": ("atoms besides hydrogen", ""),
+    "qed": ("drug-likeness (QED)", "0 to 1, 1 is best"),
+    "sa": ("synthetic accessibility (SA)", "1 easy to 10 hard"),
+    "np": ("natural product-likeness (NP)", "-5 to 5"),
+    "similarity": ("similarity to the nearest known molecule", "Tanimoto, 0 to 1"),
+}
+SHOWN = ("mw", "logp", "tpsa", "hbd", "hba", "rotatable_bonds", "rings", "qed", "sa")
+ROW_HEIGHT = 120
+KNOWN = "known molecules"
+COLOURS = ["#0f766e", "#d97706", "#7c3aed", "#be123c"]
+THREE_D_LIMIT = 200
+SHEET_LIMIT = 60
+FILE_COLUMNS = (
+    *("name", "smiles", "input", "row", "valid", "reason", "formula", "inchikey", *PROPERTIES),
+    *("fraction_sp3", "stereocentres", "np", "lipinski", "veber", "alerts", "scaffold", "novel", "nearest"),
+    *("similarity", "rare_rings"),
+)
+
+
+@st.cache_data(max_entries=5_000, show_spinner=False)
+def picture(smiles: str, width: int, height: int, aligned_on: str = "", highlighted: tuple[int, ...] = ()) -> str:
+    """The 2D structure as SVG; an empty picture for what RDKit cannot draw."""
+    try:
+        return to_svg(smiles, width=width, height=height, aligned_on=aligned_on or None, highlight_atoms=highlighted)
+    except (Rejected, ValueError, RuntimeError):
+        return f'<svg xmlns="http://www.w3.org/2000/svg" width="{width}" height="{height}"></svg>'
+
+
+def data_uri(svg: str) -> str:
+    """A picture for the src of an image."""
+    return "data:image/svg+xml;base64," + base64.b64encode(svg.encode("utf-8")).decode("ascii")
+
+
+def cards(rows: pd.DataFrame, columns: int = 6) -> None:
+    """Structures in rows, each with its SMILES and two properties."""
+    places = st.columns(columns)
+    for number, row in enumerate(rows.to_dict("records")):
+        with places[number % columns]:
+            st.image(picture(row["smiles"], 200, 150), width="stretch")
+            st.caption(f"QED {row['qed']:.2f} · SA {row['sa']:.1f}")
+
+
+def table(rows: pd.DataFrame, key: str, extra: tuple[str, ...] = ()) -> list[int]:
+    """A table with structures; the positions of the rows that are selected."""
+    shown = pd.DataFrame({"structure": [data_uri(picture(s, 220, ROW_HEIGHT, a)) for s, a in _aligned(rows)]})
+    shown["SMILES"] = rows["smiles"].to_numpy()
+    for name in (*extra, *SHOWN):
+        if name in rows:
+            shown[name] = rows[name].to_numpy()
+    if "novel" in rows:
+        shown["novel"] = rows["novel"].map({True: "new", False: "known"}).fillna("").to_numpy()
+    shown["alerts"] = [len(list(filter(None, text.split("; ")))) for text in rows["alerts"]]
+    columns: dict[str, Any] = {
+        "structure": st.column_config.ImageColumn("structure", width=220),
+        "SMILES": st.column_config.TextColumn(width="medium"),
+        "alerts": st.column_config.NumberColumn(help="structural alerts of all sets; see the molecule's page"),
+        "novel": st.column_config.TextColumn(help="known: in the reference, or in the data the model was trained on"),
+    }
+    for name in (*extra, *SHOWN):
+        label, unit = UNITS.get(name, (name, ""))
+        whole = name in ("hbd", "hba", "rotatable_bonds", "rings")
+        columns[name] = st.column_config.NumberColumn(
+            name, help=f"{label} {unit}".strip(), format="%d" if whole else "%.2f"
+        )
+    event = st.dataframe(
+        shown,
+        key=key,
+        hide_index=True,
+        row_height=ROW_HEIGHT,
+        height=5 * ROW_HEIGHT + 40 if len(shown) > 4 else "auto",
+        column_config=columns,
+        on_select="rerun",
+        selection_mode="multi-row",
+    )
+    return [position for position in event["selection"]["rows"] if position < len(rows)]
+
+
+def _aligned(rows: pd.DataFrame) -> list[tuple[str, str]]:
+    return list(
+        zip(rows["smiles"], rows["scaffold"].fillna("") if "scaffold" in rows else [""] * len(rows), strict=True)
+    )
+
+
+def downloads(rows: pd.DataFrame, stem: str, key: str) -> None:
+    """Buttons that give the molecules as files."""
+    formats: dict[str, tuple[str, Callable[[], bytes]]] = {
+        "CSV": ("text/csv", lambda: csv_bytes(rows)),
+        "SMILES": ("text/plain", lambda: _written(rows, ".smi")),
+        "SDF": ("chemical/x-mdl-sdfile", lambda: _written(rows, ".sdf")),
+    }
+    places = st.columns(5)
+    for place, (name, (mime, make)) in zip(places, formats.items(), strict=False):
+        ending = {"CSV": "csv", "SMILES": "smi", "SDF": "sdf"}[name]
+        place.download_button(
+            name, make, f"{stem}.{ending}", mime, key=f"{key}-{ending}", on_click="ignore", width="stretch"
+        )
+    places[3].download_button(
+        "SDF in 3D",
+        lambda: three_d_bytes(rows[:THREE_D_LIMIT]),
+        f"{stem}-3d.sdf",
+        "chemical/x-mdl-sdfile",
+        key=f"{key}-3d",
+        on_click="ignore",
+        width="stretch",
+        help=f"ETKDG and MMFF94, the first {THREE_D_LIMIT}; some 20 molecules a second",
+    )
+    places[4].download_button(
+        "Picture",
+        lambda: sheet_png(rows["smiles"][:SHEET_LIMIT].tolist(), _names(rows)[:SHEET_LIMIT]),
+        f"{stem}.png",
+        "image/png",
+        key=f"{key}-png",
+        on_click="ignore",
+        width="stretch",
+        help=f"the first {SHEET_LIMIT} structures on one sheet",
+    )
+
+
+def csv_bytes(rows: pd.DataFrame) -> bytes:
+    """A table that is safe to open in a spreadsheet."""
+    buffer = io.BytesIO()
+    CsvWriter(buffer).write(rows[[name for name in FILE_COLUMNS if name in rows]])
+    return buffer.getvalue()
+
+
+def _written(rows: pd.DataFrame, ending: str) -> bytes:
+    buffer = io.BytesIO()
+    numbered = rows[[name for name in FILE_COLUMNS if name in rows]].copy()
+    if "sample" in rows:
+        numbered["sample"] = rows["sample"].to_numpy()
+    else:
+        numbered["sample"] = range(1, len(rows) + 1)
+    writer = FORMATS[ending](buffer)
+    writer.write(numbered)
+    writer.close()
+    return buffer.getvalue()
+
+
+def three_d_bytes(rows: pd.DataFrame) -> bytes:
+    """The conformer of lowest energy of each molecule, as SDF; molecules without one are left out."""
+    records = []
+    for name, found in zip(_names(rows), conformers(rows["smiles"].tolist(), 3, workers=1), strict=True):
+        if found.blocks:
+            block = "\n".join([" ".join(name.split())[:80], *found.blocks[0].splitlines()[1:]])
+            records.append(f"{block}\n>  <MMFF94_kcal_per_mol>\n{found.energy:.3f}\n\n$$$$\n")
+    return "".join(records).encode("utf-8")
+
+
+def _names(rows: pd.DataFrame) -> list[str]:
+    if "name" in rows:
+        return [name or f"row {row}" for name, row in zip(rows["name"], rows["row"], strict=True)]
+    return [molecule_name(number) for number in range(1, len(rows) + 1)]
+
+
+def histogram(sets: dict[str, np.ndarray], reference: np.ndarray, name: str) -> alt.LayerChart:
+    """The distribution of a property in each set, over that of the known molecules in grey."""
+    label, unit = UNITS.get(name, (name, ""))
+    every = np.concatenate([*sets.values(), reference])
+    low, high = np.nanpercentile(every, (0.5, 99.5)) if len(every) else (0.0, 1.0)
+    edges = np.linspace(low, high if high > low else low + 1, 31)
+    lines = []
+    for key, values in {**sets, KNOWN: reference}.items():
+        counts, _ = np.histogram(values[np.isfinite(values)], edges)
+        share = counts / max(1, counts.sum())
+        lines += [
+            {"set": key, "from": a, "to": b, "share": s} for a, b, s in zip(edges, edges[1:], share, strict=False)
+        ]
+    data = pd.DataFrame(lines)
+    title = f"{label} [{unit}]" if unit else label
+    base = alt.Chart(data).encode(
+        x=alt.X("from:Q", title=title),
+        y=alt.Y("share:Q", axis=alt.Axis(format="%"), title="share"),
+        tooltip=["set", alt.Tooltip("from:Q", format=".3g"), alt.Tooltip("to:Q", format=".3g"), "share"],
+    )
+    known = base.transform_filter(alt.datum.set == KNOWN).mark_area(
+        interpolate="step-after", opacity=0.35, color="gray"
+    )
+    colour = alt.Color(
+        "set:N", title=None, legend=alt.Legend(orient="top"), scale=alt.Scale(domain=list(sets), range=COLOURS)
+    )
+    others = base.transform_filter(alt.datum.set != KNOWN).mark_line(interpolate="step-after")
+    return (known + others.encode(color=colour)).properties(height=230)
+
+
+def space_map(points: pd.DataFrame) -> alt.Chart:
+    """Points with the columns x, y, set, smiles, image (a data URI): the structure shows under the pointer."""
+    names = sorted(set(points["set"]) - {KNOWN})
+    colours = [COLOURS[at % len(COLOURS)] for at in range(len(names))] + ["#9ca3af"]
+    names.append(KNOWN)
+    return (
+        alt.Chart(points)
+        .mark_circle(size=28, opacity=0.65)
+        .encode(
+            x=alt.X("x:Q", axis=None),
+            y=alt.Y("y:Q", axis=None),
+            color=alt.Color(
+                "set:N", title=None, legend=alt.Legend(orient="top"), scale=alt.Scale(domain=names, range=colours)
+            ),
+            tooltip=["image", "smiles", "set"],
+        )
+        .properties(height=460)
+        .interactive()
+    )
