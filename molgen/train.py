@@ -29,7 +29,7 @@ STATE = "state.safetensors"
 LOG = "log.csv"
 POSITION = ("step", "graphs", "seconds", "loss_sum", "loss_steps")
 # batches and noise must stay the same for a resumed run to be the same run; how long and how fast it learns may change
-CHANGEABLE = ("epochs", "evaluations", "checkpoint_minutes", "learning_rate", "matrix_rate", "decay", "clip")
+CHANGEABLE = ("epochs", "evaluations", "checkpoint_minutes", "learning_rate", "matrix_rate", "decay", "ema", "clip")
 LOG_COLUMNS = ("step", "epoch", "graphs", "seconds", "learning_rate", "loss", "valid_loss", "valid", "unique", "fcd")
 
 
