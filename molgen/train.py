@@ -27,10 +27,16 @@ from molgen.graph import GraphBatch
 
 STATE = "state.safetensors"
 LOG = "log.csv"
-POSITION = ("step", "graphs", "seconds", "loss_sum", "loss_steps")
+POSITION = ("step", "graphs", "seconds", "loss_sum", "loss_steps", "best_loss", "stale")
 # batches and noise must stay the same for a resumed run to be the same run; how long and how fast it learns may change
-CHANGEABLE = ("epochs", "evaluations", "checkpoint_minutes", "learning_rate", "matrix_rate", "decay", "ema", "clip")
-LOG_COLUMNS = ("step", "epoch", "graphs", "seconds", "learning_rate", "loss", "valid_loss", "valid", "unique", "fcd")
+CHANGEABLE = (
+    *("epochs", "evaluations", "checkpoint_minutes", "learning_rate", "matrix_rate", "decay", "ema", "clip"),
+    "patience",
+)
+LOG_COLUMNS = (
+    *("step", "epoch", "graphs", "seconds", "learning_rate", "loss", "valid_loss"),
+    *("valid", "unique", "novel", "fcd"),
+)
 
 
 @dataclass(frozen=True)
@@ -40,7 +46,9 @@ class TrainSettings:
     epochs: passes over the data; batch_size: graphs per step; matrix_rate, learning_rate: peak learning rates of
     Muon (matrices of the blocks) and AdamW (all else); warmup: steps; decay: share of the run, at its end, in which the
     rates fall linearly to zero; weight_decay; ema: decay of the averaged weights per step; clip: largest gradient
-    norm; seed; evaluations: how many times in the run validation is measured; checkpoint_minutes: between saves.
+    norm; seed; evaluations: how many times in the run validation is measured; patience: measurements
+    without a smaller validation loss after which the run ends with the weights of the best one, 0 for never;
+    checkpoint_minutes: between saves.
     """
 
     epochs: float = 40.0
@@ -54,6 +62,7 @@ class TrainSettings:
     clip: float = 1.0
     seed: int = 0
     evaluations: int = 20
+    patience: int = 0
     checkpoint_minutes: float = 3.0
 
     def __post_init__(self) -> None:
@@ -69,6 +78,7 @@ class TrainSettings:
             "clip": self.clip > 0,
             "seed": 0 <= self.seed < 2**40,
             "evaluations": self.evaluations >= 1,
+            "patience": self.patience >= 0,
             "checkpoint_minutes": self.checkpoint_minutes > 0,
         }
         for name, fine in limits.items():
@@ -123,6 +133,10 @@ class Trainer:
         self.graphs = 0
         self.seconds = 0.0
         self.loss_sum, self.loss_steps = 0.0, 0  # since the last line of the log
+        self.best: dict[
+            str, Tensor
+        ] = {}  # the averaged weights with the smallest validation loss, where there is patience
+        self.best_loss, self.stale = math.inf, 0
 
     def run(
         self,
@@ -158,7 +172,9 @@ class Trainer:
                     report(Progress(self.step, self.steps, loss, (self.graphs - counted) / max(now - reported, 1e-9)))
                 losses, reported, counted = [], now, self.graphs
             if measure:
-                self._log(self._measure(evaluate))
+                measured = self._measure(evaluate)
+                self._log(measured)
+                last = self._enough(measured["valid_loss"]) or last
             if save:
                 self.save()
                 if export is not None:
@@ -204,6 +220,21 @@ class Trainer:
                 self.ema[name].lerp_(parameter, 1 - keep)
         # a gradient that is no number has just spoilt the weights: they must not be saved as good
         return torch.where(norm.isfinite(), loss.detach().mean(), torch.nan)
+
+    def _enough(self, valid_loss: float) -> bool:
+        """Keep the best averaged weights; whether patience is at its end, or the run, and these are put in place."""
+        if not self.settings.patience:
+            return False
+        if valid_loss < self.best_loss:
+            self.best_loss, self.stale = valid_loss, 0
+            self.best = {name: tensor.clone() for name, tensor in self.ema.items()}
+        else:
+            self.stale += 1
+        if self.stale < self.settings.patience and self.step < self.steps:
+            return False
+        self.ema = self.best
+        self.steps = self.step  # a call to go on finds it done
+        return True
 
     def _rate_scale(self) -> float:
         """Share of the peak learning rate: linear warm-up, constant, linear decay to zero."""
@@ -269,6 +300,7 @@ class Trainer:
         """Write the state to go on from: weights, averages, optimizer moments, position. Atomic."""
         tensors = {f"model.{name}": tensor for name, tensor in self.backend.state_dict().items()}
         tensors |= {f"ema.{name}": tensor for name, tensor in self.ema.items()}
+        tensors |= {f"best.{name}": tensor for name, tensor in self.best.items()}
         for number, optimizer in enumerate(self.optimizers):
             for key, entry in optimizer.state_dict()["state"].items():
                 for name, value in entry.items():
@@ -306,6 +338,7 @@ class Trainer:
                 )
         self.backend.load_state_dict(_part(tensors, "model."))
         self.ema = {name: tensor.to(self.device) for name, tensor in _part(tensors, "ema.").items()}
+        self.best = {name: tensor.to(self.device) for name, tensor in _part(tensors, "best.").items()}
         for number, optimizer in enumerate(self.optimizers):
             state: dict[int, dict[str, Tensor]] = {}
             for name, tensor in _part(tensors, f"optimizer.{number}.").items():
@@ -314,6 +347,8 @@ class Trainer:
             optimizer.load_state_dict({"state": state, "param_groups": optimizer.state_dict()["param_groups"]})
         for name, value in json.loads(metadata["position"]).items():
             setattr(self, name, value)
+        if self.settings.patience and self.stale >= self.settings.patience:
+            self.steps = self.step
         self._truncate_log()
 
     def _truncate_log(self) -> None:

@@ -9,10 +9,12 @@ import pytest
 from click import Abort, ClickException
 from click.testing import CliRunner
 
+from molgen.backends import BACKENDS
 from molgen.checkpoints import load_checkpoint
 from molgen.cli import cli, train
 from molgen.errors import InputError, TrainingError
 from molgen.files import atomic_write
+from tests.conftest import TINY
 from tests.test_prepared import SMILES
 
 SIZES = ("--layers", "1", "--width", "16", "--pair-width", "8", "--heads", "2", "--triangles", "4")
@@ -91,11 +93,71 @@ def test_a_training_starts_from_a_model():
         assert second.backend.state_dict()[name].allclose(tensor, atol=1e-4), name
 
 
-def test_a_model_that_does_not_fit_is_no_start(tmp_path):
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_the_atom_classes_grow_and_old_ones_keep_their_weights(tmp_path, backend: str):
+    sizes = [f"--{name.replace('_', '-')}={value}" for name, value in TINY[backend].items()]
+    short("--backend", backend, *sizes, output="first")
+    others = [smiles for smiles in SMILES if "F" not in smiles] + ["CS", "CCS", "CSC", "CCl", "SCCS", "ClCCl"]
+    (tmp_path / "other.smi").write_text("\n".join(others), encoding="utf-8")
+    still = ("--matrix-rate", "1e-12", "--learning-rate", "1e-12", "--init", "first/model", "--epochs", "1")
+    told = call("--data", "other.smi", "--output", "second", "--samples", "0", *still).output
+    assert "does not know the atom types" in told and "S" in told and "Cl" in told
+    first, second = load_checkpoint("first/model"), load_checkpoint("second/model")
+    old, new = first.vocabulary.atoms, second.vocabulary.atoms
+    weights = dict(first.backend.named_parameters())
+    grown = 0
+    for name, tensor in second.backend.named_parameters():
+        if name not in second.backend.atom_axes:
+            assert tensor.shape == weights[name].shape, name
+            assert tensor.allclose(weights[name], atol=1e-4), name
+            continue
+        axis, copies, block = second.backend.atom_axes[name]
+        rows, before = tensor.movedim(axis, 0), weights[name].movedim(axis, 0)
+        for copy in range(copies):
+            for at, atom in enumerate(new):
+                start = (copy * len(new) + at) * block
+                kept = rows[start : start + block]
+                if atom in old:
+                    place = (copy * len(old) + old.index(atom)) * block
+                    assert kept.allclose(before[place : place + block], atol=1e-4), (name, atom)
+                else:
+                    grown += 1
+        rest, rest_before = rows[copies * len(new) * block :], before[copies * len(old) * block :]
+        assert rest.allclose(rest_before, atol=1e-4), name
+    assert grown
+
+
+def test_a_training_ends_when_validation_no_longer_improves():
+    still = ("--matrix-rate", "1e-12", "--learning-rate", "1e-12", "--evaluations", "20", "--epochs", "20")
+    short(*SIZES, output="first")
+    assert "stopped" not in short("--init", "first/model", *still, "--patience", "2", output="second").output
+    lines = train.log_rows(Path("second"))
+    losses = [float(line["valid_loss"]) for line in lines]
+    assert len(lines) < 20
+    assert min(losses) == losses[-3] <= losses[-2]
+    again = call("--data", "molecules.smi", "--output", "second", "--resume", "--samples", "0")
+    assert "goes on" not in again.output
+    assert train.log_rows(Path("second")) == lines
+
+
+def test_a_check_tells_and_trains_nothing(monkeypatch, molecules):
+    monkeypatch.setattr(train, "CHECK_MINUTES", 0.001)
+    molecules.write_text("\n".join([*SMILES, "C(", "CC.O"]), encoding="utf-8")
+    output = short(*SIZES, "--check").output
+    assert "unparsable" in output and "several fragments" in output
+    assert "for each training molecule" in output and "start from another model" in output
+    assert "molecules/s here, so 2 epochs" in output
+    assert not Path("run").exists()
+
+
+def test_what_is_known_by_heart_is_told():
+    output = short(*SIZES, "--samples", "20").output
+    assert "training molecules are few" in output and "are training molecules" in output
+
+
+def test_a_model_that_does_not_fit_is_no_start():
     short(*SIZES)
-    (tmp_path / "other.smi").write_text("\n".join(smiles + "S" for smiles in SMILES), encoding="utf-8")
     arguments = ("--output", "x", "--init", "run/model")
-    assert "knows the atom types" in failure("--data", "other.smi", *arguments)
     assert "another network" in failure("--data", "molecules.smi", *arguments, "--width", "32")
     assert "is a digress model, not edge" in failure("--data", "molecules.smi", *arguments, "--backend", "edge")
     assert not Path("x").exists()

@@ -18,7 +18,8 @@ DOCUMENTS = ("README.md", "CHANGELOG.md", "benchmarks/README.md", "benchmarks/RE
 CHEAPER = (
     (r"(molgen generate.*)--num \d+", r"\1--num 30 --steps 5"),
     (r"--unique \d+", "--unique 2 --steps 10"),
-    (r"--max-minutes \d+", "--max-minutes 0.02 --samples 0 --layers 1"),
+    (r"(--init.*)--max-minutes \d+", r"\1--max-minutes 0.02 --samples 0"),
+    (r"--max-minutes \d+\b(?!\.)", "--max-minutes 0.02 --samples 0 --layers 1"),
 )
 # A public data set takes a minute or a download, the app does not end; they have their own tests.
 NOT_RUN = re.compile(r"--reference (qm9|moses)|molgen data (qm9|moses)|molgen app")

@@ -60,13 +60,15 @@ class Backend(Protocol):
     """A torch module built from (config, vocabulary, statistics).
 
     samplers: the names that `sample` takes, the default first; requests: the kinds of request that it takes, of
-    "formula" and "atoms".
+    "formula" and "atoms". atom_axes: parameters with an axis that counts atom classes: their name -> (axis, how many
+    times all classes follow each other at its beginning, entries for each class), so that the classes can grow.
     """
 
     Config: ClassVar[type]
     samplers: ClassVar[tuple[str, ...]]
     default_steps: ClassVar[int]
     requests: ClassVar[tuple[str, ...]]
+    atom_axes: ClassVar[dict[str, tuple[int, int, int]]]
     config: Any
     network: nn.Module
 

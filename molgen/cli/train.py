@@ -12,6 +12,11 @@ from molgen.backends import BACKENDS
 from molgen.errors import InputError, TrainingError
 from molgen.train import TrainSettings
 
+PATIENCE = 3  # measurements; of a training that starts from a model
+CHECK_MINUTES = 0.25
+MANY = 200  # parameters for each training molecule
+FEW = 2_000  # molecules; below, a model learns them by heart before it learns their chemistry
+
 HELP = {
     "epochs": "Passes over the data.",
     "batch_size": "Molecules per step.",
@@ -24,6 +29,8 @@ HELP = {
     "clip": "Largest gradient norm.",
     "seed": "Seed of weights, order and noise.",
     "evaluations": "How many times in the run the model is measured.",
+    "patience": "Stop after so many measurements without a smaller validation loss, with the best weights; 0: never. "
+    "With --init 3, where not given.",
     "checkpoint_minutes": "Minutes between saved states.",
     "layers": "Layers of the network: deeper is better and slower.",
     "width": "Numbers that describe each atom inside the network; a multiple of heads.",
@@ -96,6 +103,12 @@ def _take_config(context: click.Context, parameter: click.Parameter, path: Path 
     help="TOML file with any of these options; flags win over it.",
 )
 @click.option("--init", help="Start from the weights of this model, shipped or a folder, instead of random ones.")
+@click.option(
+    "--check",
+    is_flag=True,
+    help="Train nothing: tell what is left out of the data and why, whether the size of the model suits it, and how "
+    "long the training would take on this machine.",
+)
 @click.option("--resume", is_flag=True, help="Go on from the state saved in the folder.")
 @click.option("--max-minutes", type=float, help="Stop, saved, after so many minutes.")
 @click.option(
@@ -107,7 +120,7 @@ def _take_config(context: click.Context, parameter: click.Parameter, path: Path 
 )
 @click.option("--device", default="auto", show_default=True, help="auto, cpu or cuda.")
 @_settings_options
-def command(data, output, backend, init, resume, max_minutes, samples, device, **flags) -> None:
+def command(data, output, backend, init, check, resume, max_minutes, samples, device, **flags) -> None:
     """Train a model.
 
     \b
@@ -142,6 +155,8 @@ def command(data, output, backend, init, resume, max_minutes, samples, device, *
         raise InputError(f"{output if resume else f'--init {init}'} is a {started} model, not {backend}")
     backend = backend or started or "digress"
     chosen |= dataclasses.asdict(first.backend.config) if first else {}
+    if first:
+        chosen["patience"] = PATIENCE
     chosen |= {name: value for name, value in flags.items() if value is not None}
     settings = TrainSettings(**{key: value for key, value in chosen.items() if key in _names(TrainSettings)})
     sizes = {key: value for key, value in chosen.items() if key not in _names(TrainSettings)}
@@ -149,9 +164,12 @@ def command(data, output, backend, init, resume, max_minutes, samples, device, *
     prepared = prepare_shown(data)
     torch.manual_seed(settings.seed)
     model = build_backend(backend, sizes, prepared.vocabulary, prepared.statistics)
-    if first:
-        start_from(model, first, prepared)
+    if first and (new := start_from(model, first, prepared)):
+        click.echo(f"{first.name} does not know the atom types {', '.join(new)}: they are learned anew", err=True)
     model.to(target)
+    if check:
+        click.echo("\n".join(advance_check(model, backend, prepared, settings, bool(first))))
+        return
     output.mkdir(parents=True, exist_ok=True)
     lock = FileLock(output / ".lock")
     try:
@@ -178,6 +196,12 @@ def command(data, output, backend, init, resume, max_minutes, samples, device, *
             f"{trainer.steps:,} steps, device {target}, from step {trainer.step:,}",
             err=True,
         )
+        if len(trainer.train_set) < FEW:
+            click.echo(
+                f"Warning: {len(trainer.train_set):,} training molecules are few: the model may recite them. Start "
+                "from another model with --init, and look at how many of its molecules are new (below, and in log.csv)",
+                err=True,
+            )
         bar = tqdm(total=trainer.steps, initial=trainer.step, unit="step", dynamic_ncols=True)
 
         def report(progress) -> None:
@@ -194,10 +218,17 @@ def command(data, output, backend, init, resume, max_minutes, samples, device, *
         with bar:
             done = trainer.run(
                 max_minutes=max_minutes,
-                evaluate=evaluator(prepared, samples, settings.seed) if samples else None,
+                evaluate=evaluator(prepared, samples, settings.seed, known) if samples else None,
                 report=report,
                 export=export,
             )
+    if samples and (measured := log_rows(output)):
+        last = {name: float(measured[-1].get(name) or "nan") for name in ("valid", "unique", "novel")}
+        click.echo(
+            f"of the last {samples} molecules drawn: {last['valid']:.1%} valid, of these {last['unique']:.1%} "
+            f"distinct, of these {1 - last['novel']:.1%} are training molecules",
+            err=True,
+        )
     click.echo(f"model: {output / 'model'}")
     if not done:
         click.echo(
@@ -205,51 +236,105 @@ def command(data, output, backend, init, resume, max_minutes, samples, device, *
         )
 
 
-def start_from(backend, first, prepared) -> None:
+def advance_check(model, backend: str, prepared, settings: TrainSettings, started: bool) -> list[str]:
+    """What to know before a training: the data's account, the size of the model, the time on this machine."""
+    import tempfile
+
+    from molgen.cli.data import summary
+    from molgen.train import Trainer
+
+    train, parameters = prepared.graphs("train"), sum(parameter.numel() for parameter in model.parameters())
+    with tempfile.TemporaryDirectory(prefix="molgen-") as folder:
+        trainer = Trainer(model, train, prepared.graphs("valid"), settings, Path(folder), backend, prepared.folder.name)
+        trainer.run(max_minutes=CHECK_MINUTES)
+    rate = trainer.graphs / trainer.seconds
+    minutes = trainer.steps * trainer.graphs / trainer.step / rate / 60
+    lines = [*summary(prepared), ""]
+    lines.append(
+        f"model: {backend}, {parameters:,} parameters, {parameters / len(train):,.0f} for each training molecule"
+    )
+    if parameters > MANY * len(train) and not started:
+        lines.append(
+            "  that is much (the shipped models have 20 to 35): start from another model with --init, or make it "
+            "smaller, for example --layers 3 --width 64"
+        )
+    lines.append(
+        f"time: {rate:,.0f} molecules/s here, so {settings.epochs:g} epochs ({trainer.steps:,} steps) take some "
+        f"{minutes:,.0f} minutes, measuring not counted"
+    )
+    return lines
+
+
+def start_from(backend, first, prepared) -> list[str]:
     """Give a new backend the weights of a model; marginals and the like stay those of the new data.
 
-    Raises InputError where atom classes or sizes of the network differ.
+    Atom classes that both know keep their weights; those that are new, which are returned, start from those of a
+    class of the same element, or else from the mean of all. Raises InputError where the sizes of the networks differ.
     """
-    if first.vocabulary != prepared.vocabulary:
-        theirs, ours = (", ".join(map(str, each.atoms)) for each in (first.vocabulary, prepared.vocabulary))
-        raise InputError(f"--init {first.name} knows the atom types {theirs}; {prepared.name} has {ours}")
+    import torch
+
     weights = dict(first.backend.named_parameters())
+    classes = list(first.vocabulary.atoms)
+    order = []  # for each class of the new data, the old classes whose mean it starts from
+    for atom in prepared.vocabulary.atoms:
+        same = [old for old, known in enumerate(classes) if known == atom]
+        alike = [old for old, known in enumerate(classes) if known.element == atom.element]
+        order.append(same or alike or list(range(len(classes))))
     for name, parameter in backend.named_parameters():
-        if name not in weights or weights[name].shape != parameter.shape:
+        old = weights.get(name)
+        if old is not None and name in backend.atom_axes:
+            axis, copies, block = backend.atom_axes[name]
+            rows = old.movedim(axis, 0)
+            end = copies * len(classes) * block
+            parts = rows[:end].unflatten(0, (copies, len(classes), block))
+            grown = torch.stack([parts[:, source].mean(1) for source in order], 1).flatten(0, 2)
+            old = torch.cat([grown, rows[end:]]).movedim(0, axis)
+        if old is None or old.shape != parameter.shape:
             raise InputError(
                 f"--init {first.name} has another network: {name} does not fit; leave its sizes as they are"
             )
-        parameter.data.copy_(weights[name])
+        parameter.data.copy_(old)
+    return [str(atom) for atom in prepared.vocabulary.atoms if atom not in classes]
 
 
-def evaluator(prepared, samples: int, seed: int):
-    """Measures a model by `samples` drawn molecules: shares valid and unique, FCD to the validation molecules."""
+def evaluator(prepared, samples: int, seed: int, known):
+    """Measures a model by `samples` drawn molecules: shares valid, unique and novel, FCD to the validation
+    molecules."""
     from molgen.generate import sample_smiles
+    from molgen.hashing import contains, smiles_hashes
     from molgen.scores import fcd_distance, split_activations
 
     def evaluate(backend) -> dict[str, float]:
         drawn = sample_smiles(backend, prepared.vocabulary, prepared.statistics, samples, seed=seed)
         valid = [molecule.smiles for molecule in drawn if molecule.valid]
-        measured = {"valid": len(valid) / samples, "unique": len(set(valid)) / max(1, len(valid))}
+        distinct = list(set(valid))
+        measured = {"valid": len(valid) / samples, "unique": len(distinct) / max(1, len(valid))}
+        measured["novel"] = float((~contains(known, smiles_hashes(distinct))).mean()) if distinct else 0.0
         distance = fcd_distance(valid, split_activations(prepared, "valid")) if len(valid) > 1 else None
         return measured if distance is None else measured | {"fcd": distance}
 
     return evaluate
 
 
-def save_model(trainer, backend_name: str, prepared, known, device: str) -> None:
-    """Write the averaged weights as a checkpoint folder `model` in the run's folder, with its card."""
+def log_rows(folder: Path) -> list[dict[str, str]]:
+    """The lines of a run's log, none where it has not begun."""
     import csv
 
+    from molgen.train import LOG
+
+    if not (folder / LOG).exists():
+        return []
+    with (folder / LOG).open(encoding="utf-8", newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def save_model(trainer, backend_name: str, prepared, known, device: str) -> None:
+    """Write the averaged weights as a checkpoint folder `model` in the run's folder, with its card."""
     import torch
 
     from molgen.checkpoints import save_checkpoint
-    from molgen.train import LOG
 
-    measured = []
-    if (trainer.folder / LOG).exists():
-        with (trainer.folder / LOG).open(encoding="utf-8", newline="") as file:
-            measured = list(csv.DictReader(file))
+    measured = log_rows(trainer.folder)
     last = measured[-1] if measured else {}
     card = {
         "name": trainer.folder.name,
@@ -267,7 +352,7 @@ def save_model(trainer, backend_name: str, prepared, known, device: str) -> None
         },
         "figures": {
             "note": "measured during training on few samples, against the validation molecules",
-            **{name: last[name] for name in ("valid_loss", "valid", "unique", "fcd") if last.get(name)},
+            **{name: last[name] for name in ("valid_loss", "valid", "unique", "novel", "fcd") if last.get(name)},
         },
         "limits": f"Makes molecules of up to {max(trainer.train_set.by_size)} heavy atoms with the atom types "
         f"{', '.join(map(str, prepared.vocabulary.atoms))}; no stereochemistry.",

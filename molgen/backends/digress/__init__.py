@@ -59,6 +59,11 @@ class DiGress(torch.nn.Module):
 
     Config: ClassVar[type] = DiGressConfig
     samplers: ClassVar[tuple[str, ...]] = tuple(SAMPLERS)
+    atom_axes: ClassVar[dict[str, tuple[int, int, int]]] = {
+        "network.node_in.0.weight": (1, 1, 1),
+        "network.node_out.1.weight": (0, 1, 1),
+        "network.node_out.1.bias": (0, 1, 1),
+    }
     default_steps: ClassVar[int] = 50
     requests: ClassVar[tuple[str, ...]] = ("formula",)
 

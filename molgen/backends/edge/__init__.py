@@ -17,7 +17,7 @@ from torch import Tensor
 
 from molgen.backends.base import Bound, Callback, spread_uniforms, stratified_bound, stratum_uniforms
 from molgen.backends.edge.network import BondNetwork, log_shares
-from molgen.backends.edge.node_part import NodePartModel, draw_given, part_of, tokens_of
+from molgen.backends.edge.node_part import KINDS, NodePartModel, draw_given, part_of, tokens_of
 from molgen.backends.edge.process import (
     NodePart,
     Partial,
@@ -69,6 +69,12 @@ class EDGE(torch.nn.Module):
 
     Config: ClassVar[type] = EDGEConfig
     samplers: ClassVar[tuple[str, ...]] = SAMPLERS
+    atom_axes: ClassVar[dict[str, tuple[int, int, int]]] = {
+        "network.node_in.0.weight": (1, 1, 1),
+        "node_part.token.weight": (0, 1, KINDS),
+        "node_part.out.2.weight": (0, 1, KINDS),
+        "node_part.out.2.bias": (0, 1, KINDS),
+    }
     default_steps: ClassVar[int] = 64
     requests: ClassVar[tuple[str, ...]] = ("formula", "atoms")
 

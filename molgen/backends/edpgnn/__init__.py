@@ -79,6 +79,11 @@ class EDPGNN(torch.nn.Module):
 
     Config: ClassVar[type] = EDPGNNConfig
     samplers: ClassVar[tuple[str, ...]] = tuple(SAMPLERS)
+    atom_axes: ClassVar[dict[str, tuple[int, int, int]]] = {
+        "network.node_in.0.weight": (1, 2, 1),
+        "network.node_out.2.weight": (0, 1, 1),
+        "network.node_out.2.bias": (0, 1, 1),
+    }
     default_steps: ClassVar[int] = 100
     requests: ClassVar[tuple[str, ...]] = ("formula",)
 

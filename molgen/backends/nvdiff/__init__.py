@@ -87,6 +87,11 @@ class NVDiff(torch.nn.Module):
 
     Config: ClassVar[type] = NVDiffConfig
     samplers: ClassVar[tuple[str, ...]] = tuple(SAMPLERS)
+    atom_axes: ClassVar[dict[str, tuple[int, int, int]]] = {
+        "encoder.node_in.weight": (1, 1, 1),
+        "decoder.node_out.1.weight": (0, 1, 1),
+        "decoder.node_out.1.bias": (0, 1, 1),
+    }
     default_steps: ClassVar[int] = 200
     requests: ClassVar[tuple[str, ...]] = ()
 
