@@ -69,8 +69,8 @@ def command(
     except ValueError:
         raise InputError(f"--address should be an IP address such as 127.0.0.1 or 0.0.0.0, got {address!r}") from None
     folder = shipped_folder("app")
-    # threads that wait for each other in a busy loop make the pages of two visitors several times slower
-    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    # threads that wait for each other in a long busy loop make two visitors several times slower; none at all, one
+    os.environ.setdefault("GOMP_SPINCOUNT", "3000")
     limits = {"MOLGEN_APP_MAX_MOLECULES": str(max_molecules), "MOLGEN_APP_MAX_MINUTES": str(max_minutes)}
     limits["MOLGEN_APP_REFERENCE"] = reference
     if reference not in PUBLIC:
