@@ -82,9 +82,7 @@ def main() -> None:
             page.get_by_text("Nearest known molecules").wait_for()  # the known molecules are ready
             first, whole = make(page, address, 100, 1)
             print("| what | |\n|---|---|")
-            print(
-                f"| first molecule on screen, s | {first:.1f} |\n| all 100, judged and compared, s | {whole:.1f} |"
-            )
+            print(f"| first molecule on screen, s | {first:.1f} |\n| all 100, judged and compared, s | {whole:.1f} |")
             again, whole = make(page, address, 1_000, 2)
             print(f"| first of 1,000 on screen, s | {again:.1f} |\n| all 1,000, judged and compared, s | {whole:.1f} |")
             begun = time.perf_counter()

@@ -26,6 +26,7 @@ from molgen.files import atomic_write
 from molgen.graph import GraphBatch
 
 STATE = "state.safetensors"
+ENTRIES = 150_000  # pairs and nodes that go through the network at once in training, some GB
 LOG = "log.csv"
 POSITION = ("step", "graphs", "seconds", "loss_sum", "loss_steps", "best_loss", "stale")
 # batches and noise must stay the same for a resumed run to be the same run; how long and how fast it learns may change
@@ -204,9 +205,14 @@ class Trainer:
             for group in optimizer.param_groups:
                 group["lr"] = group["peak"] * scale
         generator = torch.Generator(self.device).manual_seed(settings.seed * 1_000_003 + self.step)
-        loss = self.backend.loss(batch.to(torch.int64), generator)
-        # a short batch weighs as much as its graphs
-        (loss.sum() / settings.batch_size).backward()
+        # large molecules go through in parts, whose gradients add up: memory is bounded, the step is the same
+        count = max(1, ENTRIES // (batch.pairs.shape[1] + batch.size))
+        losses = []
+        for start in range(0, len(batch), count):
+            loss = self.backend.loss(batch[slice(start, start + count)].to(torch.int64), generator)
+            # a short batch weighs as much as its graphs
+            (loss.sum() / settings.batch_size).backward()
+            losses.append(loss.detach())
         norm = torch.nn.utils.clip_grad_norm_(self.backend.parameters(), settings.clip)
         for optimizer in self.optimizers:
             optimizer.step()
@@ -219,7 +225,7 @@ class Trainer:
             for name, parameter in self.backend.named_parameters():
                 self.ema[name].lerp_(parameter, 1 - keep)
         # a gradient that is no number has just spoilt the weights: they must not be saved as good
-        return torch.where(norm.isfinite(), loss.detach().mean(), torch.nan)
+        return torch.where(norm.isfinite(), torch.cat(losses).mean(), torch.nan)
 
     def _enough(self, valid_loss: float) -> bool:
         """Keep the best averaged weights; whether patience is at its end, or the run, and these are put in place."""
@@ -267,7 +273,9 @@ class Trainer:
                 for size, rows in self.valid_set.epoch(self.settings.batch_size, 0, 0)[:16]:
                     generator = torch.Generator(self.device).manual_seed(count)
                     batch = self.valid_set.by_size[size][torch.from_numpy(rows)].to(self.device, torch.int64)
-                    total += float(self.backend.loss(batch, generator).sum())
+                    part = max(1, ENTRIES // (batch.pairs.shape[1] + batch.size))
+                    for start in range(0, len(batch), part):
+                        total += float(self.backend.loss(batch[slice(start, start + part)], generator).sum())
                     count += len(batch)
             measured = {"valid_loss": total / max(1, count)}
             return measured | (evaluate(self.backend) if evaluate is not None else {})

@@ -128,3 +128,29 @@ def test_a_gradient_that_is_no_number_is_never_saved(dataset, vocabulary, tmp_pa
     with pytest.raises(TrainingError, match="the loss is nan"):
         run.run()
     assert (tmp_path / STATE).read_bytes() == saved
+
+
+def test_large_batches_go_through_in_parts_to_the_same_step(dataset, vocabulary, tmp_path, monkeypatch):
+    def trained(folder, entries: int):
+        monkeypatch.setattr("molgen.train.ENTRIES", entries)
+        torch.manual_seed(0)
+        run = trainer(dataset, vocabulary, folder, dataclasses.replace(SETTINGS, epochs=2))
+        largest = 0
+
+        def loss(batch, generator):  # depends on graphs and weights alone
+            nonlocal largest
+            largest = max(largest, batch.pairs.numel() + batch.nodes.numel())
+            weights = torch.cat([parameter.flatten() for parameter in run.backend.parameters()])
+            return (weights * weights).sum() * (1 + batch.nodes.sum(1)) + weights.sum() * batch.pairs.sum(1)
+
+        monkeypatch.setattr(run.backend, "loss", loss)
+        run.run()
+        return largest, run.graphs, {name: tensor.clone() for name, tensor in run.backend.named_parameters()}
+
+    whole, graphs, weights = trained(tmp_path / "whole", 1_000_000)
+    largest_graph = max(size * (size + 1) // 2 for size in dataset.by_size)
+    part, graphs_in_parts, others = trained(tmp_path / "parts", largest_graph)
+    assert part <= largest_graph < whole
+    assert graphs_in_parts == graphs
+    for name, tensor in weights.items():
+        assert others[name].allclose(tensor, atol=1e-5), name
