@@ -240,7 +240,7 @@ def test_a_drawn_part_filters(page, address: str):
     pytest.importorskip("streamlit_ketcher")
     made(page, address, "num=50&seed=7")
     link(page, "Look and filter")
-    page.get_by_text("draw the part instead").click()
+    page.get_by_text("draw it instead").click()
     frame = page.frame_locator("iframe")
     frame.get_by_title("Oxygen", exact=False).first.click()
     canvas = frame.locator("[data-testid=ketcher-canvas], .Ketcher-root svg, canvas").first
@@ -248,6 +248,6 @@ def test_a_drawn_part_filters(page, address: str):
     assert canvas is not None and box is not None
     page.mouse.click(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
     frame.get_by_role("button", name="Apply").click()
-    page.get_by_text("Drawn:").wait_for()
+    page.get_by_text("Wanted are molecules").wait_for()
     narrowed(page)
     picture(page, "sketch", 1500)

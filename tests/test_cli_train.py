@@ -151,7 +151,7 @@ def test_a_check_tells_and_trains_nothing(monkeypatch, molecules):
 
 
 def test_what_is_known_by_heart_is_told():
-    output = short(*SIZES, "--samples", "20").output
+    output = short(*SIZES, "--samples", "20", "--evaluations", "1").output
     assert "training molecules are few" in output and "are training molecules" in output
 
 

@@ -67,7 +67,7 @@ def ask() -> None:
                 "Formula, hydrogens included (optional)", key="formula", bind="query-params", placeholder="C6H9NO2"
             )
         with st.expander("Advanced"):
-            sampler = st.selectbox("Sampler", model.backend.samplers, key=f"sampler-{name}")
+            sampler = st.selectbox("Sampler", model.backend.samplers, key=f"sampler-{name}", bind="query-params")
             limit = getattr(model.backend.config, "timesteps", 1_000)
             steps = st.number_input(
                 "Steps",
@@ -75,6 +75,7 @@ def ask() -> None:
                 limit,
                 model.backend.default_steps,
                 key=f"steps-{name}",
+                bind="query-params",
                 help="network evaluations of a molecule: more is slower, and better up to a point",
             )
             seed = st.number_input(

@@ -58,13 +58,19 @@ def filtered(frame: pd.DataFrame) -> pd.DataFrame:
             low, high = float(frame[name].min()), float(frame[name].max())
             label, unit = UNITS[name]
             if low < high:
-                bounds = row[at % 3].slider(f"{label} {unit}".strip(), low, high, (low, high), key=f"range-{name}")
+                bounds = row[at % 3].slider(
+                    f"{label} {unit}".strip(), low, high, (low, high), key=f"range-{name}", bind="query-params"
+                )
                 kept &= frame[name].between(*bounds).to_numpy(bool)
         drawn = ""
-        if st.toggle("draw the part instead", key="sketch"):
+        if st.toggle("draw it instead", key="sketch"):
             drawn = sketcher("part").strip()
             if drawn:
-                st.caption(f"Drawn: `{drawn}`")
+                meant = st.segmented_control(
+                    f"Drawn: `{drawn}`. Wanted are molecules", ["that have it", "like it"], default="that have it"
+                )
+                if meant == "like it":
+                    other, drawn = drawn, ""
         if smarts:
             kept &= has_part(frame["smiles"].tolist(), smarts)
         if drawn:
@@ -75,7 +81,9 @@ def filtered(frame: pd.DataFrame) -> pd.DataFrame:
             least = like.slider("at least so similar", 0.0, 1.0, 0.0, 0.05, key="least", bind="query-params")
             kept &= (frame["likeness"] >= least).to_numpy(bool)
         orders = (["likeness"] if other else []) + ["as made", *usable]
-        order = third.selectbox("Sort by", orders, key="sort", format_func=lambda name: UNITS.get(name, (name, ""))[0])
+        order = third.selectbox(
+            "Sort by", orders, key="sort", bind="query-params", format_func=lambda name: UNITS.get(name, (name, ""))[0]
+        )
         falling = fourth.toggle("largest first", value=order == "likeness", key=f"falling-{order == 'likeness'}")
     frame = frame[kept]
     return frame if order == "as made" else frame.sort_values(order, ascending=not falling, kind="stable")
