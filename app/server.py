@@ -15,6 +15,7 @@ from molgen.reference import Reference, file_reference, prepared_reference
 from molgen.report import Target, prepared_target
 
 JOBS_KEPT = 60
+DEFAULT = "qm9-digress"
 
 
 class Server:
@@ -33,9 +34,10 @@ class Server:
         self.status = ""
 
     def names(self) -> list[str]:
-        """Models to choose from: those that come with molgen, and one that the app was started with."""
+        """Models to choose from, the default first: those of molgen, and one that the app was started with."""
         own = os.environ.get("MOLGEN_APP_MODEL")
-        return [*list_models(), *([own] if own else [])]
+        shipped = sorted(list_models(), key=lambda name: (name != DEFAULT, name))
+        return [*shipped, *([own] if own else [])]
 
     def model(self, name: str) -> Model:
         """A model, loaded once. Raises MolgenError."""
