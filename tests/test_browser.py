@@ -196,6 +196,7 @@ def test_a_messy_file_shows_its_rejects_and_runs_nothing(page, address: str):
     block = f"{hostile}\n     RDKit\n\n  2  1  0  0  0  0  0  0  0  0999 V2000\n"
     block += "    0.0000    0.0000    0.0000 C   0  0\n    1.0000    0.0000    0.0000 O   0  0\n  1  2  1  0\nM  END\n"
     sdf = f"{block}>  <{hostile}>\n{hostile}\n\n$$$$\n"
+    page.goto(f"{address}/score")
     page.locator("input[type=file]").set_input_files(
         [{"name": "x.sdf", "mimeType": "text/plain", "buffer": sdf.encode()}]
     )

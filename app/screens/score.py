@@ -20,7 +20,7 @@ def bring() -> None:
             f"Molecules: {', '.join(FORMATS)}, each also .gz",
             help=f"at most 20 MB, 64 MB unpacked, {place.max_rows:,} rows; the column of the SMILES is found by itself",
         )
-        if file is not None and st.button("Judge the file", type="primary", key="judge-file"):
+        if file is not None and st.button("Judge the file", type="primary", key=f"judge-{file.file_id}"):
             name, content = file.name, file.getvalue()
     with paste:
         text = st.text_area(
