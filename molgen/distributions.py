@@ -2,16 +2,16 @@
 
 import math
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 
 import numpy as np
 import pandas as pd
 from scipy.spatial.distance import cosine
 from scipy.stats import entropy, gaussian_kde, wasserstein_distance
 
+from molgen.similarity import tanimoto_blocks
 from molgen.sketches import KL_CONTINUOUS, KL_DISCRETE
 
-BLOCK = 5_000
 TINY = 1e-10
 RESAMPLES = 1_000
 
@@ -23,12 +23,13 @@ def moses_suite(generated: pd.DataFrame, reference: pd.DataFrame) -> dict[str, f
     Polykovskiy et al. 2020). NaN where a set has nothing to count.
     """
     ours, theirs = (_fingerprints(table, "moses_fingerprint") for table in (generated, reference))
+    diversity = internal_diversity(ours)
     suite = {
-        "SNN": float(np.mean(_aggregate(ours, theirs, _nearest, np.maximum))),
+        "SNN": float(np.mean(_nearest(ours, theirs))),
         "Frag": _cosine(_counts(generated["fragments"], "."), _counts(reference["fragments"], ".")),
         "Scaf": _cosine(_counts(generated["moses_scaffold"]), _counts(reference["moses_scaffold"])),
-        "IntDiv": internal_diversity(ours, 1),
-        "IntDiv2": internal_diversity(ours, 2),
+        "IntDiv": diversity[0],
+        "IntDiv2": diversity[1],
         "Filters": float(generated["filters"].mean()),
     }
     for name, column in (("logP", "logp"), ("SA", "sa"), ("QED", "qed"), ("weight", "mw")):
@@ -36,10 +37,17 @@ def moses_suite(generated: pd.DataFrame, reference: pd.DataFrame) -> dict[str, f
     return suite
 
 
-def internal_diversity(fingerprints: np.ndarray, power: int) -> float:
-    """1 - the mean over molecules of (mean over all, itself too, of Tanimoto^p)^(1/p); fingerprints packed [m, 128]."""
-    mean = _aggregate(fingerprints, fingerprints, lambda similarity: (similarity**power).sum(1), np.add)
-    return 1 - float(np.mean((mean / len(fingerprints)) ** (1 / power)))
+def internal_diversity(fingerprints: np.ndarray) -> tuple[float, float]:
+    """IntDiv and IntDiv2: 1 - the mean over molecules of (mean over all, itself too, of Tanimoto^p)^(1/p), p 1 and 2.
+
+    fingerprints: packed, uint8 [m, 128].
+    """
+    sums = np.zeros((2, len(fingerprints)))
+    for rows, _, similarity in tanimoto_blocks(fingerprints, fingerprints):
+        sums[0, rows] += similarity.sum(1).numpy()
+        sums[1, rows] += similarity.square_().sum(1).numpy()
+    first, second = sums / len(fingerprints)
+    return 1 - float(first.mean()), 1 - float(np.sqrt(second).mean())
 
 
 def kl_score(generated: pd.DataFrame, reference: pd.DataFrame) -> float:
@@ -51,7 +59,7 @@ def kl_score(generated: pd.DataFrame, reference: pd.DataFrame) -> float:
     divergences = [_continuous_kl(reference[name], generated[name]) for name in KL_CONTINUOUS]
     divergences += [_discrete_kl(reference[name], generated[name]) for name in KL_DISCRETE]
     inside = [_fingerprints(table, "kl_fingerprint") for table in (reference, generated)]
-    divergences.append(_continuous_kl(*(_aggregate(each, each, _nearest, np.maximum) for each in inside)))
+    divergences.append(_continuous_kl(*(_nearest(each, each) for each in inside)))
     return float(np.mean(np.exp(-np.array(divergences))))
 
 
@@ -80,31 +88,18 @@ def _fingerprints(frame: pd.DataFrame, column: str) -> np.ndarray:
     return np.frombuffer(b"".join(frame[column]), np.uint8).reshape(len(frame), -1)
 
 
-def _aggregate(ours: np.ndarray, theirs: np.ndarray, reduce: Callable, combine: Callable) -> np.ndarray:
-    """Of each of our packed fingerprints the `reduce`d Tanimoto similarities to theirs, float64 [k], from 0 on.
+def _nearest(ours: np.ndarray, theirs: np.ndarray) -> np.ndarray:
+    """Largest Tanimoto similarity of each of our packed fingerprints to theirs, not to itself where both are one array.
 
-    Where both are the same array, the similarity of a fingerprint to itself is 0 to a maximum.
+    float64 [k].
     """
-    result = np.zeros(len(ours))
-    for first in range(0, len(ours), BLOCK):
-        left = _unpacked(ours[first : first + BLOCK])
-        for second in range(0, len(theirs), BLOCK):
-            right = _unpacked(theirs[second : second + BLOCK])
-            common = left @ right.T
-            either = left.sum(1)[:, None] + right.sum(1)[None] - common
-            similarity = np.divide(common, either, out=np.ones_like(common), where=either > 0)
-            if ours is theirs and combine is np.maximum and first == second:
-                np.fill_diagonal(similarity, 0.0)
-            result[first : first + BLOCK] = combine(result[first : first + BLOCK], reduce(similarity))
-    return result
-
-
-def _unpacked(packed: np.ndarray) -> np.ndarray:
-    return np.unpackbits(packed, axis=1, bitorder="little").astype(np.float32)
-
-
-def _nearest(similarity: np.ndarray) -> np.ndarray:
-    return similarity.max(1)
+    nearest = np.zeros(len(ours))
+    for rows, columns, similarity in tanimoto_blocks(ours, theirs):
+        if ours is theirs:
+            itself = np.arange(max(rows.start, columns.start), min(rows.stop, columns.stop, len(ours)))
+            similarity[itself - rows.start, itself - columns.start] = 0.0
+        nearest[rows] = np.maximum(nearest[rows], similarity.amax(1).numpy())
+    return nearest
 
 
 def _counts(texts: Iterable[str], separator: str | None = None) -> Counter[str]:

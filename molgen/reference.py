@@ -18,6 +18,7 @@ from molgen.errors import InputError
 from molgen.files import atomic_write
 from molgen.hashing import contains, smiles_hashes
 from molgen.readers import Row, read_molecules
+from molgen.similarity import nearest_of
 from molgen.sketches import sketches
 
 if TYPE_CHECKING:
@@ -26,7 +27,6 @@ if TYPE_CHECKING:
 COMPARED = 120_000  # molecules of a large reference that nearest neighbours and rings are looked up in
 ASSESSED = 2_000  # of these, those whose properties and alerts are computed
 RARE = 1e-4  # share of the compared molecules below which a ring system counts as hardly seen
-BLOCK = 10_000
 Progress = Callable[[str, int, int], object]  # what is done, molecules done, of how many
 
 
@@ -81,33 +81,6 @@ class Reference:
         limit = RARE * len(self.smiles)
         rare = [ring for ring in dict.fromkeys(filter(None, ring_systems.split("; "))) if self.rings[ring] < limit]
         return "; ".join(f"{ring} ({self.rings[ring]})" for ring in rare)
-
-
-def nearest_of(packed: np.ndarray, others: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """For each fingerprint uint8 [k, 256] the position of the most similar of others [m, 256], and its Tanimoto [k]."""
-    import torch
-
-    from molgen.precision import network_dtype
-
-    # products of bits summed in bfloat16 are exact up to 256 common bits, more than a molecule has
-    dtype = network_dtype("cpu")
-    bits = _bits(packed, dtype)
-    count = bits.float().sum(1)
-    best, where = torch.full((len(packed),), -1.0), torch.zeros(len(packed), dtype=torch.int64)
-    for start in range(0, len(others), BLOCK):
-        block = _bits(others[start : start + BLOCK], dtype)
-        common = (bits @ block.T).float()
-        either = count[:, None] + block.float().sum(1)[None] - common
-        similarity, position = torch.where(either > 0, common / either, 1.0).max(1)
-        better = similarity > best
-        best, where = torch.where(better, similarity, best), torch.where(better, position + start, where)
-    return where.numpy(), best.numpy()
-
-
-def _bits(packed: np.ndarray, dtype):
-    import torch
-
-    return torch.from_numpy(np.unpackbits(packed, axis=1, bitorder="little")).to(dtype)
 
 
 def prepared_reference(prepared: PreparedSet, workers: int, progress: Progress | None = None) -> Reference:

@@ -7,11 +7,13 @@ with Report(reference, load_profile("lead-like"), target, Path("report")) as rep
 """
 
 import json
+import pickle
 import platform
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
+from tempfile import TemporaryFile
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -20,8 +22,9 @@ from rdkit import rdBase
 
 import molgen
 from molgen.assessment import COLUMNS, INTEGERS, NUMBERS, assess
-from molgen.distributions import interval
+from molgen.distributions import internal_diversity, interval
 from molgen.files import atomic_write
+from molgen.isolation import chunks
 from molgen.prepared import PreparedSet
 from molgen.readers import Row
 from molgen.reference import Reference
@@ -32,6 +35,7 @@ from molgen.writers import CsvWriter, SdfWriter
 
 CSV_COLUMNS = (*COLUMNS, "novel", "nearest", "similarity", "rare_rings", "fails")
 SAMPLE = 1_500  # molecules that the diversity is measured on
+JOINED = 5  # tables of an assessment that are compared at once
 SMALL = 1_000  # valid molecules below which shares and means are rough
 Progress = Callable[[str, int, int | None], object]
 
@@ -98,7 +102,7 @@ class Report:
 
         requested: molecules asked for, where the rows leave out those that failed, with the reasons of these.
         """
-        frames = (self.reference.compare(frame) for frame in assess(rows, workers))
+        frames = (self.reference.compare(frame) for frame in _joined(assess(rows, workers)))
         self.add_assessed(label, frames, requested, reasons)
 
     def add_assessed(
@@ -106,15 +110,25 @@ class Report:
     ) -> None:
         """`add` for tables of `molgen.assessment.assess` that the reference has compared."""
         done = Judged(label, requested, reasons=Counter(reasons or {}))
-        for frame in frames:
-            self._take(done, frame)
-            self.progress(f"judging {label}", done.rows, None)
+        # the rows that pass wait on the disk for the pick: of a million they would fill the memory
+        with TemporaryFile(dir=self.folder) as passing:
+            for frame in frames:
+                pickle.dump(self._take(done, frame), passing)
+                self.progress(f"judging {label}", done.rows, None)
+            picked = diverse_pick(done.passed, self.profile.pick)
+            passing.seek(0)
+            rows: dict[int, dict] = {}
+            first = 0
+            while first < len(done.passed):
+                part = pickle.load(passing)
+                rows |= {k: part.iloc[k - first].to_dict() for k in picked if first <= k < first + len(part)}
+                first += len(part)
+        done.picked = [rows[k] for k in picked]
+        done.clusters = len(clusters(done.passed))
         self.sets.append(done)
-        picked = diverse_pick([row["fingerprint"] for row in done.passed], self.profile.pick)
-        done.picked = [done.passed[k] for k in picked]
-        done.clusters = len(clusters([row["fingerprint"] for row in done.passed]))
 
-    def _take(self, done: Judged, frame: pd.DataFrame) -> None:
+    def _take(self, done: Judged, frame: pd.DataFrame) -> pd.DataFrame:
+        """Count the rows and write them to the table; those that pass the profile."""
         valid = frame["valid"].to_numpy(bool)
         first = np.ones(len(frame), bool)
         first[valid] = done.distinct.add(frame["smiles"][valid].tolist())
@@ -131,8 +145,7 @@ class Report:
         done.valid += int(valid.sum())
         done.novel += int((frame["novel"][valid & first] == True).sum())  # noqa: E712 it may be None
         done.with_rare_rings += int((frame["rare_rings"][valid] != "").sum())
-        done.smiles += frame["smiles"][valid].tolist()
-        done.fingerprints += frame["fingerprint"][valid].tolist()
+        done.drawn.add(list(zip(frame["smiles"][valid], frame["fingerprint"][valid], strict=True)))
         done.numbers.append(frame.loc[valid, list(NUMBERS)].to_numpy(np.float32))
         done.similarity.append(frame["similarity"][valid].to_numpy(np.float32))
         done.reasons.update(frame["reason"][~valid])
@@ -141,13 +154,13 @@ class Report:
             done.alerts.update(set(filter(None, text.split("; "))))
         for text in frame["rare_rings"][valid]:
             done.rare_rings.update(set(filter(None, text.split("; "))))
-        kept = [*COLUMNS, "novel", "nearest", "similarity", "rare_rings", "fingerprint"]
-        passes = [not fails for fails in screened.fails]
-        done.passed += frame.loc[passes, kept].to_dict("records")
         if done.funnel is None:
             done.funnel = screened.funnel
         else:
             done.funnel[["entered", "left", "failing"]] += screened.funnel[["entered", "left", "failing"]]
+        passes = [not fails for fails in screened.fails]
+        done.passed += frame.loc[passes, "fingerprint"].tolist()
+        return frame.loc[passes, [*COLUMNS, "novel", "nearest", "similarity", "rare_rings"]]
 
     def write(self) -> dict:
         """Write report.html, summary.json, summary.md and picked.sdf; returns what summary.json holds."""
@@ -183,7 +196,7 @@ class Report:
         with atomic_write(self.folder / "picked.sdf", "wb") as file:
             writer = SdfWriter(file)
             rows = [
-                {"set": done.label, **{key: row[key] for key in row if key not in ("fingerprint", "valid", "reason")}}
+                {"set": done.label, **{key: row[key] for key in row if key not in ("valid", "reason")}}
                 for done in self.sets
                 for row in done.picked
             ]
@@ -203,7 +216,7 @@ class Report:
         for warning in self._small(done):
             self.warnings.append(f"{done.label}: {warning}")
         self.progress(f"FCD of {done.label}", 0, None)
-        activations = chemnet_activations(done.smiles[:FCD_SAMPLE])
+        activations = chemnet_activations([smiles for smiles, _ in done.drawn.items])
         floor = self.target.floor(len(activations))
         similarity = np.concatenate(done.similarity) if done.similarity else np.zeros(0)
         return {
@@ -217,7 +230,7 @@ class Report:
             "passes the profile": _share(len(done.passed), asked),
             "with rare rings": _share(done.with_rare_rings, done.valid),
             "scaffolds": {"count": len(set(done.scaffolds) - {""})},
-            "internal diversity": {"value": _diversity(done.fingerprints), "molecules": min(done.valid, SAMPLE)},
+            "internal diversity": {"value": _diversity(done), "molecules": min(done.valid, SAMPLE)},
             "similarity to the nearest known": _mean(similarity),
             "FCD": {
                 "value": fcd_distance(activations, self.target.activations),
@@ -313,18 +326,21 @@ def _cell(figure: Any) -> str:
     return text
 
 
-def _diversity(fingerprints: list[bytes]) -> float | None:
-    """1 - mean Tanimoto similarity of all pairs of up to SAMPLE of them; None of fewer than two."""
-    if len(fingerprints) < 2:
+def _diversity(done: Judged) -> float | None:
+    """1 - mean Tanimoto similarity of all pairs of up to SAMPLE molecules; None of fewer than two."""
+    items = done.drawn.items
+    if len(items) < 2:
         return None
-    order = np.random.default_rng(0).permutation(len(fingerprints))[:SAMPLE]
-    packed = np.frombuffer(b"".join(fingerprints[k] for k in order), np.uint8).reshape(len(order), -1)
-    bits = np.unpackbits(packed, axis=1).astype(np.float32)
-    common = bits @ bits.T
-    either = bits.sum(1)[:, None] + bits.sum(1)[None] - common
-    similarity = np.divide(common, either, out=np.ones_like(common), where=either > 0)
-    pairs = len(order) * (len(order) - 1)
-    return 1 - float((similarity.sum() - len(order)) / pairs)
+    order = np.random.default_rng(0).permutation(len(items))[:SAMPLE]
+    packed = np.frombuffer(b"".join(items[k][1] for k in order), np.uint8).reshape(len(order), -1)
+    diversity, _ = internal_diversity(packed)  # of the pairs of each with itself too, whose similarity is 1
+    return diversity * len(order) / (len(order) - 1)
+
+
+def _joined(frames: Iterable[pd.DataFrame]) -> Iterator[pd.DataFrame]:
+    """The same rows in fewer tables, which are compared with a reference faster."""
+    for group in chunks(frames, JOINED):
+        yield pd.concat(group, ignore_index=True)
 
 
 def _pipe_safe(text: str) -> str:

@@ -3,6 +3,7 @@
 import base64
 import math
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
@@ -18,12 +19,32 @@ from molgen.draw import to_svg
 from molgen.hashing import DistinctMolecules
 from molgen.plots import histogram_png, map_png
 from molgen.reference import RARE, Reference
+from molgen.scores import FCD_SAMPLE
 from molgen.screening import MAX_CLUSTERED, Profile
 
 CHARTED = ("mw", "logp", "tpsa", "qed", "sa", "np", "fraction_sp3", "rotatable_bonds")
 CARDS = 24
 LISTED = 20
 MAP_SIZE = 1_500
+
+
+class EvenDraw:
+    """`size` of the items it is given, or all of fewer, each as likely as any other; in order, the same every time."""
+
+    def __init__(self, size: int) -> None:
+        self.size = size
+        self.items: list[Any] = []
+        self._places = np.zeros(0)
+        self._random = np.random.default_rng(0)
+
+    def add(self, items: Sequence[Any]) -> None:
+        """Draw from these too."""
+        self.items += items
+        self._places = np.concatenate([self._places, self._random.random(len(items))])
+        if len(self.items) > self.size:
+            kept = np.sort(np.argpartition(self._places, self.size)[: self.size])
+            self.items = [self.items[k] for k in kept]
+            self._places = self._places[kept]
 
 
 @dataclass
@@ -36,8 +57,8 @@ class Judged:
     valid: int = 0
     novel: int = 0
     with_rare_rings: int = 0
-    smiles: list[str] = field(default_factory=list)  # of the valid ones, repeats included
-    fingerprints: list[bytes] = field(default_factory=list)
+    # SMILES and packed fingerprints of valid ones, repeats included
+    drawn: EvenDraw = field(default_factory=lambda: EvenDraw(FCD_SAMPLE))
     numbers: list[np.ndarray] = field(default_factory=list)  # float32 [k, len(NUMBERS)] of the valid ones
     reasons: Counter[str] = field(default_factory=Counter)
     alerts: Counter[str] = field(default_factory=Counter)
@@ -45,7 +66,7 @@ class Judged:
     rare_rings: Counter[str] = field(default_factory=Counter)
     similarity: list[np.ndarray] = field(default_factory=list)
     distinct: DistinctMolecules = field(default_factory=DistinctMolecules)
-    passed: list[dict] = field(default_factory=list)
+    passed: list[bytes] = field(default_factory=list)  # packed fingerprints
     picked: list[dict] = field(default_factory=list)
     clusters: int = 0
     funnel: pd.DataFrame | None = None
@@ -83,8 +104,8 @@ def page(
 
 
 def _mapped(done: Judged) -> np.ndarray:
-    order = np.random.default_rng(0).permutation(len(done.fingerprints))[:MAP_SIZE]
-    return np.frombuffer(b"".join(done.fingerprints[k] for k in order), np.uint8).reshape(len(order), -1)
+    order = np.random.default_rng(0).permutation(len(done.drawn.items))[:MAP_SIZE]
+    return np.frombuffer(b"".join(done.drawn.items[k][1] for k in order), np.uint8).reshape(len(order), -1)
 
 
 def _section(done: Judged) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from rdkit import Chem
 from rdkit.Chem import AllChem, Descriptors, GraphDescriptors, rdFingerprintGenerator, rdMolDescriptors
 from rdkit.Chem.Scaffolds import MurckoScaffold
 
-from molgen.alerts import catalog
+from molgen.alerts import alerts, catalog
 from molgen.assessment import generator, ring_systems
 from molgen.isolation import isolated_chunks
 from molgen.properties import PROPERTIES
@@ -96,8 +96,7 @@ def passes_moses_filters(mol: Chem.Mol) -> bool:
         return False
     if any(atom.GetFormalCharge() or atom.GetSymbol() not in MOSES_ATOMS for atom in mol.GetAtoms()):
         return False
-    with_hydrogens = Chem.AddHs(mol)
-    return not (catalog("MCF").HasMatch(with_hydrogens) or catalog("PAINS").HasMatch(mol))
+    return not (catalog("MCF").HasMatch(Chem.AddHs(mol)) or alerts(mol, ("PAINS",)))
 
 
 _MOSES_GENERATOR = rdFingerprintGenerator.GetMorganGenerator(radius=2, fpSize=MOSES_BITS)

@@ -1,11 +1,14 @@
 """The table of molecules: known values of known molecules, and every row of the input in it."""
 
 import math
+from functools import cache
+from pathlib import Path
 
 import pandas as pd
 import pytest
-from rdkit import Chem
+from rdkit import Chem, RDConfig
 
+import molgen.alerts
 from molgen.alerts import SETS, alerts, catalog
 from molgen.assessment import NUMBERS, RULES, assess, assess_one, keeps_rule, ring_systems
 from molgen.errors import InputError
@@ -81,6 +84,24 @@ def test_alerts_have_names_and_atoms():
     assert {name for name, _ in found} == set(SETS)
     assert alerts(azobenzene, ("BRENK",)) == [alert for alert in alerts(azobenzene) if alert.set == "BRENK"]
     assert alerts(Chem.MolFromSmiles("CCO")) == []
+
+
+@pytest.mark.parametrize("known_form", [True, False])
+def test_alerts_are_those_of_the_catalogs(monkeypatch, known_form):
+    if not known_form:  # as another version of RDKit might keep its patterns
+        monkeypatch.setattr(molgen.alerts, "_pickled_pattern", lambda entry: b"")
+        monkeypatch.setattr(molgen.alerts, "_screen", cache(molgen.alerts._screen.__wrapped__))
+    real = Path(RDConfig.RDDataDir) / "NCI" / "first_200.props.sdf"
+    mols = [mol for mol in Chem.SDMolSupplier(str(real)) if mol is not None]
+    assert len(mols) > 190
+    for mol in mols:
+        matches = [
+            (name, entry, entry.GetFilterMatches(mol)) for name in SETS for entry in catalog(name).GetMatches(mol)
+        ]
+        assert alerts(mol) == [
+            (name, entry.GetDescription(), tuple(sorted(pair[1] for pair in found[0].atomPairs)))
+            for name, entry, found in matches
+        ]
 
 
 def test_the_sets_have_the_sizes_that_are_known():

@@ -39,6 +39,7 @@ ORDER = (
     "alerts",
     "assessment",
     "sketches",
+    "similarity",
     "distributions",
     "draw",
     "conformers",

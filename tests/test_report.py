@@ -2,6 +2,7 @@
 
 import json
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +15,12 @@ from molgen.assessment import assess_one
 from molgen.cli import cli
 from molgen.distributions import interval, kl_score, moses_suite
 from molgen.readers import Row
-from molgen.reference import file_reference, nearest_of
+from molgen.reference import file_reference
+from molgen.report import Report, Target
+from molgen.report_page import EvenDraw
+from molgen.scores import chemnet_activations
+from molgen.screening import load_profile
+from molgen.similarity import nearest_of
 from molgen.sketches import passes_moses_filters, sketch
 
 REAL = [
@@ -164,6 +170,39 @@ def test_the_picks_come_back_from_the_sdf(folder):
         smiles for each in summary["sets"] for smiles in each["picked"]
     ]
     assert {mol.GetProp("set") for mol in picked} == {each["file"] for each in summary["sets"]}
+
+
+def test_the_parts_in_which_a_set_comes_do_not_show(tmp_path):
+    (tmp_path / "real.smi").write_text("\n".join(REAL), encoding="utf-8")
+    reference = file_reference(str(tmp_path / "real.smi"), 1)
+    frame = reference.compare(pd.DataFrame([assess_one(Row(1, "", smiles)) for smiles in REAL]))
+    for name, number in (("row", 1), ("name", "=x"), ("input", "")):
+        frame[name] = number
+    target = Target(chemnet_activations(REAL), "real", lambda count: None)
+    summaries = []
+    for size in (len(REAL), 4):
+        parts = [frame[start : start + size].reset_index(drop=True) for start in range(0, len(REAL), size)]
+        with Report(reference, replace(load_profile("fragment"), pick=5), target, tmp_path / str(size)) as report:
+            report.add_assessed("real", parts)
+            summaries.append(report.write())
+    assert len(summaries[0]["sets"][0]["picked"]) == 5
+    assert summaries[0] == summaries[1]
+    tables = [(tmp_path / str(size) / "molecules.csv").read_bytes() for size in (len(REAL), 4)]
+    assert tables[0] == tables[1]
+
+
+def test_an_even_draw_is_of_the_size_asked_for_and_in_order():
+    parts = [list(range(start, start + 100)) for start in range(0, 5_000, 100)]
+    counts = np.zeros(5_000)
+    draw = EvenDraw(500)
+    for part in parts:
+        draw.add(part)
+    counts[draw.items] += 1
+    assert draw.items == sorted(set(draw.items)) and len(draw.items) == 500
+    assert counts[:2_500].sum() == pytest.approx(250, abs=50)  # 4.7 times the standard deviation of 10.6
+    small = EvenDraw(500)
+    small.add(parts[0])
+    assert small.items == parts[0]
 
 
 def test_what_generate_left_out_counts(folder, monkeypatch):

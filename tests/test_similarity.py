@@ -1,0 +1,27 @@
+import numpy as np
+import pytest
+
+from molgen.similarity import COLUMNS, ROWS, nearest_of, tanimoto_blocks
+
+
+@pytest.mark.parametrize("share", [0.05, 0.6])  # of bits that are set; with 0.6 more are common than bfloat16 can count
+def test_blocks_are_the_similarities_of_all_pairs(share):
+    random = np.random.default_rng(0)
+    ours, theirs = (random.random((count, 2048)) < share for count in (ROWS + 3, COLUMNS + 5))
+    ours[0] = theirs[0] = False
+    whole = np.full((len(ours), len(theirs)), np.nan, np.float32)
+    packed = [np.packbits(bits, axis=1, bitorder="little") for bits in (ours, theirs)]
+    for rows, columns, similarity in tanimoto_blocks(*packed):
+        whole[rows, columns] = similarity.numpy()
+    common = ours.astype(np.float32) @ theirs.T.astype(np.float32)
+    either = ours.sum(1)[:, None] + theirs.sum(1)[None] - common
+    expected = np.where(either > 0, common / np.maximum(either, 1), 1.0)
+    assert np.allclose(whole, expected, rtol=1e-6, atol=0)
+    which, how = nearest_of(*packed)
+    assert (which == whole.argmax(1)).all() and (how == whole.max(1)).all()
+
+
+def test_no_fingerprints_have_no_neighbours():
+    nothing = np.zeros((0, 256), np.uint8)
+    assert list(tanimoto_blocks(nothing, nothing)) == []
+    assert [len(part) for part in nearest_of(nothing, np.zeros((3, 256), np.uint8))] == [0, 0]
