@@ -21,6 +21,7 @@ import click
 import platformdirs
 from tqdm import tqdm
 
+from molgen.checkpoints import load_checkpoint
 from molgen.files import atomic_write
 from molgen.prepared import prepare
 
@@ -28,7 +29,7 @@ HERE = Path(__file__).resolve().parent
 PEER = "torch-molecule"
 PEER_VERSION = "0.2.0"
 PEER_METHODS = ("DiGress", "DeFoG")
-PARTS = ("peers", "profile", "sizes")
+PARTS = ("peers", "profile", "sizes", "training")
 SIZES = (9, 15, 20, 27, 38)
 SIZES_STEPS = 50  # the same for every backend
 # Large tensors otherwise go back to the system after each use, which costs more than the arithmetic; read by glibc.
@@ -72,10 +73,11 @@ def peer_python(folder: Path) -> Path:
     return python
 
 
-def compare(model: str, threads: int, rounds: int, count: int, venv: Path) -> dict[str, list[dict]]:
+def compare(model: str, threads: int, rounds: int, count: int, peer_count: int, venv: Path) -> dict[str, list[dict]]:
     """`rounds` records of each program, taken in turn so that a busy spell of the machine falls on all."""
     python = peer_python(venv)
-    smiles = random.Random(0).sample(prepare("qm9").smiles("train"), 1024)
+    data = load_checkpoint(model).card["data"]["set"]
+    smiles = random.Random(0).sample(prepare(data).smiles("train"), 1024)
     records: dict[str, list[dict]] = {name: [] for name in ("molgen", *(f"{PEER} {method}" for method in PEER_METHODS))}
     with tempfile.TemporaryDirectory() as folder, tqdm(total=rounds * len(records), unit="timing") as bar:
         file = Path(folder) / "train.smi"
@@ -85,9 +87,9 @@ def compare(model: str, threads: int, rounds: int, count: int, venv: Path) -> di
             records["molgen"].append(timed(sys.executable, "speed_ours.py", ours))
             bar.update()
             for method in PEER_METHODS:
-                # 32 molecules at once and three passes over 1,024 graphs; all else is their default
+                # three passes over 1,024 graphs; all else is their default
                 theirs = {"method": method, "threads": threads, "seed": number, "smiles": str(file)}
-                theirs |= {"epochs": 3, "count": 32, "settings": {}}
+                theirs |= {"epochs": 3, "count": peer_count, "settings": {}}
                 records[f"{PEER} {method}"].append(timed(python, "speed_theirs.py", theirs))
                 bar.update()
     return records
@@ -146,6 +148,21 @@ def size_table(records: dict[str, list[dict]]) -> list[str]:
     return lines
 
 
+def training_in_turn(model: str, sizes: tuple[int, ...], threads: int) -> list[dict]:
+    """Rate and memory of training on molecules of each size, each in a process of its own."""
+    tasks = [{"task": "training", "model": model, "size": size} for size in sizes]
+    common = {"threads": threads, "count": 0, "seconds": 40}
+    return [timed(sys.executable, "speed_ours.py", task | common) for task in tqdm(tasks, unit="size")]
+
+
+def training_table(records: list[dict]) -> list[str]:
+    lines = ["| atoms | pairs | molecules/s | ms for each | memory of the process, GB |", "|---|---|---|---|---|"]
+    for run in records:
+        cells = [str(run["atoms"]), str(run["pairs"]), f"{run['rate']:.3g}", f"{1000 / run['rate']:.3g}"]
+        lines.append(f"| {' | '.join(cells)} | {run['gigabytes']:.1f} |")
+    return lines
+
+
 def machine(threads: int) -> dict[str, Any]:
     """The machine, its load before the timing, and what every timed process is told."""
     name = platform.processor() or platform.machine()
@@ -172,6 +189,7 @@ def machine(threads: int) -> dict[str, Any]:
 @click.option("--rounds", type=click.IntRange(1), default=3, show_default=True, help="Timings of each program.")
 @click.option("--threads", type=click.IntRange(1), default=os.cpu_count(), help="Threads of every timed process.")
 @click.option("--num", type=click.IntRange(1), default=2000, show_default=True, help="Molecules that molgen makes.")
+@click.option("--peer-num", type=click.IntRange(1), default=32, show_default=True, help="Molecules of torch-molecule.")
 @click.option("--venv", type=click.Path(path_type=Path), help="Where torch-molecule is or will be installed.")
 @click.option("--output", type=click.Path(path_type=Path), help="Also write every timing to this JSON file.")
 def main(
@@ -182,6 +200,7 @@ def main(
     rounds: int,
     threads: int,
     num: int,
+    peer_num: int,
     venv: Path | None,
     output: Path | None,
 ) -> None:
@@ -194,18 +213,21 @@ def main(
             continue
         if part == "peers":
             folder = venv or Path(platformdirs.user_cache_dir("molgen")) / f"{PEER}-{PEER_VERSION}"
-            record[part] = compare(model, threads, rounds, num, folder)
+            record[part] = compare(model, threads, rounds, num, peer_num, folder)
             first = record[part]["molgen"][0]
             runs = [run[0] for run in record[part].values()]
             versions = {name: number for run in runs for name, number in run["versions"].items()}
             title = (
-                f"QM9 size, {rounds} rounds in turn: median (range); molgen over it; sampler {first['sampler']}, "
+                f"{model}, {rounds} rounds in turn: median (range); molgen over it; sampler {first['sampler']}, "
                 f"{first['dtype']}; {', '.join(f'{name} {number}' for name, number in versions.items())}"
             )
             lines = comparison_table(record[part])
         elif part == "profile":
             record[part] = timed(sys.executable, "speed_ours.py", {"task": part, **common})
             title, lines = f"Where the time of {num:,} molecules goes", profile_table(record[part])
+        elif part == "training":
+            record[part] = training_in_turn(model, sizes, threads)
+            title, lines = "Training by number of atoms", training_table(record[part])
         else:
             record[part] = sizes_in_turn((model, *others), sizes, common, rounds)
             title = f"Rate by number of atoms, {SIZES_STEPS} evaluations, untrained weights, {rounds} rounds in turn"

@@ -1,6 +1,8 @@
 """One timing of molgen, run by speed.py in a process of its own: arguments in, one line of JSON out."""
 
 import json
+import random
+import resource
 import sys
 import tempfile
 import time
@@ -20,9 +22,11 @@ from molgen.data import read_json
 from molgen.generate import ENTRIES_PER_BATCH, SHARD_SIZE, draw_graphs
 from molgen.graph import GraphBatch, pair_count
 from molgen.precision import network_dtype, place
-from molgen.prepared import prepare
+from molgen.prepared import PreparedSet, prepare
 from molgen.properties import properties
 from molgen.train import Progress, Trainer, TrainSettings
+
+PARTS = {"C": 1, "CN": 2, "CO": 2, "C(=O)": 2, "C(F)": 2, "CS": 2, "C1CCN(CC1)": 6, "c1ccc(cc1)": 6, "c1cc(sc1)": 5}
 
 
 def draw(model: Model, count: int, steps: int) -> list[GraphBatch]:
@@ -68,9 +72,8 @@ def property_seconds(count: int) -> float:
     return time.perf_counter() - started
 
 
-def training_rate(model: Model, seconds: float) -> float:
-    """Graphs per second of `molgen train` on QM9, once it runs evenly."""
-    data = prepare("qm9")
+def training_rate(model: Model, data: PreparedSet, seconds: float) -> float:
+    """Graphs per second of `molgen train`, once it runs evenly."""
     marks: list[tuple[float, int]] = []
     with tempfile.TemporaryDirectory() as folder:
         trainer = Trainer(
@@ -80,7 +83,7 @@ def training_rate(model: Model, seconds: float) -> float:
             TrainSettings(),
             Path(folder),
             model.backend_name,
-            "qm9",
+            data.name,
         )
 
         def mark(_: Progress) -> None:
@@ -89,6 +92,27 @@ def training_rate(model: Model, seconds: float) -> float:
         trainer.run(max_minutes=seconds / 60, report=mark)
     (start, first), (end, last) = marks[1], marks[-1]  # what came before is the warm-up
     return (last - first) / (end - start)
+
+
+def training_cost(model: Model, size: int, seconds: float) -> dict:
+    """Rate of training on molecules of one size, and the memory that the whole process took at most."""
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder) / "joined.smi"
+        choose = random.Random(0)
+        file.write_text("\n".join(joined(choose, size) for _ in range(4_000)), encoding="utf-8")
+        data = prepare(str(file), cache=Path(folder), max_atoms=size)
+        rate = training_rate(model, data, seconds)
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20  # in KiB on Linux
+    return {"atoms": size, "pairs": pair_count(size), "rate": rate, "gigabytes": peak}
+
+
+def joined(choose: random.Random, size: int) -> str:
+    """SMILES of `size` heavy atoms: rings and short links in a row."""
+    text = ""
+    while size:
+        part = choose.choice([part for part, atoms in PARTS.items() if atoms <= size])
+        text, size = text + part, size - PARTS[part]
+    return text
 
 
 def untrained(model: Model) -> Any:
@@ -148,11 +172,13 @@ def main() -> None:
     }
     if arguments["task"] == "peers":
         record |= generation(model, count)
-        record["training_rate"] = training_rate(model, arguments["seconds"])
+        record["training_rate"] = training_rate(model, prepare(model.card["data"]["set"]), arguments["seconds"])
     elif arguments["task"] == "profile":
         record |= generation(model, count)
         record["seconds"]["RDKit: properties"] = property_seconds(count)
         record["operations"] = operations(model, min(SHARD_SIZE, count))
+    elif arguments["task"] == "training":
+        record |= training_cost(model, arguments["size"], arguments["seconds"])
     else:
         record["sizes"] = cost_by_size(
             model, arguments["sizes"], min(ENTRIES_PER_BATCH, 45 * count), arguments["steps"]

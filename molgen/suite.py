@@ -29,14 +29,20 @@ def suite_figures(
     figures = {}
     for part in PARTS:
         if part in prepared.splits:
-            figures[part] = moses_suite(generated, _part(prepared, part, "moses", workers, progress))
+            figures[part] = moses_suite(generated, kept_sketches(prepared, part, "moses", workers, progress))
     distinct = list(dict.fromkeys(smiles))[:KL_SAMPLE]
     table = _sketched(distinct, "kl", workers, progress, "descriptors of FILE")
-    figures["test"]["KL"] = kl_score(table, _part(prepared, "test", "kl", workers, progress))
+    figures["test"]["KL"] = kl_score(table, kept_sketches(prepared, "test", "kl", workers, progress))
     return figures
 
 
-def _part(prepared: PreparedSet, part: str, kind: str, workers: int, progress: Progress | None) -> pd.DataFrame:
+def kept_sketches(
+    prepared: PreparedSet, part: str, kind: str, workers: int, progress: Progress | None = None
+) -> pd.DataFrame:
+    """`molgen.sketches.sketches` of a part of a prepared set, without SMILES, kept with the set for the next time.
+
+    Of kind "kl" those of KL_SAMPLE of its molecules.
+    """
     path = prepared.folder / f"{kind}-{part}.parquet"
     with suppress(OSError, ValueError):  # not made yet, or damaged
         return pd.read_parquet(path)
