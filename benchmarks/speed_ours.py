@@ -77,7 +77,7 @@ def training_rate(model: Model, data: PreparedSet, seconds: float) -> float:
     marks: list[tuple[float, int]] = []
     with tempfile.TemporaryDirectory() as folder:
         trainer = Trainer(
-            untrained(model),
+            untrained(model, data),
             data.graphs("train"),
             data.graphs("valid"),
             TrainSettings(),
@@ -115,11 +115,11 @@ def joined(choose: random.Random, size: int) -> str:
     return text
 
 
-def untrained(model: Model) -> Any:
-    """The same network before any training."""
+def untrained(model: Model, data: PreparedSet | Model) -> Any:
+    """The same network before any training, for the atoms and bonds of some data."""
     torch.manual_seed(0)
     record = read_json(model.path / MODEL)
-    return build_backend(record["backend"], record["config"], model.vocabulary, model.statistics)
+    return build_backend(record["backend"], record["config"], data.vocabulary, data.statistics)
 
 
 def operations(model: Model, count: int, top: int = 15) -> list[dict]:
@@ -134,7 +134,7 @@ def operations(model: Model, count: int, top: int = 15) -> list[dict]:
 
 def cost_by_size(model: Model, sizes: list[int], entries: int, steps: int) -> list[dict]:
     """Rate of molecules of each size with untrained weights, `entries` nodes and pairs in a batch."""
-    backend = untrained(model).eval().requires_grad_(False)
+    backend = untrained(model, model).eval().requires_grad_(False)
     place(backend, "cpu")
     options = {"sampler": backend.samplers[0], "generator": torch.Generator().manual_seed(0)}
     rows = []

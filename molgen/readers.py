@@ -7,7 +7,7 @@ import sys
 import tempfile
 import zlib
 from collections.abc import Iterable, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from itertools import chain, islice
 from pathlib import Path
 from typing import IO, Any, NamedTuple
@@ -69,6 +69,22 @@ def file_format(path: Path | str, label: str | None = None) -> str:
             f"cannot tell the format of {label or path} from its ending; allowed: {', '.join(FORMATS)}, also .gz"
         )
     return kind
+
+
+def expected_rows(path: Path | str) -> int | None:
+    """About how many rows a file will give, to tell the time left; None where that cannot be seen beforehand."""
+    kind = file_format(path)
+    if str(path) == "-":
+        return None
+    with suppress(InputError, OSError, ValueError), Path(path).open("rb") as source:
+        if kind == ".parquet":
+            import pyarrow.parquet as parquet
+
+            return parquet.ParquetFile(source).metadata.num_rows
+        stream = _unpacked(source, str(path), MAX_BYTES)
+        end = b"$$$$" if kind == ".sdf" else b"\n"
+        return sum(piece.count(end) for piece in iter(lambda: stream.read(1 << 20), b""))
+    return None
 
 
 def _rows(path: Path | str, label: str, kind: str, column: str | None, max_bytes: int) -> Iterator[Row]:

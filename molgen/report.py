@@ -96,17 +96,29 @@ class Report:
             self.folder.rmdir()
 
     def add(
-        self, label: str, rows: Iterable[Row], workers: int, requested: int | None = None, reasons: dict | None = None
+        self,
+        label: str,
+        rows: Iterable[Row],
+        workers: int,
+        requested: int | None = None,
+        reasons: dict | None = None,
+        expected: int | None = None,
     ) -> None:
         """Judge one set; its rows go to molecules.csv as they are done.
 
         requested: molecules asked for, where the rows leave out those that failed, with the reasons of these.
+        expected: about how many rows, for the progress.
         """
         frames = (self.reference.compare(frame) for frame in _joined(assess(rows, workers)))
-        self.add_assessed(label, frames, requested, reasons)
+        self.add_assessed(label, frames, requested, reasons, expected)
 
     def add_assessed(
-        self, label: str, frames: Iterable[pd.DataFrame], requested: int | None = None, reasons: dict | None = None
+        self,
+        label: str,
+        frames: Iterable[pd.DataFrame],
+        requested: int | None = None,
+        reasons: dict | None = None,
+        expected: int | None = None,
     ) -> None:
         """`add` for tables of `molgen.assessment.assess` that the reference has compared."""
         done = Judged(label, requested, reasons=Counter(reasons or {}))
@@ -114,7 +126,7 @@ class Report:
         with TemporaryFile(dir=self.folder) as passing:
             for frame in frames:
                 pickle.dump(self._take(done, frame), passing)
-                self.progress(f"judging {label}", done.rows, None)
+                self.progress(f"judging {label}", done.rows, expected)
             picked = diverse_pick(done.passed, self.profile.pick)
             passing.seek(0)
             rows: dict[int, dict] = {}

@@ -3,7 +3,6 @@
 import base64
 import math
 from collections import Counter
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
@@ -19,32 +18,13 @@ from molgen.draw import to_svg
 from molgen.hashing import DistinctMolecules
 from molgen.plots import histogram_png, map_png
 from molgen.reference import RARE, Reference
-from molgen.scores import FCD_SAMPLE
+from molgen.scores import FCD_SAMPLE, EvenDraw
 from molgen.screening import MAX_CLUSTERED, Profile
 
 CHARTED = ("mw", "logp", "tpsa", "qed", "sa", "np", "fraction_sp3", "rotatable_bonds")
 CARDS = 24
 LISTED = 20
 MAP_SIZE = 1_500
-
-
-class EvenDraw:
-    """`size` of the items it is given, or all of fewer, each as likely as any other; in order, the same every time."""
-
-    def __init__(self, size: int) -> None:
-        self.size = size
-        self.items: list[Any] = []
-        self._places = np.zeros(0)
-        self._random = np.random.default_rng(0)
-
-    def add(self, items: Sequence[Any]) -> None:
-        """Draw from these too."""
-        self.items += items
-        self._places = np.concatenate([self._places, self._random.random(len(items))])
-        if len(self.items) > self.size:
-            kept = np.sort(np.argpartition(self._places, self.size)[: self.size])
-            self.items = [self.items[k] for k in kept]
-            self._places = self._places[kept]
 
 
 @dataclass

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from rdkit import Chem
@@ -170,6 +170,25 @@ def sample(smiles: Sequence[str], count: int = FCD_SAMPLE) -> list[str]:
     """`count` of the molecules in a random order that is always the same (all of them, where they are fewer)."""
     order = np.random.default_rng(0).permutation(len(smiles))
     return [smiles[position] for position in order[:count]]
+
+
+class EvenDraw:
+    """`size` of the items it is given, or all of fewer, each as likely as any other; in order, the same every time."""
+
+    def __init__(self, size: int) -> None:
+        self.size = size
+        self.items: list[Any] = []
+        self._places = np.zeros(0)
+        self._random = np.random.default_rng(0)
+
+    def add(self, items: Sequence[Any]) -> None:
+        """Draw from these too."""
+        self.items += items
+        self._places = np.concatenate([self._places, self._random.random(len(items))])
+        if len(self.items) > self.size:
+            kept = np.sort(np.argpartition(self._places, self.size)[: self.size])
+            self.items = [self.items[k] for k in kept]
+            self._places = self._places[kept]
 
 
 def fcd_distance(generated: Sequence[str] | np.ndarray, reference: Sequence[str] | np.ndarray) -> float | None:

@@ -8,7 +8,7 @@ import pytest
 from rdkit import Chem
 
 from molgen.errors import InputError
-from molgen.readers import MAX_LINE, Row, read_molecules
+from molgen.readers import MAX_LINE, Row, expected_rows, read_molecules
 
 MOLECULES = [("CCO", "ethanol"), ("c1ccccc1", "benzene"), ("CC(=O)O", "NA")]
 
@@ -47,6 +47,14 @@ def test_every_format_gives_line_name_and_text(tmp_path, ending, content, first,
     assert not any(row.is_block for row in rows)
 
 
+@pytest.mark.parametrize("gz", ["", ".gz"])
+def test_about_how_many_rows_there_will_be(tmp_path, gz):
+    read(tmp_path / f"x.smi{gz}", "CCO\n" * 300_000)
+    assert expected_rows(tmp_path / f"x.smi{gz}") == 300_000
+    assert expected_rows("-") is None
+    assert expected_rows(tmp_path / "none.smi") is None
+
+
 def test_a_name_that_sounds_like_a_header_is_a_name(tmp_path):
     rows = read(tmp_path / "x.smi", "C1CC1\tno smiles\nCCO\tsmiles\n")
     assert [(row.line, row.text, row.name) for row in rows] == [(1, "C1CC1", "no smiles"), (2, "CCO", "smiles")]
@@ -64,6 +72,7 @@ def test_parquet(tmp_path):
     frame.to_parquet(tmp_path / "x.parquet")
     expected = [Row(line, name, smiles) for line, (smiles, name) in enumerate(MOLECULES, 1)]
     assert list(read_molecules(tmp_path / "x.parquet")) == expected
+    assert expected_rows(tmp_path / "x.parquet") == 3
     assert read(tmp_path / "y.parquet.gz", (tmp_path / "x.parquet").read_bytes()) == expected
 
 

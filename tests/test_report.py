@@ -17,8 +17,7 @@ from molgen.distributions import interval, kl_score, moses_suite
 from molgen.readers import Row
 from molgen.reference import file_reference
 from molgen.report import Report, Target
-from molgen.report_page import EvenDraw
-from molgen.scores import chemnet_activations
+from molgen.scores import EvenDraw, chemnet_activations
 from molgen.screening import load_profile
 from molgen.similarity import nearest_of
 from molgen.sketches import passes_moses_filters, sketch

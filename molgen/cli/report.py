@@ -55,7 +55,7 @@ def command(
     from molgen.cli.score import fcd_target, is_prepared, run_counts
     from molgen.isolation import available_cores
     from molgen.prepared import prepare
-    from molgen.readers import read_molecules
+    from molgen.readers import expected_rows, read_molecules
     from molgen.reference import file_reference, prepared_reference
     from molgen.report import Report, prepared_target
     from molgen.screening import load_profile
@@ -89,7 +89,8 @@ def command(
         with Report(compared, wanted, target, output, progress) as report:
             for file, first, others in zip(files, firsts, rows, strict=True):
                 counts = run_counts(file)
-                report.add(file, chain([first], others), workers, counts.get("requested"), counts.get("reasons"))
+                asked = counts.get("requested"), counts.get("reasons")
+                report.add(file, chain([first], others), workers, *asked, expected=expected_rows(file))
             record = report.write()
     for done in record["sets"]:
         valid, passed = done["valid"], done["passes the profile"]

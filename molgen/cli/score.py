@@ -96,15 +96,15 @@ def command(
 
     The scores are printed, and written as JSON beside FILE; earlier scores there are replaced.
 
-    Stereo and isotopes are ignored. The FCD takes at most 10,000 molecules of each side: the first valid ones of FILE,
-    repeats included, and a fixed random draw of the reference. Every row counts, an empty one as a failure. Where
+    Stereo and isotopes are ignored. The FCD takes at most 10,000 molecules of each side, repeats included: a fixed
+    random draw of the valid ones where there are more.  Every row counts, an empty one as a failure. Where
     `molgen generate` left its run record beside FILE, the failures it counted are counted here too.
 
     Example: molgen score molecules.csv --reference qm9
     """
     from molgen import scores
-    from molgen.isolation import available_cores
-    from molgen.readers import read_molecules
+    from molgen.isolation import available_cores, chunks
+    from molgen.readers import expected_rows, read_molecules
     from molgen.suite import SUITE_SAMPLE
 
     workers = workers or available_cores()
@@ -117,22 +117,24 @@ def command(
     rows = chain([next(rows)], rows)  # a file that cannot be read is told before the reference is computed
     compared = _reference(reference, split, workers)
     first: list[str] = []
-    keep = SUITE_SAMPLE if suite else scores.FCD_SAMPLE
+    drawn = scores.EvenDraw(scores.FCD_SAMPLE)
 
-    def keep_first(verdicts: Iterable[Decoded]) -> Iterator[Decoded]:
-        for verdict in verdicts:
-            if verdict.valid and len(first) < keep:
-                first.append(verdict.smiles)
-            yield verdict
+    def keep_some(verdicts: Iterable[Decoded]) -> Iterator[Decoded]:
+        for part in chunks(verdicts, scores.CHUNK):
+            valid = [verdict.smiles for verdict in part if verdict.valid]
+            drawn.add(valid)
+            if suite:
+                first.extend(valid[: SUITE_SAMPLE - len(first)])
+            yield from part
 
-    with _bar("judging", None) as bar:
+    with _bar("judging", expected_rows(file)) as bar:
         molecules = _counted(rows, bar.update)
-        summary = scores.summarise(keep_first(scores.judge(molecules, workers)), training=compared.known)
+        summary = scores.summarise(keep_some(scores.judge(molecules, workers)), training=compared.known)
     total = summary.requested
     summary, source, warnings = _asked_for(summary, file, num)
     warnings += compared.warnings
 
-    fcd, fcd_warnings = _fcd(first[: scores.FCD_SAMPLE], compared)
+    fcd, fcd_warnings = _fcd(drawn.items, compared)
     warnings += fcd_warnings
     report = {
         "file": file,
