@@ -67,13 +67,14 @@ def ours(task: str, generated: list[str], reference: list[str], workers: int) ->
 
 def ours_kept(generated: list[str], prepared: PreparedSet, workers: int) -> dict:
     suite_figures(generated[:100], prepared, workers)  # what is kept of the set is made here, if it was not before
+    real = {part: split_activations(prepared, part) for part in PARTS}
     started = time.perf_counter()
     table = pd.concat(sketches(generated, "moses", workers), ignore_index=True)
     activations = chemnet_activations(generated)
     figures = {}
     for part in PARTS:
         suite = moses_suite(table, kept_sketches(prepared, part, "moses", workers))
-        suite["FCD"] = fcd_distance(activations, split_activations(prepared, part))
+        suite["FCD"] = fcd_distance(activations, real[part])
         figures |= {f"{name}/{part}": value for name, value in suite.items()}
     return {"figures": figures, "seconds": time.perf_counter() - started}
 
