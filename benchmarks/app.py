@@ -7,16 +7,15 @@ Starts the app as `molgen app` does and uses it in a headless Chromium, which ne
 """
 
 import argparse
-import re
 import shutil
 import socket
 import subprocess
 import sys
 import time
 import urllib.request
-from pathlib import Path
 
 from playwright.sync_api import Page, sync_playwright
+from processes import memory
 
 VISITORS = 5
 START = "from molgen.cli import main; main()"
@@ -37,23 +36,6 @@ def started() -> tuple[subprocess.Popen, str]:
         except OSError:
             time.sleep(0.1)
     raise SystemExit("the app did not start")
-
-
-def memory(process: subprocess.Popen) -> float:
-    """Resident memory of the server in GB, with all its processes."""
-    total = 0.0
-    for pid in [process.pid, *descendants(process.pid)]:
-        text = Path(f"/proc/{pid}/status").read_text()
-        found = re.search(r"VmRSS:\s+(\d+) kB", text)
-        total += int(found[1]) / 1e6 if found else 0
-    return total
-
-
-def descendants(pid: int) -> list[int]:
-    """Processes that a process has started, and those that they have."""
-    text = Path(f"/proc/{pid}/task/{pid}/children").read_text()
-    children = [int(child) for child in text.split()]
-    return children + [other for child in children for other in descendants(child)]
 
 
 def make(page: Page, address: str, count: int, seed: int) -> tuple[float, float]:
@@ -90,13 +72,13 @@ def main() -> None:
             page.get_by_text("Take away").wait_for()
             page.get_by_test_id("stDataFrame").first.wait_for()
             print(f"| table of 1,000 on screen (50 to a page), s | {time.perf_counter() - begun:.1f} |")
-            alone = memory(process)
+            alone = memory(process.pid)
             for visitor in range(1, VISITORS):
                 other = browser.new_context().new_page()
                 other.set_default_timeout(300_000)
                 make(other, address, 100, 10 + visitor)
             print(f"| memory of the server with one visitor, GB | {alone:.2f} |")
-            print(f"| memory with {VISITORS} visitors, each with a set, GB | {memory(process):.2f} |")
+            print(f"| memory with {VISITORS} visitors, each with a set, GB | {memory(process.pid):.2f} |")
             browser.close()
     finally:
         process.terminate()
