@@ -20,6 +20,7 @@ CHEAPER = (
     (r"--unique \d+", "--unique 2 --steps 10"),
     (r"(--init.*)--max-minutes \d+", r"\1--max-minutes 0.02 --samples 0"),
     (r"--max-minutes \d+\b(?!\.)", "--max-minutes 0.02 --samples 0 --layers 1"),
+    (r"(molgen (?:report|score).*)--reference qm9", r"\1--reference mine.smi"),
 )
 # A public data set takes a minute or a download, the app does not end; they have their own tests.
 NOT_RUN = re.compile(r"--reference (qm9|moses)|molgen data (qm9|moses)|molgen app")
@@ -103,11 +104,11 @@ def test_an_unknown_option_does_not_parse():
 def test_the_readme_commands_run(folder: Path):
     ran = []
     for line in commands(README):
-        if NOT_RUN.search(line):
-            continue
         cheap = line
         for pattern, replacement in CHEAPER:
             cheap = re.sub(pattern, replacement, cheap)
+        if NOT_RUN.search(cheap):
+            continue
         done = CliRunner().invoke(cli, shlex.split(cheap)[1:])
         assert done.exit_code == 0, f"{cheap}\n{done.output}\n{done.exception!r}"
         ran.append(line.split()[1])
