@@ -7,6 +7,7 @@ import torch
 
 from molgen.backends.digress import DiGress, DiGressConfig, samplers
 from molgen.backends.digress.noise import corruption_likelihood, noised, posterior, sample_classes, transition
+from molgen.errors import InputError
 from molgen.graph import GraphBatch, from_square, to_square
 from molgen.schedules import cosine_alpha_bar
 from tests.conftest import TINY
@@ -152,6 +153,16 @@ def test_flow_never_enters_a_class_of_no_mass():
     state = torch.ones(1, 10_000, dtype=torch.int64)
     step = samplers.Step(0.3, 0.5, marginals, torch.Generator().manual_seed(0))
     assert (samplers.flow(state, clean, step) < 2).all()
+
+
+def test_a_model_has_its_own_sampler_and_steps(vocabulary, dataset):
+    own = DiGressConfig(**TINY["digress"], sampler="project-and-noise", sampling_steps=7)
+    model = DiGress(own, vocabulary, dataset.statistics())
+    assert model.samplers[0] == "project-and-noise"
+    assert sorted(model.samplers) == sorted(samplers.SAMPLERS)
+    assert model.default_steps == 7
+    with pytest.raises(InputError, match="unknown sampler 'none'; choose from ancestral"):
+        DiGressConfig(sampler="none")
 
 
 def test_the_last_time_of_the_bound_is_at_most_t(vocabulary, dataset, monkeypatch):

@@ -65,12 +65,16 @@ class Backend(Protocol):
     """
 
     Config: ClassVar[type]
-    samplers: ClassVar[tuple[str, ...]]
-    default_steps: ClassVar[int]
     requests: ClassVar[tuple[str, ...]]
     atom_axes: ClassVar[dict[str, tuple[int, int, int]]]
     config: Any
     network: nn.Module
+
+    @property
+    def samplers(self) -> tuple[str, ...]: ...
+
+    @property
+    def default_steps(self) -> int: ...
 
     def __init__(self, config: Any, vocabulary: Vocabulary, statistics: Statistics) -> None: ...
 

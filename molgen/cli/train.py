@@ -50,6 +50,8 @@ HELP = {
     "reconstruction_weight": "Weight of the autoencoder's loss; 0 trains the diffusion alone (with --init).",
     "prior_weight": "How much the encoder learns to please the diffusion.",
     "node_width": "Numbers in the memory of the network that chooses the atoms.",
+    "sampler": "How the model generates where it is not told.",
+    "sampling_steps": "Network evaluations per molecule where it is not told.",
     "time_power": "Above 1: train more on little noise, where valences are settled.",
 }
 

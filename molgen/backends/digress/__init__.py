@@ -34,6 +34,7 @@ class DiGressConfig:
     layers, heads: of the graph transformer; width: of the node track; pair_width: of the pair track;
     triangles: channels of the triangle update; timesteps: T; bond_weight: of the bonds' cross-entropy;
     time_power: training times are u ** time_power of uniform u, above 1 for more of them near the data.
+    sampler, sampling_steps: what `generate` takes where it is not told.
     """
 
     layers: int = 6
@@ -44,11 +45,15 @@ class DiGressConfig:
     timesteps: int = 500
     bond_weight: float = 5.0
     time_power: float = 1.0
+    sampler: str = "ancestral"
+    sampling_steps: int = 50
 
     def __post_init__(self) -> None:
+        if self.sampler not in SAMPLERS:
+            raise InputError(f"unknown sampler {self.sampler!r}; choose from {', '.join(SAMPLERS)}")
         for field in dataclasses.fields(self):
             value = getattr(self, field.name)
-            if not (math.isfinite(value) and value >= 1):
+            if not isinstance(value, str) and not (math.isfinite(value) and value >= 1):
                 raise InputError(f"{field.name} should be at least 1, got {value}")
         if self.width % self.heads:
             raise InputError(f"width should be a multiple of heads ({self.heads}), got {self.width}")
@@ -58,19 +63,19 @@ class DiGress(torch.nn.Module):
     """The backend: noise, network and samplers, put together. See molgen.backends.base.Backend."""
 
     Config: ClassVar[type] = DiGressConfig
-    samplers: ClassVar[tuple[str, ...]] = tuple(SAMPLERS)
     atom_axes: ClassVar[dict[str, tuple[int, int, int]]] = {
         "network.node_in.0.weight": (1, 1, 1),
         "network.node_out.1.weight": (0, 1, 1),
         "network.node_out.1.bias": (0, 1, 1),
     }
-    default_steps: ClassVar[int] = 50
     requests: ClassVar[tuple[str, ...]] = ("formula",)
 
     def __init__(self, config: DiGressConfig, vocabulary: Vocabulary, statistics: Statistics) -> None:
         super().__init__()
         self.config = config
         self.vocabulary = vocabulary
+        self.samplers = tuple(sorted(SAMPLERS, key=lambda name: name != config.sampler))
+        self.default_steps = config.sampling_steps
         self.network = Denoiser(
             torch.tensor(statistics.atoms),
             torch.tensor(statistics.bonds),

@@ -7,6 +7,7 @@ the distribution of the clean class. A run takes one network evaluation per step
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 import torch
 from torch import Tensor
@@ -70,14 +71,12 @@ def flow(classes: Tensor, clean: Tensor, step: Step) -> Tensor:
     return sample_classes(jump.scatter(-1, classes[..., None], stay), step.generator)
 
 
-def even_levels(steps: int) -> Tensor:
-    """Noise levels of steps + 1 evenly spaced times, from 0 (noise) to 1 (data), float64 [steps + 1]."""
-    return cosine_alpha_bar(torch.linspace(1.0, 0.0, steps + 1, dtype=torch.float64))
+def time_levels(steps: int, power: float) -> Tensor:
+    """Noise levels of steps + 1 times u ** power of even u, from 0 (noise) to 1 (data), float64 [steps + 1].
 
-
-def late_levels(steps: int) -> Tensor:
-    """The same with times u^1.5 of even u: shorter steps near the data, where valences are settled."""
-    return cosine_alpha_bar(torch.linspace(1.0, 0.0, steps + 1, dtype=torch.float64) ** 1.5)
+    A power above 1 makes shorter steps near the data, where valences are settled.
+    """
+    return cosine_alpha_bar(torch.linspace(1.0, 0.0, steps + 1, dtype=torch.float64) ** power)
 
 
 def distorted_flow_levels(steps: int) -> Tensor:
@@ -87,7 +86,7 @@ def distorted_flow_levels(steps: int) -> Tensor:
 
 
 SAMPLERS: dict[str, tuple[Callable[[Tensor, Tensor, Step], Tensor], Callable[[int], Tensor]]] = {
-    "ancestral": (ancestral, late_levels),
-    "project-and-noise": (project_and_noise, even_levels),
+    "ancestral": (ancestral, partial(time_levels, power=1.5)),
+    "project-and-noise": (project_and_noise, partial(time_levels, power=3.0)),
     "flow": (flow, distorted_flow_levels),
 }
