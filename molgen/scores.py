@@ -143,7 +143,8 @@ def chemnet_activations(smiles: Sequence[str], progress: Callable[[int], object]
         letters = np.stack([get_one_hot(text, CHEMNET_LENGTH) for text in batch])
         letters = (letters / letters.shape[2]).astype(np.float32)
         with torch.inference_mode():
-            parts.append(model(torch.from_numpy(letters).transpose(1, 2)).numpy())
+            # a copy: what comes out is a view of the states at all letters
+            parts.append(model(torch.from_numpy(letters).transpose(1, 2)).numpy().copy())
         if progress:
             progress(len(batch))
     return np.concatenate(parts)
