@@ -7,8 +7,9 @@ Both programs get the same two lists of molecules: the first are drawn from MOSE
 exchanged for a molecule of QM9 so that the distances are not all those of two equal sets; the second from its test
 part. With --kept there is no second list: as in daily use, the first is compared with all of MOSES' test and
 test_scaffolds, of which both programs keep what they need (molgen's is made before the clock starts; its FCD is to
-10,000 molecules of each part, theirs to all). pip fetches `molsets` 0.3.1, `guacamol` 0.5.5 and `fcd_torch` 1.0.7,
-which run in a process of their own.
+10,000 molecules of each part, theirs to all). With --generated the first list is the molecules of a file that `molgen
+generate` wrote. pip fetches `molsets` 0.3.1, `guacamol` 0.5.5 and `fcd_torch` 1.0.7, which run in a process of their
+own.
 """
 
 import argparse
@@ -79,19 +80,30 @@ def ours_kept(generated: list[str], prepared: PreparedSet, workers: int) -> dict
     return {"figures": figures, "seconds": time.perf_counter() - started}
 
 
+def mixture(prepared: PreparedSet, count: int) -> list[str]:
+    """Distinct training molecules, one in ten exchanged for a molecule of QM9."""
+    generated = sample(prepared.smiles("train"), count)
+    others = sample(prepare("qm9").smiles("test"), count // 10)
+    generated[: len(others)] = others
+    generated = list(dict.fromkeys(generated))
+    np.random.default_rng(0).shuffle(generated)
+    return generated
+
+
+def smiles_of(path: Path) -> list[str]:
+    return pd.read_csv(path)["smiles"].tolist()
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--num", type=int, default=10_000)
     parser.add_argument("--kept", action="store_true", help="compare with MOSES' own parts, as both programs keep them")
+    parser.add_argument("--generated", type=Path, help="a CSV file of `molgen generate`")
     parser.add_argument("--workers", type=int, default=available_cores())
     options = parser.parse_args()
     prepared = prepare("moses")
     reference = sample(prepared.smiles("test"), options.num)
-    generated = sample(prepared.smiles("train"), options.num)
-    others = sample(prepare("qm9").smiles("test"), options.num // 10)
-    generated[: len(others)] = others
-    generated = list(dict.fromkeys(generated))
-    np.random.default_rng(0).shuffle(generated)
+    generated = mixture(prepared, options.num) if options.generated is None else smiles_of(options.generated)
     with tempfile.TemporaryDirectory() as folder:
         path = peers(Path(folder))
         files = []

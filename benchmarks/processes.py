@@ -4,14 +4,14 @@ from pathlib import Path
 
 
 def memory(pid: int) -> float:
-    """Resident memory in GB, summed over the processes (what they share counts each time); 0 where they have ended."""
+    """Memory of the processes in GB, each page that several of them share counted once; 0 where they have ended."""
     total = 0.0
     for process in [pid, *descendants(pid)]:
         try:
-            pages = int(Path(f"/proc/{process}/statm").read_text(encoding="utf-8").split()[1])
+            lines = Path(f"/proc/{process}/smaps_rollup").read_text(encoding="utf-8").splitlines()
         except OSError:  # ended meanwhile
             continue
-        total += pages * 4096 / 1e9
+        total += sum(int(line.split()[1]) for line in lines if line.startswith("Pss:")) * 1024 / 1e9
     return total
 
 

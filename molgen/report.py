@@ -29,12 +29,14 @@ from molgen.prepared import PreparedSet
 from molgen.readers import Row
 from molgen.reference import Reference
 from molgen.report_page import Judged, page
-from molgen.scores import FCD_SAMPLE, chemnet_activations, fcd_distance, fcd_warnings, split_activations
+from molgen.scores import FCD_SAMPLE, EvenDraw, chemnet_activations, fcd_distance, fcd_warnings, split_activations
 from molgen.screening import Profile, clusters, diverse_pick, screen
 from molgen.writers import CsvWriter, SdfWriter
 
-CSV_COLUMNS = (*COLUMNS, "novel", "nearest", "similarity", "rare_rings", "fails")
+PICKED_COLUMNS = (*COLUMNS, "novel", "nearest", "similarity", "rare_rings")
+CSV_COLUMNS = (*PICKED_COLUMNS, "fails")
 SAMPLE = 1_500  # molecules that the diversity is measured on
+PICKED_FROM = 100_000  # molecules that the diverse ones are picked from, an even draw where more pass
 JOINED = 5  # tables of an assessment that are compared at once
 SMALL = 1_000  # valid molecules below which shares and means are rough
 Progress = Callable[[str, int, int | None], object]
@@ -123,24 +125,30 @@ class Report:
         """`add` for tables of `molgen.assessment.assess` that the reference has compared."""
         done = Judged(label, requested, reasons=Counter(reasons or {}))
         # the rows that pass wait on the disk for the pick: of a million they would fill the memory
-        with TemporaryFile(dir=self.folder) as passing:
+        with TemporaryFile(dir=self.folder) as file:
+            passing = EvenDraw(max(PICKED_FROM, self.profile.pick))
             for frame in frames:
-                pickle.dump(self._take(done, frame), passing)
+                passes = self._take(done, frame)
+                pickle.dump(frame.loc[passes, list(PICKED_COLUMNS)], file)
+                passing.add(list(enumerate(frame.loc[passes, "fingerprint"], start=done.passed)))
+                done.passed += int(passes.sum())
                 self.progress(f"judging {label}", done.rows, expected)
-            picked = diverse_pick(done.passed, self.profile.pick)
-            passing.seek(0)
+            numbers = [number for number, _ in passing.items]
+            fingerprints = [fingerprint for _, fingerprint in passing.items]
+            picked = [numbers[k] for k in diverse_pick(fingerprints, self.profile.pick)]
+            file.seek(0)
             rows: dict[int, dict] = {}
             first = 0
-            while first < len(done.passed):
-                part = pickle.load(passing)
+            while first < done.passed:
+                part = pickle.load(file)
                 rows |= {k: part.iloc[k - first].to_dict() for k in picked if first <= k < first + len(part)}
                 first += len(part)
         done.picked = [rows[k] for k in picked]
-        done.clusters = len(clusters(done.passed))
+        done.clusters = len(clusters(fingerprints))
         self.sets.append(done)
 
-    def _take(self, done: Judged, frame: pd.DataFrame) -> pd.DataFrame:
-        """Count the rows and write them to the table; those that pass the profile."""
+    def _take(self, done: Judged, frame: pd.DataFrame) -> np.ndarray:
+        """Count the rows and write them to the table; which of them pass the profile, bool [k]."""
         valid = frame["valid"].to_numpy(bool)
         first = np.ones(len(frame), bool)
         first[valid] = done.distinct.add(frame["smiles"][valid].tolist())
@@ -170,9 +178,7 @@ class Report:
             done.funnel = screened.funnel
         else:
             done.funnel[["entered", "left", "failing"]] += screened.funnel[["entered", "left", "failing"]]
-        passes = [not fails for fails in screened.fails]
-        done.passed += frame.loc[passes, "fingerprint"].tolist()
-        return frame.loc[passes, [*COLUMNS, "novel", "nearest", "similarity", "rare_rings"]]
+        return np.array([not fails for fails in screened.fails], bool)
 
     def write(self) -> dict:
         """Write report.html, summary.json, summary.md and picked.sdf; returns what summary.json holds."""
@@ -239,7 +245,7 @@ class Report:
             "novel": _share(done.novel, unique),
             "V.U.N.": _share(done.novel, asked),
             "quality": _share(int(quality.sum()), asked),
-            "passes the profile": _share(len(done.passed), asked),
+            "passes the profile": _share(done.passed, asked),
             "with rare rings": _share(done.with_rare_rings, done.valid),
             "scaffolds": {"count": len(set(done.scaffolds) - {""})},
             "internal diversity": {"value": _diversity(done), "molecules": min(done.valid, SAMPLE)},

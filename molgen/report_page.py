@@ -46,7 +46,7 @@ class Judged:
     rare_rings: Counter[str] = field(default_factory=Counter)
     similarity: list[np.ndarray] = field(default_factory=list)
     distinct: DistinctMolecules = field(default_factory=DistinctMolecules)
-    passed: list[bytes] = field(default_factory=list)  # packed fingerprints
+    passed: int = 0
     picked: list[dict] = field(default_factory=list)
     clusters: int = 0
     funnel: pd.DataFrame | None = None
@@ -90,7 +90,7 @@ def _mapped(done: Judged) -> np.ndarray:
 
 def _section(done: Judged) -> dict[str, Any]:
     best = sorted(done.picked, key=lambda row: -row["qed"] if math.isfinite(row["qed"]) else 1)[:CARDS]
-    clustered = len(done.passed) > MAX_CLUSTERED
+    clustered = done.passed > MAX_CLUSTERED
     rare = []
     for text, number in done.rare_rings.most_common(LISTED):
         ring, _, times = text.rpartition(" (")
@@ -99,10 +99,10 @@ def _section(done: Judged) -> dict[str, Any]:
     return {
         "label": done.label,
         "funnel": done.funnel.to_dict("records"),
-        "passed": len(done.passed),
+        "passed": done.passed,
         "picked": done.picked,
         "clusters": f"{done.clusters:,}",
-        "clusters_of": f" of the first {MAX_CLUSTERED:,}" if clustered else "",
+        "clusters_of": f" of {MAX_CLUSTERED:,} of them" if clustered else "",
         "cards": [_card(row) for row in best],
         "rare_share": f"{done.with_rare_rings:,} of {done.valid:,} molecules have one",
         "rare_rings": rare,

@@ -171,7 +171,7 @@ def test_the_picks_come_back_from_the_sdf(folder):
     assert {mol.GetProp("set") for mol in picked} == {each["file"] for each in summary["sets"]}
 
 
-def test_the_parts_in_which_a_set_comes_do_not_show(tmp_path):
+def test_the_parts_in_which_a_set_comes_do_not_show(tmp_path, monkeypatch):
     (tmp_path / "real.smi").write_text("\n".join(REAL), encoding="utf-8")
     reference = file_reference(str(tmp_path / "real.smi"), 1)
     frame = reference.compare(pd.DataFrame([assess_one(Row(1, "", smiles)) for smiles in REAL]))
@@ -188,6 +188,16 @@ def test_the_parts_in_which_a_set_comes_do_not_show(tmp_path):
     assert summaries[0] == summaries[1]
     tables = [(tmp_path / str(size) / "molecules.csv").read_bytes() for size in (len(REAL), 4)]
     assert tables[0] == tables[1]
+    # of many that pass the pick is from an even draw, and all count
+    monkeypatch.setattr("molgen.report.PICKED_FROM", 4)
+    with Report(reference, replace(load_profile("fragment"), pick=3), target, tmp_path / "drawn") as report:
+        report.add_assessed("real", parts)
+        drawn = report.write()["sets"][0]
+    passing = pd.read_csv(tmp_path / "drawn" / "molecules.csv", keep_default_na=False).query("fails == ''")
+    assert len(passing) > 4
+    assert len(set(drawn["picked"])) == 3
+    assert set(drawn["picked"]) < set(passing["smiles"])
+    assert drawn["passes the profile"]["count"] == len(passing)
 
 
 def test_an_even_draw_is_of_the_size_asked_for_and_in_order():
