@@ -12,7 +12,8 @@ from molgen.backends import BACKENDS
 from molgen.errors import InputError, TrainingError
 from molgen.train import TrainSettings
 
-PATIENCE = 3  # measurements; of a training that starts from a model
+# of a training that starts from a model: high rates would wipe out what it knows
+TUNING: dict[str, float | int] = {"patience": 3, "matrix_rate": 0.001, "learning_rate": 0.0005}
 CHECK_MINUTES = 0.25
 MANY = 200  # parameters for each training molecule
 FEW = 2_000  # molecules; below, a model learns them by heart before it learns their chemistry
@@ -20,8 +21,8 @@ FEW = 2_000  # molecules; below, a model learns them by heart before it learns t
 HELP = {
     "epochs": "Passes over the data.",
     "batch_size": "Molecules per step.",
-    "matrix_rate": "Peak learning rate of the large matrices (Muon).",
-    "learning_rate": "Peak learning rate of all other weights (AdamW).",
+    "matrix_rate": "Peak learning rate of the large matrices (Muon). With --init 0.001, where not given.",
+    "learning_rate": "Peak learning rate of all other weights (AdamW). With --init 0.0005, where not given.",
     "warmup": "Steps until the learning rate is at its peak.",
     "decay": "Share of the run, at its end, in which the learning rate falls to zero.",
     "weight_decay": "Pull of the weights towards zero.",
@@ -112,7 +113,12 @@ def _take_config(context: click.Context, parameter: click.Parameter, path: Path 
     "long the training would take on this machine.",
 )
 @click.option("--resume", is_flag=True, help="Go on from the state saved in the folder.")
-@click.option("--max-minutes", type=float, help="Stop, saved, after so many minutes.")
+@click.option(
+    "--max-minutes",
+    type=float,
+    help="Stop, saved, after so many minutes. A run that ends with its --epochs is better: its learning rates have "
+    "fallen to zero.",
+)
 @click.option(
     "--samples",
     type=click.IntRange(min=0),
@@ -158,7 +164,7 @@ def command(data, output, backend, init, check, resume, max_minutes, samples, de
     backend = backend or started or "digress"
     chosen |= dataclasses.asdict(first.backend.config) if first else {}
     if first:
-        chosen["patience"] = PATIENCE
+        chosen |= TUNING
     chosen |= {name: value for name, value in flags.items() if value is not None}
     settings = TrainSettings(**{key: value for key, value in chosen.items() if key in _names(TrainSettings)})
     sizes = {key: value for key, value in chosen.items() if key not in _names(TrainSettings)}
