@@ -15,10 +15,14 @@ import pandas as pd
 import scipy
 from rdkit import RDLogger
 from rdkit.Chem import AllChem, rdFingerprintGenerator
+from scipy.spatial import distance
 
 APART = ("SNN", "Frag", "Scaf", "FCD")  # for each test set
 TOGETHER = ("IntDiv", "IntDiv2", "Filters", "logP", "SA", "QED", "weight")
 RDLogger.DisableLog("rdApp.*")  # type: ignore[attr-defined]
+_cosine = distance.cosine
+# the counts of fragments of a large set overflow: the squares of whole numbers are whole numbers of 64 bits
+distance.cosine = lambda one, other: _cosine(np.asarray(one, float), np.asarray(other, float))
 np.NaN = np.nan
 scipy.histogram = np.histogram
 six = types.ModuleType("rdkit.six")

@@ -113,7 +113,8 @@ def _cosine(ours: Counter[str], theirs: Counter[str]) -> float:
     if not ours or not theirs:
         return math.nan
     keys = sorted(ours.keys() | theirs.keys())
-    return 1 - float(cosine([theirs[key] for key in keys], [ours[key] for key in keys]))
+    # not of whole numbers: the squares of large counts do not fit into 64 bits
+    return 1 - float(cosine(*([float(counts[key]) for key in keys] for counts in (theirs, ours))))
 
 
 def _continuous_kl(reference: Iterable[float], generated: Iterable[float]) -> float:

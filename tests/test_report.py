@@ -50,6 +50,16 @@ def test_another_set_is_further(sketched):
     assert kl_score(half, sketched) < 0.95
 
 
+def test_fragments_are_compared_whatever_their_number(sketched):
+    one, other = sketched.iloc[:12], sketched.iloc[6:]
+    few = moses_suite(one, other)["Frag"]
+    assert 0 < few < 0.99
+    # a hundred thousand times each
+    many = one.assign(fragments=one["fragments"] + "." + "CC." * 99_999 + "CC")
+    assert moses_suite(many, many)["Frag"] == pytest.approx(1)
+    assert moses_suite(many, other)["Frag"] < few
+
+
 def test_internal_diversity_of_two_molecules(sketched):
     pair = sketched.iloc[[0, 5]]  # ethanol and benzene share no bit
     suite = moses_suite(pair, pair)
