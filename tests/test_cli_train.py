@@ -91,6 +91,9 @@ def test_a_training_starts_from_a_model():
     assert second.backend.config == first.backend.config  # its sizes need not be given again
     for name, tensor in first.backend.state_dict().items():
         assert second.backend.state_dict()[name].allclose(tensor, atol=1e-4), name
+    # high rates would wipe out what the first has learned
+    short("--init", "first/model", output="third")
+    assert train.saved_settings(Path("third"))["matrix_rate"] < train.saved_settings(Path("first"))["matrix_rate"]
 
 
 @pytest.mark.parametrize("backend", BACKENDS)

@@ -18,7 +18,7 @@ DOCUMENTS = ("README.md", "CHANGELOG.md", "benchmarks/README.md", "benchmarks/RE
 CHEAPER = (
     (r"(molgen generate.*)--num \d+", r"\1--num 30 --steps 5"),
     (r"--unique \d+", "--unique 2 --steps 10"),
-    (r"(--init.*)--max-minutes \d+", r"\1--max-minutes 0.02 --samples 0"),
+    (r"(--init.*)--epochs \d+", r"\1--max-minutes 0.02 --samples 0"),
     (r"--max-minutes \d+\b(?!\.)", "--max-minutes 0.02 --samples 0 --layers 1"),
     (r"(molgen (?:report|score).*)--reference qm9", r"\1--reference mine.smi"),
 )
