@@ -14,6 +14,7 @@ from molgen.checkpoints import load_checkpoint
 from molgen.cli import cli, train
 from molgen.errors import InputError, TrainingError
 from molgen.files import atomic_write
+from molgen.train import saved_settings
 from tests.conftest import TINY
 from tests.test_prepared import SMILES
 
@@ -93,7 +94,7 @@ def test_a_training_starts_from_a_model():
         assert second.backend.state_dict()[name].allclose(tensor, atol=1e-4), name
     # high rates would wipe out what the first has learned
     short("--init", "first/model", output="third")
-    assert train.saved_settings(Path("third"))["matrix_rate"] < train.saved_settings(Path("first"))["matrix_rate"]
+    assert saved_settings(Path("third"))["matrix_rate"] < saved_settings(Path("first"))["matrix_rate"]
 
 
 @pytest.mark.parametrize("backend", BACKENDS)
