@@ -73,7 +73,9 @@ def peer_python(folder: Path) -> Path:
     return python
 
 
-def compare(model: str, threads: int, rounds: int, count: int, peer_count: int, venv: Path) -> dict[str, list[dict]]:
+def compare(
+    model: str, threads: int, rounds: int, count: int, peer_count: int, peer_batch: int | None, venv: Path
+) -> dict[str, list[dict]]:
     """`rounds` records of each program, taken in turn so that a busy spell of the machine falls on all."""
     python = peer_python(venv)
     data = load_checkpoint(model).card["data"]["set"]
@@ -89,7 +91,8 @@ def compare(model: str, threads: int, rounds: int, count: int, peer_count: int, 
             for method in PEER_METHODS:
                 # three passes over 1,024 graphs; all else is their default
                 theirs = {"method": method, "threads": threads, "seed": number, "smiles": str(file)}
-                theirs |= {"epochs": 3, "count": peer_count, "settings": {}}
+                theirs |= {"epochs": 3, "count": peer_count}
+                theirs["settings"] = {} if peer_batch is None else {"batch_size": peer_batch}
                 records[f"{PEER} {method}"].append(timed(python, "speed_theirs.py", theirs))
                 bar.update()
     return records
@@ -190,6 +193,7 @@ def machine(threads: int) -> dict[str, Any]:
 @click.option("--threads", type=click.IntRange(1), default=os.cpu_count(), help="Threads of every timed process.")
 @click.option("--num", type=click.IntRange(1), default=2000, show_default=True, help="Molecules that molgen makes.")
 @click.option("--peer-num", type=click.IntRange(1), default=32, show_default=True, help="Molecules of torch-molecule.")
+@click.option("--peer-batch", type=click.IntRange(1), help="Batch of its training, where its own is too large.")
 @click.option("--venv", type=click.Path(path_type=Path), help="Where torch-molecule is or will be installed.")
 @click.option("--output", type=click.Path(path_type=Path), help="Also write every timing to this JSON file.")
 def main(
@@ -201,6 +205,7 @@ def main(
     threads: int,
     num: int,
     peer_num: int,
+    peer_batch: int | None,
     venv: Path | None,
     output: Path | None,
 ) -> None:
@@ -213,7 +218,7 @@ def main(
             continue
         if part == "peers":
             folder = venv or Path(platformdirs.user_cache_dir("molgen")) / f"{PEER}-{PEER_VERSION}"
-            record[part] = compare(model, threads, rounds, num, peer_num, folder)
+            record[part] = compare(model, threads, rounds, num, peer_num, peer_batch, folder)
             first = record[part]["molgen"][0]
             runs = [run[0] for run in record[part].values()]
             versions = {name: number for run in runs for name, number in run["versions"].items()}
