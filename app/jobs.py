@@ -146,7 +146,9 @@ class Generation(MoleculeSet):
             for number in range(self.settings.shards):
                 for batch in shard_batches(self.model, self.settings, number, self._drawn):
                     shard.append(batch)
-                    self.parts.append(self._assessed(batch))
+                    assessed = self._assessed(batch)
+                    if len(assessed):
+                        self.parts.append(assessed)
                     self.check()
                 kept += _counted(tally, shard)
                 if tally.finished:

@@ -167,6 +167,28 @@ def test_distinct_molecules_are_as_many_as_asked_for():
     assert len(molecule_set(app).frame()) == 5 == molecule_set(app).frame()["smiles"].nunique()
 
 
+@pytest.mark.parametrize("spoilt", ["the first", "all"])
+def test_batches_without_a_valid_molecule_end_no_job(monkeypatch, spoilt):
+    import jobs
+    from server import server
+
+    def batches(*arguments):
+        for number, batch in enumerate(jobs_batches(*arguments)):
+            yield batch.assign(reason="spoilt") if number == 0 or spoilt == "all" else batch
+
+    jobs_batches = jobs.shard_batches
+    monkeypatch.setattr(jobs, "shard_batches", batches)
+    place = server()
+    model = place.model("qm9-digress")
+    settings = jobs.seeded(choose_settings(model, unique=5, max_samples=60, seed=1))
+    job = jobs.Generation("x", 1, model, settings, place.reference)
+    place.start(job)
+    job.thread.join(60)
+    assert (job.state, job.error) == ("done", "")
+    assert len(job.frame()) == job.counts()["unique"] == (0 if spoilt == "all" else 5)
+    assert job.counts()["requested"] == 60 if spoilt == "all" else job.counts()["requested"] >= 5
+
+
 @pytest.fixture(scope="module")
 def looked(environment) -> AppTest:
     app = made(num=40)
