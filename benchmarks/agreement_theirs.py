@@ -39,22 +39,22 @@ if not hasattr(AllChem, "GetMorganFingerprintAsBitVect"):
     AllChem.GetMorganFingerprintAsBitVect = morgan
 
 
-def moses(generated: list[str], reference: list[str], workers: int) -> dict[str, float]:
+def moses(generated: list[str], reference: list[str]) -> dict[str, float]:
     """The suite by `moses.metrics`, the reference's statistics too."""
     from moses.metrics import metrics
 
     found = metrics.get_all_metrics(
-        generated, k=[len(generated)], n_jobs=workers, test=reference, test_scaffolds=reference, train=reference[:1]
+        generated, k=[len(generated)], test=reference, test_scaffolds=reference, train=reference[:1]
     )
     names = {name: f"{name}/Test" for name in APART} | {name: name for name in TOGETHER}
     return {ours: float(found[theirs]) for ours, theirs in names.items()}
 
 
-def kept(generated: list[str], reference: list[str], workers: int) -> dict[str, float]:
+def kept(generated: list[str], reference: list[str]) -> dict[str, float]:
     """The suite by `moses.metrics` against the statistics that it keeps of its test sets."""
     from moses.metrics import metrics
 
-    found = metrics.get_all_metrics(generated, k=[len(generated)], n_jobs=workers, train=reference[:1])
+    found = metrics.get_all_metrics(generated, k=[len(generated)], train=reference[:1])
     names = {f"{name}/test": f"{name}/Test" for name in APART} | {f"{name}/test": name for name in TOGETHER}
     names |= {f"{name}/test_scaffolds": f"{name}/TestSF" for name in APART}
     return {ours: float(found[theirs]) for ours, theirs in names.items()}
@@ -77,13 +77,13 @@ def guacamol(generated: list[str], reference: list[str]) -> float:
 
 
 def main() -> None:
-    task, first, second, workers = sys.argv[1:]
+    task, first, second = sys.argv[1:]
     generated, reference = (Path(name).read_text(encoding="utf-8").split() for name in (first, second))
     started = time.perf_counter()
     if task == "guacamol":
         found = {"KL": guacamol(generated, reference)}
     else:
-        found = {"moses": moses, "kept": kept}[task](generated, reference, int(workers))
+        found = {"moses": moses, "kept": kept}[task](generated, reference)
     print(json.dumps({"figures": found, "seconds": time.perf_counter() - started}))
 
 

@@ -9,7 +9,7 @@ import pandas as pd
 from scipy.spatial.distance import cosine
 from scipy.stats import entropy, gaussian_kde, wasserstein_distance
 
-from molgen.similarity import tanimoto_blocks
+from molgen.similarity import nearest_of, tanimoto_blocks
 from molgen.sketches import KL_CONTINUOUS, KL_DISCRETE
 
 TINY = 1e-10
@@ -25,7 +25,7 @@ def moses_suite(generated: pd.DataFrame, reference: pd.DataFrame) -> dict[str, f
     ours, theirs = (_fingerprints(table, "moses_fingerprint") for table in (generated, reference))
     diversity = internal_diversity(ours)
     suite = {
-        "SNN": float(np.mean(_nearest(ours, theirs))),
+        "SNN": float(np.mean(nearest_of(ours, theirs)[1], dtype=float)),
         "Frag": _cosine(_counts(generated["fragments"], "."), _counts(reference["fragments"], ".")),
         "Scaf": _cosine(_counts(generated["moses_scaffold"]), _counts(reference["moses_scaffold"])),
         "IntDiv": diversity[0],
@@ -59,7 +59,7 @@ def kl_score(generated: pd.DataFrame, reference: pd.DataFrame) -> float:
     divergences = [_continuous_kl(reference[name], generated[name]) for name in KL_CONTINUOUS]
     divergences += [_discrete_kl(reference[name], generated[name]) for name in KL_DISCRETE]
     inside = [_fingerprints(table, "kl_fingerprint") for table in (reference, generated)]
-    divergences.append(_continuous_kl(*(_nearest(each, each) for each in inside)))
+    divergences.append(_continuous_kl(*(nearest_of(each, each, but_itself=True)[1] for each in inside)))
     return float(np.mean(np.exp(-np.array(divergences))))
 
 
@@ -86,20 +86,6 @@ def interval(values: np.ndarray, seed: int = 0) -> tuple[float, float]:
 
 def _fingerprints(frame: pd.DataFrame, column: str) -> np.ndarray:
     return np.frombuffer(b"".join(frame[column]), np.uint8).reshape(len(frame), -1)
-
-
-def _nearest(ours: np.ndarray, theirs: np.ndarray) -> np.ndarray:
-    """Largest Tanimoto similarity of each of our packed fingerprints to theirs, not to itself where both are one array.
-
-    float64 [k].
-    """
-    nearest = np.zeros(len(ours))
-    for rows, columns, similarity in tanimoto_blocks(ours, theirs):
-        if ours is theirs:
-            itself = np.arange(max(rows.start, columns.start), min(rows.stop, columns.stop, len(ours)))
-            similarity[itself - rows.start, itself - columns.start] = 0.0
-        nearest[rows] = np.maximum(nearest[rows], similarity.amax(1).numpy())
-    return nearest
 
 
 def _counts(texts: Iterable[str], separator: str | None = None) -> Counter[str]:

@@ -25,6 +25,7 @@ if TYPE_CHECKING:  # it brings torch, which would slow the start of every worker
 
 CHUNK = 1_000  # verdicts counted at once
 CHEMNET_LENGTH = 350  # ChemNet sees SMILES padded to this length; another length would change every figure
+CHEMNET_LETTERS = 35
 CHEMNET_WIDTH = 512  # activations per molecule
 CHEMNET_BATCH = 128
 FCD_SAMPLE = 10_000  # molecules that a FCD is measured on, where there are more
@@ -140,8 +141,9 @@ def chemnet_activations(smiles: Sequence[str], progress: Callable[[int], object]
     parts = [np.zeros((0, CHEMNET_WIDTH), np.float32)]
     for batch in chunks(short, CHEMNET_BATCH):
         # As fcd.get_predictions does it, without its loader processes and its use of a function that numpy drops.
-        letters = np.stack([get_one_hot(text, CHEMNET_LENGTH) for text in batch])
-        letters = (letters / letters.shape[2]).astype(np.float32)
+        letters = np.zeros((len(batch), CHEMNET_LENGTH, CHEMNET_LETTERS), np.float32)
+        for row, text in zip(letters, batch, strict=True):
+            row[: len(text) + 1] = get_one_hot(text) / CHEMNET_LETTERS
         with torch.inference_mode():
             # a copy: what comes out is a view of the states at all letters
             parts.append(model(torch.from_numpy(letters).transpose(1, 2)).numpy().copy())

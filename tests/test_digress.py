@@ -161,6 +161,8 @@ def test_a_model_has_its_own_sampler_and_steps(vocabulary, dataset):
     assert model.samplers[0] == "project-and-noise"
     assert sorted(model.samplers) == sorted(samplers.SAMPLERS)
     assert model.default_steps == 7
+    short = DiGressConfig(**{**TINY["digress"], "timesteps": 6}, sampling_steps=7)
+    assert DiGress(short, vocabulary, dataset.statistics()).default_steps == 6
     with pytest.raises(InputError, match="unknown sampler 'none'; choose from ancestral"):
         DiGressConfig(sampler="none")
 

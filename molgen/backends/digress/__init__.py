@@ -34,7 +34,7 @@ class DiGressConfig:
     layers, heads: of the graph transformer; width: of the node track; pair_width: of the pair track;
     triangles: channels of the triangle update; timesteps: T; bond_weight: of the bonds' cross-entropy;
     time_power: training times are u ** time_power of uniform u, above 1 for more of them near the data.
-    sampler, sampling_steps: what `generate` takes where it is not told.
+    sampler, sampling_steps: what `generate` takes where it is not told; never more steps than timesteps.
     """
 
     layers: int = 6
@@ -75,7 +75,7 @@ class DiGress(torch.nn.Module):
         self.config = config
         self.vocabulary = vocabulary
         self.samplers = tuple(sorted(SAMPLERS, key=lambda name: name != config.sampler))
-        self.default_steps = config.sampling_steps
+        self.default_steps = min(config.sampling_steps, config.timesteps)
         self.network = Denoiser(
             torch.tensor(statistics.atoms),
             torch.tensor(statistics.bonds),
