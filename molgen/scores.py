@@ -25,7 +25,7 @@ if TYPE_CHECKING:  # it brings torch, which would slow the start of every worker
 
 CHUNK = 1_000  # verdicts counted at once
 CHEMNET_LENGTH = 350  # ChemNet sees SMILES padded to this length; another length would change every figure
-CHEMNET_LETTERS = 35
+CHEMNET_LETTERS = 35  # one for each that it knows
 CHEMNET_WIDTH = 512  # activations per molecule
 CHEMNET_BATCH = 128
 FCD_SAMPLE = 10_000  # molecules that a FCD is measured on, where there are more

@@ -21,6 +21,22 @@ def test_blocks_are_the_similarities_of_all_pairs(share):
     assert (which == whole.argmax(1)).all() and (how == whole.max(1)).all()
 
 
+def test_a_list_compared_with_itself_leaves_each_one_out():
+    random = np.random.default_rng(1)
+    bits = random.random((ROWS + 3, 64)) < 0.2
+    bits[-1], bits[5] = bits[0], False
+    packed = np.packbits(bits, axis=1, bitorder="little")
+    common = bits.astype(np.float32) @ bits.T.astype(np.float32)
+    either = bits.sum(1)[:, None] + bits.sum(1)[None] - common
+    expected = np.where(either > 0, common / np.maximum(either, 1), 1.0)
+    np.fill_diagonal(expected, -1.0)
+    which, how = nearest_of(packed, packed, but_itself=True)
+    assert (which == expected.argmax(1)).all() and np.allclose(how, expected.max(1))
+    assert which[0] == len(bits) - 1 and how[0] == 1.0
+    alone = nearest_of(packed[:1], packed[:1], but_itself=True)
+    assert [part.tolist() for part in alone] == [[-1], [0.0]]
+
+
 def test_no_fingerprints_have_no_neighbours():
     nothing = np.zeros((0, 256), np.uint8)
     assert list(tanimoto_blocks(nothing, nothing)) == []
