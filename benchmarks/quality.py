@@ -5,7 +5,9 @@ python benchmarks/quality.py --models qm9-digress --split valid --num 2000 \\
     --samplers ancestral flow project-and-noise --steps 10 20 50 100 500
 
 Definitions are those of `molgen score`; every share of validity is of the samples drawn. FCD is that of the valid
-molecules to the split's molecules; the last row is the floor, equal-sized draws of training molecules.
+molecules to the split's molecules; unseen rings: of the valid molecules, those with a ring system that no training
+molecule has. The last two rows are what real molecules have in equal-sized draws: the floor of the FCD, of training
+molecules, and the rings of the split's own molecules.
 """
 
 import argparse
@@ -21,11 +23,13 @@ import torch
 from molgen.checkpoints import load_checkpoint
 from molgen.chemistry import GraphDecoder
 from molgen.generate import draw_graphs
+from molgen.isolation import available_cores
 from molgen.precision import place
 from molgen.prepared import prepare
+from molgen.rings import unseen_rings
 from molgen.scores import chemnet_activations, fcd_distance, split_activations, summarise
 
-COLUMNS = ("valid", "sanitised", "unique", "novel", "vun", "fcd", "seconds")
+COLUMNS = ("valid", "sanitised", "unique", "novel", "vun", "unseen_rings", "large_rings", "fcd", "seconds")
 
 
 def measure(model, prepared, split, sampler, steps, num, seed) -> dict[str, float]:
@@ -38,16 +42,26 @@ def measure(model, prepared, split, sampler, steps, num, seed) -> dict[str, floa
             verdicts += [decoder.decode(nodes[row], pairs[row]) for row in range(len(batch))]
     seconds = time.perf_counter() - started
     counts = summarise(verdicts, num, model.known)
-    fcd = fcd_distance([verdict.smiles for verdict in verdicts if verdict.valid], split_activations(prepared, split))
+    smiles = [verdict.smiles for verdict in verdicts if verdict.valid]
+    fcd = fcd_distance(smiles, split_activations(prepared, split))
     return {
         "valid": 100 * counts.valid / num,
         "sanitised": 100 * counts.sanitised / num,
         "unique": 100 * counts.unique / max(1, counts.valid),
         "novel": 100 * counts.novel / max(1, counts.unique),
         "vun": 100 * counts.novel / num,
+        **ring_shares(smiles, prepared),
         "fcd": float("nan") if fcd is None else fcd,
         "seconds": seconds,
     }
+
+
+def ring_shares(smiles, prepared) -> dict[str, float]:
+    return {name: 100 * share for name, share in unseen_rings(smiles, prepared, available_cores()).items()}
+
+
+def equal_draw(smiles: list[str], num: int, seed: int) -> list[str]:
+    return [smiles[k] for k in np.random.default_rng(seed).permutation(len(smiles))[:num]]
 
 
 def show(values: list[float], digits: int) -> str:
@@ -72,8 +86,8 @@ def main() -> None:
     machine = f"{platform.machine()}, {torch.get_num_threads()} threads, torch {torch.__version__}"
     reference_text = f"FCD to {len(reference):,} {options.split} molecules"
     print(f"{options.num:,} samples, seeds {options.seeds}, {reference_text}; {machine}\n")
-    titles = ("model", "sampler", "evaluations", "valid %", "sanitised %", "unique %", "novel %", "V.U.N. %", "FCD")
-    titles += ("molecules/s", "parameters", "training minutes")
+    titles = ("model", "sampler", "evaluations", "valid %", "sanitised %", "unique %", "novel %", "V.U.N. %")
+    titles += ("unseen rings %", "rings of 8+ %", "FCD", "molecules/s", "parameters", "training minutes")
     print(f"| {' | '.join(titles)} |\n{'|---' * len(titles)}|")
     records = []
     for name in options.models:
@@ -88,20 +102,26 @@ def main() -> None:
                 ]
                 columns = {name: [row[name] for row in rows] for name in COLUMNS}
                 rate = [options.num / seconds for seconds in columns["seconds"]]
-                cells = [model.name, sampler, str(steps), *(show(columns[name], 2) for name in COLUMNS[:5])]
+                cells = [model.name, sampler, str(steps), *(show(columns[name], 2) for name in COLUMNS[:7])]
                 cells += [show(columns["fcd"], 3), show(rate, 0), f"{parameters:,}", str(minutes)]
                 print(f"| {' | '.join(cells)} |", flush=True)
                 setting = {"model": model.name, "sampler": sampler, "steps": steps}
                 records.append(setting | {"num": options.num, "seeds": options.seeds} | columns)
     smiles = prepared.smiles("train")
-    floor = []
-    for seed in options.seeds:
-        order = np.random.default_rng(seed).permutation(len(smiles))[: options.num]
-        floor.append(fcd_distance(chemnet_activations([smiles[k] for k in order]), reference))
-    print(f"| training molecules {'| - ' * 7}| {show(floor, 3)} | - | - | - |")
+    floor = [
+        fcd_distance(chemnet_activations(equal_draw(smiles, options.num, seed)), reference) for seed in options.seeds
+    ]
+    print(f"| training molecules {'| - ' * 9}| {show(floor, 3)} | - | - | - |")
+    own = prepared.smiles(options.split)
+    draws = [ring_shares(equal_draw(own, options.num, seed), prepared) for seed in options.seeds]
+    held_out = {name: [draw[name] for draw in draws] for name in draws[0]}
+    print(
+        f"| held-out molecules {'| - ' * 7}| {' | '.join(show(held_out[name], 2) for name in held_out)} {'| - ' * 4}|"
+    )
     if options.output:
         with Path(options.output).open("w", encoding="utf-8") as file:
-            json.dump({"split": options.split, "rows": records, "floor_fcd": floor}, file, indent=1)
+            record = {"split": options.split, "rows": records, "floor_fcd": floor, "held_out": held_out}
+            json.dump(record, file, indent=1)
 
 
 if __name__ == "__main__":

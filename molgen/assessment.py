@@ -24,6 +24,7 @@ from molgen.chemistry import Rejected, clean, parse_block, parse_smiles
 from molgen.isolation import isolated_chunks
 from molgen.properties import properties
 from molgen.readers import Row
+from molgen.rings import ring_systems
 
 FINGERPRINT_BITS = 2048
 ROW_SECONDS = 10
@@ -117,30 +118,6 @@ def within(value: float, low: float | None, high: float | None) -> bool:
 def scaffold(mol: Chem.Mol) -> str:
     """Canonical SMILES of the Murcko scaffold, "" for a molecule without rings."""
     return Chem.MolToSmiles(MurckoScaffold.GetScaffoldForMol(mol))
-
-
-def ring_systems(mol: Chem.Mol) -> list[str]:
-    """Canonical SMILES of each fused or spiro ring system, with the atoms that are bound to it by double bonds."""
-    systems: list[set[int]] = []
-    for ring in mol.GetRingInfo().AtomRings():
-        joined = set(ring)
-        apart = []
-        for system in systems:
-            if system & joined:
-                joined |= system
-            else:
-                apart.append(system)
-        systems = [*apart, joined]
-    found = []
-    for system in systems:
-        outside = {
-            bond.GetOtherAtomIdx(atom)
-            for atom in system
-            for bond in mol.GetAtomWithIdx(atom).GetBonds()
-            if bond.GetBondType() == Chem.BondType.DOUBLE and not bond.IsInRing()
-        }
-        found.append(Chem.MolFragmentToSmiles(mol, sorted(system | outside)))
-    return sorted(found)
 
 
 @cache

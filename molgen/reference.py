@@ -18,6 +18,7 @@ from molgen.errors import InputError
 from molgen.files import atomic_write
 from molgen.hashing import contains, smiles_hashes
 from molgen.readers import Row, read_molecules
+from molgen.rings import DEFINITION
 from molgen.similarity import nearest_of
 from molgen.sketches import sketches
 
@@ -88,9 +89,8 @@ def prepared_reference(prepared: PreparedSet, workers: int, progress: Progress |
     from molgen.scores import sample
 
     smiles = prepared.smiles("train")
-    return _reference(
-        prepared.name, smiles, sample(smiles, COMPARED), workers, progress, prepared.folder / "reference.parquet"
-    )
+    cache = prepared.folder / f"reference-{DEFINITION}.parquet"  # what older ones hold of ring systems is not the same
+    return _reference(prepared.name, smiles, sample(smiles, COMPARED), workers, progress, cache)
 
 
 def file_reference(path: str, workers: int, progress: Progress | None = None) -> Reference:
@@ -113,7 +113,7 @@ def _reference(
     for text in sketched["ring_systems"]:
         rings.update(set(filter(None, text.split("; "))))
     assessed = _cached(
-        cache and cache.with_name("reference-assessed.parquet"),
+        cache and cache.with_name(f"reference-assessed-{DEFINITION}.parquet"),
         lambda: _assessed(compared[:ASSESSED], workers, progress),
     )
     return Reference(name, np.sort(smiles_hashes(smiles)), compared, fingerprints, rings, assessed)

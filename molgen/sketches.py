@@ -13,9 +13,10 @@ from rdkit.Chem import AllChem, Descriptors, GraphDescriptors, rdFingerprintGene
 from rdkit.Chem.Scaffolds import MurckoScaffold
 
 from molgen.alerts import alerts, catalog
-from molgen.assessment import generator, ring_systems
+from molgen.assessment import generator
 from molgen.isolation import isolated_chunks
 from molgen.properties import PROPERTIES
+from molgen.rings import has_large_ring, ring_systems
 
 CHUNK = 500
 MOSES_ATOMS = {"C", "N", "S", "O", "F", "Cl", "Br"}
@@ -92,7 +93,7 @@ def moses_scaffold(mol: Chem.Mol) -> str:
 
 def passes_moses_filters(mol: Chem.Mol) -> bool:
     """The filters that MOSES was made with: no charge, no ring of eight or more, its elements, no MCF and no PAINS."""
-    if any(len(ring) >= 8 for ring in mol.GetRingInfo().AtomRings()):
+    if has_large_ring(mol):
         return False
     if any(atom.GetFormalCharge() or atom.GetSymbol() not in MOSES_ATOMS for atom in mol.GetAtoms()):
         return False

@@ -10,7 +10,7 @@ from rdkit import Chem, RDConfig
 
 import molgen.alerts
 from molgen.alerts import SETS, alerts, catalog
-from molgen.assessment import NUMBERS, RULES, assess, assess_one, keeps_rule, ring_systems
+from molgen.assessment import NUMBERS, RULES, assess, assess_one, keeps_rule
 from molgen.errors import InputError
 from molgen.readers import Row
 
@@ -61,20 +61,6 @@ def test_rules_allow_what_their_authors_allow():
     assert keeps_rule("lipinski", fine)  # one miss
     assert not keeps_rule("lipinski", fine | {"logp": 6.0})
     assert keeps_rule("lipinski", fine | {"logp": math.nan}) is None
-
-
-@pytest.mark.parametrize(
-    ("smiles", "expected"),
-    [
-        ("CCO", []),
-        ("c1ccccc1C1CC1", ["C1CC1", "c1ccccc1"]),
-        ("c1ccc2ccccc2c1", ["c1ccc2ccccc2c1"]),  # fused
-        ("C1CCC2(CC1)CC2", ["C1CCC2(CC1)CC2"]),  # spiro
-        ("O=C1CCCN1C", ["O=C1CCCN1"]),  # with what a double bond ties to it
-    ],
-)
-def test_ring_systems(smiles, expected):
-    assert ring_systems(Chem.MolFromSmiles(smiles)) == expected
 
 
 def test_alerts_have_names_and_atoms():

@@ -1,13 +1,17 @@
 """`molgen score --suite` on a small data set of its own."""
 
 import json
+import re
 from types import SimpleNamespace
 
 import pandas as pd
 import pytest
 from click.testing import CliRunner
+from rdkit import Chem
 
 from molgen.cli import cli
+from molgen.prepared import prepare
+from molgen.rings import ring_systems
 from molgen.suite import suite_figures
 from tests.test_report import REAL
 
@@ -49,3 +53,10 @@ def test_the_command_prints_and_writes_the_suite(tmp_path, monkeypatch):
     suite = json.loads((tmp_path / "mine.scores.json").read_text(encoding="utf-8"))["suite"]
     assert suite["molecules"] == len(REAL) + 40
     assert 0 < suite["test"]["SNN"] <= 1
+    # the rings of the molecules that went to valid and test are unseen; none is large
+    train = [Chem.MolFromSmiles(smiles) for smiles in prepare(str(folder)).smiles("train")]
+    known = {ring for mol in train for ring in ring_systems(mol)}
+    unseen = sum(not known.issuperset(ring_systems(Chem.MolFromSmiles(smiles))) for smiles in REAL)
+    assert (suite["unseen_rings"], suite["large_rings"]) == (unseen / (len(REAL) + 40), 0)
+    assert re.search(rf"^unseen rings +{suite['unseen_rings']:.2%} +63  a ring system", done.output, re.MULTILINE)
+    assert re.search(r"^large rings +0\.00% +63  a ring of 8", done.output, re.MULTILINE)

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from itertools import chain
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -57,7 +57,8 @@ class Reference:
     "--suite",
     is_flag=True,
     help="Also the MOSES suite (SNN, Frag, Scaf, IntDiv, Filters, distances of properties) and GuacaMol's KL score, "
-    "against the test parts of a data set. The first time takes minutes for MOSES.",
+    "against the test parts of a data set, and the shares of molecules with a ring system that no training molecule "
+    "has and with a ring of 8 atoms or more. The first time takes minutes for MOSES.",
 )
 @click.option("--smiles-column", help="Column of the SMILES in a table; found by its name or content where not given.")
 @click.option(
@@ -157,8 +158,9 @@ def command(
             stream.write(json.dumps(report, indent=1) + "\n")
 
 
-def _suite(smiles: list[str], reference: str, workers: int) -> dict[str, dict[str, float]]:
+def _suite(smiles: list[str], reference: str, workers: int) -> dict[str, Any]:
     from molgen.prepared import prepare
+    from molgen.rings import unseen_rings
     from molgen.suite import suite_figures
 
     with _bar("suite", None) as bar:
@@ -168,7 +170,9 @@ def _suite(smiles: list[str], reference: str, workers: int) -> dict[str, dict[st
             bar.set_description(what, refresh=False)
             bar.update(done - bar.n)
 
-        return suite_figures(smiles, prepare(reference), workers, progress)
+        prepared = prepare(reference)
+        rings = unseen_rings(smiles, prepared, workers, progress)
+        return rings | suite_figures(smiles, prepared, workers, progress)
 
 
 def _fcd(smiles: list[str], compared: Reference) -> tuple[dict | None, list[str]]:
@@ -367,11 +371,18 @@ def _table(report: dict, summary: Summary) -> str:
             value = "-" if fcd[name] is None else f"{fcd[name]:.3f}"
             lines.append((label, value, f"{fcd['molecules']:,}" if fcd[name] is not None else "-", against))
     if "suite" in report:
-        figures = {part: values for part, values in report["suite"].items() if part != "molecules"}
-        lines.append(("suite", *figures, *[""] * (2 - len(figures)), f"{report['suite']['molecules']:,} molecules"))
+        suite = report["suite"]
+        figures = {part: values for part, values in suite.items() if isinstance(values, dict)}
+        lines.append(("suite", *figures, *[""] * (2 - len(figures)), f"{suite['molecules']:,} molecules"))
         for name in figures["test"]:
             cells = [f"{values[name]:.4f}" if name in values else "" for values in figures.values()]
             lines.append((name, *cells, *[""] * (2 - len(cells)), ""))
+        lines.append(("", "share", "molecules", "with"))
+        for name, label, meaning in (
+            ("unseen_rings", "unseen rings", "a ring system that no training molecule has"),
+            ("large_rings", "large rings", "a ring of 8 atoms or more"),
+        ):
+            lines.append((label, f"{suite[name]:.2%}", f"{suite['molecules']:,}", meaning))
     widths = [max(len(line[column]) for line in lines) for column in range(3)]
     text = [f"{a:<{widths[0]}}  {b:>{widths[1]}}  {c:>{widths[2]}}  {d}" for a, b, c, d in lines]
     text.append(
