@@ -10,9 +10,6 @@ test molecules. The properties come from the pinned package qm9pack (104 MB, fet
 """
 
 import argparse
-import csv
-import io
-import zipfile
 
 import numpy as np
 import torch
@@ -20,13 +17,12 @@ from rdkit import Chem
 from rdkit.Chem import rdFingerprintGenerator
 
 from molgen.checkpoints import load_checkpoint
-from molgen.chemistry import Rejected, clean, parse_smiles
-from molgen.downloads import QM9_WHEEL, fetch_wheel
 from molgen.graph import GraphBatch
+from molgen.measured import EV, QUANTUM, quantum_properties
 from molgen.prepared import cache_folder, prepare
 from molgen.solvers import gaussian
 
-PROPERTIES = {"HOMO_LUMO_gap_au": "HOMO-LUMO gap, Hartree", "Dipole_debye": "dipole moment, Debye"}
+PROPERTIES = {"gap": ("HOMO-LUMO gap, Hartree", 1 / EV), "dipole": ("dipole moment, Debye", 1.0)}
 STRENGTHS = 10.0 ** np.arange(-2, 5)
 BATCH = 512
 
@@ -68,21 +64,6 @@ def fingerprints(smiles: list[str]) -> np.ndarray:
     return np.stack([generator.GetFingerprintAsNumPy(Chem.MolFromSmiles(one)) for one in smiles]).astype(np.float32)
 
 
-def measured() -> dict[str, list[float]]:
-    """The properties of each canonical SMILES of QM9; of equal ones the first."""
-    found: dict[str, list[float]] = {}
-    with zipfile.ZipFile(fetch_wheel(QM9_WHEEL, cache_folder() / "downloads")) as wheel:
-        for part in (1, 2, 3):
-            with wheel.open(f"qm9pack/data/qm9_part{part}.csv") as file:
-                for record in csv.DictReader(io.TextIOWrapper(file, encoding="utf-8", newline="")):
-                    try:
-                        smiles = clean(parse_smiles(record["SMILES"])).smiles
-                    except Rejected:
-                        continue
-                    found.setdefault(smiles, [float(record[name]) for name in PROPERTIES])
-    return found
-
-
 def ridge(features: dict[str, np.ndarray], targets: dict[str, np.ndarray]) -> tuple[float, float]:
     """Mean absolute error and R^2 on the test molecules, of the strength that is best on the validation molecules."""
     mean, spread = features["train"].mean(0), features["train"].std(0) + 1e-6
@@ -115,7 +96,9 @@ def main() -> None:
         shares = [f"{100 * back[part]:.3f}" for part in ("graphs", "nodes", "pairs")]
         print(f"| {name} | {' | '.join(shares)} |")
     print()
-    known = measured()
+    columns = [list(QUANTUM).index(name) for name in PROPERTIES]
+    factors = [factor for _, factor in PROPERTIES.values()]
+    known = quantum_properties(cache_folder() / "downloads")
     vectors: dict[str, dict[str, np.ndarray]] = {"embedding": {}, "Morgan fingerprint": {}}
     targets: dict[str, np.ndarray] = {}
     for split in ("train", "valid", "test"):
@@ -125,11 +108,11 @@ def main() -> None:
             rows = np.sort(np.random.default_rng(options.seed).permutation(rows)[: options.train])
         vectors["embedding"][split] = embedded(model.backend, prepared.graphs(split))[rows]
         vectors["Morgan fingerprint"][split] = fingerprints([smiles[k] for k in rows])
-        targets[split] = np.array([known[smiles[k]] for k in rows])
+        targets[split] = np.array([known[smiles[k]] for k in rows])[:, columns] * factors
     print(f"Ridge regression, {len(targets['train']):,} training and {len(targets['test']):,} test molecules\n")
     print("| property | features | numbers | mean absolute error | R^2 |")
     print("|---|---|---|---|---|")
-    for column, title in enumerate(PROPERTIES.values()):
+    for column, (title, _) in enumerate(PROPERTIES.values()):
         for name, features in vectors.items():
             error, r2 = ridge(features, {split: values[:, column] for split, values in targets.items()})
             print(f"| {title} | {name} | {features['train'].shape[1]} | {error:.4f} | {r2:.3f} |")

@@ -35,6 +35,8 @@ WEIGHTS, MODEL, KNOWN, CARD, CHECKSUMS = (
     "card.json",
     "checksums.json",
 )
+# what the configurations of models say that were made before there was such a field
+BEFORE = {"known_parts": False}
 
 
 @dataclass(frozen=True)
@@ -146,7 +148,8 @@ def load_checkpoint(name_or_path: str) -> Model:
         record = read_json(folder / MODEL)
         vocabulary = Vocabulary.from_json(record["vocabulary"])
         statistics = Statistics.from_json(record["statistics"])
-        backend = build_backend(record["backend"], record["config"], vocabulary, statistics)
+        config = BEFORE | record["config"] if record["backend"] in BACKENDS else record["config"]
+        backend = build_backend(record["backend"], config, vocabulary, statistics)
         weights = safetensors.torch.load_file(folder / WEIGHTS)
         backend.load_state_dict(weights)
         known = safetensors.numpy.load_file(folder / KNOWN)["hashes"]

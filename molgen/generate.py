@@ -20,6 +20,7 @@ from molgen.hashing import contains, smiles_hashes
 from molgen.properties import PROPERTIES, properties
 from molgen.requests import Request, atoms_request, formula_request
 from molgen.vocabulary import Vocabulary
+from molgen.wanted import Wanted
 
 SHARD_SIZE = 1000  # large enough for batches of one size, small enough that a killed run loses little
 ENTRIES_PER_BATCH = 24_576  # pairs and nodes of a batch together, which bounds its memory whatever the molecules' size
@@ -168,21 +169,26 @@ def draw_graphs(
     shard: int = 0,
     progress: Progress | None = None,
     request: Request | None = None,
+    wanted: Wanted | None = None,
     each_step: Callable[[GraphBatch], object] | None = None,
 ) -> Iterator[tuple[np.ndarray, GraphBatch]]:
     """`count` new graphs, batch by batch, each with the positions of its graphs among the `count`, int64 [b].
 
-    Every position comes once; sizes are distributed as in the training data, or are that of the request. The graphs
-    depend on all arguments but `progress` and `each_step`, which gets a batch's graphs so far after every evaluation.
+    Every position comes once; sizes are distributed as in the training data, under what is wanted, or are that of the
+    request. The graphs depend on all arguments but `progress` and `each_step`, which gets a batch's graphs so far after
+    every evaluation.
     """
     if request is not None:
         sizes = np.full(count, request.size)
     else:
-        sizes = _draw_sizes(statistics.sizes, count, _random_stream(seed, shard, 0))
+        weights = (wanted or Wanted()).size_weights(statistics)
+        sizes = _draw_sizes(weights, count, _random_stream(seed, shard, 0))
     generator = _generator(seed, shard, 1)
     for positions in _batches(sizes):
         size, callback = int(sizes[positions[0]]), _step_progress(len(positions), progress, each_step)
         options = {"steps": steps, "sampler": sampler, "generator": generator, "callback": callback}
+        if wanted is not None:
+            options |= {"condition": wanted.condition(backend, size, len(positions)), "guidance": wanted.guidance}
         yield positions, backend.sample(size, len(positions), request=request, **options)
 
 
@@ -310,9 +316,8 @@ def _generator(seed: int, shard: int, purpose: int) -> torch.Generator:
     return torch.Generator().manual_seed(int(state >> np.uint64(1)))
 
 
-def _draw_sizes(histogram: tuple[int, ...], count: int, stream: np.random.SeedSequence) -> np.ndarray:
-    """`count` numbers of atoms, int64, distributed as in the training data."""
-    weights = np.array(histogram, dtype=np.float64)
+def _draw_sizes(weights: np.ndarray, count: int, stream: np.random.SeedSequence) -> np.ndarray:
+    """`count` numbers of atoms, int64, each as likely as `weights` [sizes] says."""
     return np.random.default_rng(stream).choice(len(weights), size=count, p=weights / weights.sum())
 
 

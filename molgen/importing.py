@@ -63,7 +63,7 @@ class Imported:
 
     smiles: canonical, in the order of the rows. by_size: n -> (positions in smiles int64 [k], ascending,
     nodes uint8 [k, n], pairs uint8 [k, n(n-1)/2]). rejected: number of rows by reason; rows = len(smiles) + their sum.
-    stereo, isotopes, fragments: number of kept rows that lost them.
+    stereo, isotopes, fragments: number of kept rows that lost them. values: Row.values of each kept row.
     """
 
     vocabulary: Vocabulary
@@ -74,6 +74,7 @@ class Imported:
     stereo: int = 0
     isotopes: int = 0
     fragments: int = 0
+    values: list[tuple[float, ...]] = field(default_factory=list)
 
 
 def import_molecules(
@@ -212,6 +213,7 @@ def _take(
         if kept.any():
             parts.setdefault(size, []).append((positions[members[kept]], translate[nodes[kept]], pairs[kept]))
     done.smiles += [smiles for k, smiles in enumerate(converted.smiles) if keep[k]]
+    done.values += [chunk[row].values for k, row in enumerate(rows) if keep[k]]
     stereo, isotopes, fragments = converted.dropped[keep].sum(0).tolist()
     done.stereo += stereo
     done.isotopes += isotopes

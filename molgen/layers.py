@@ -6,11 +6,15 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from molgen.data import TargetStatistics
 from molgen.graph import from_square, incidence, pair_indices, to_square
 from molgen.vocabulary import BOND_CLASSES
 
 WALK_LENGTH = 8
 LOGIT_BOUND = 60.0
+# of a standardised property: angles per standard deviation, and how far from the mean it is told
+TARGET_WAVES = (1.0, 3.0, 9.0)
+TARGET_BOUND = 5.0
 
 
 def zeroed(linear: nn.Linear) -> nn.Linear:
@@ -97,6 +101,37 @@ class NoiseEmbedding(nn.Module):
     def forward(self, alpha_bar: Tensor) -> Tensor:
         angle = torch.arccos(alpha_bar.clamp(0.0, 1.0).sqrt())[:, None] * self.frequencies
         return self.net(torch.cat([angle.sin(), angle.cos()], dim=-1))
+
+
+class TargetEncoding(nn.Module):
+    """Properties that are asked for -> vector, zero before it is trained and where none is: float [b, k] -> [b, width].
+
+    Input in the units of the properties, NaN where nothing is asked; inside, each is standardised by the training set.
+    Features of each: asked, value, and waves of it, so that a count is told to the unit.
+    """
+
+    mean: Tensor
+    deviation: Tensor
+    waves: Tensor
+
+    def __init__(self, targets: tuple[TargetStatistics, ...], width: int) -> None:
+        super().__init__()
+        self.register_buffer("mean", torch.tensor([target.mean for target in targets]), persistent=False)
+        self.register_buffer("deviation", torch.tensor([target.deviation for target in targets]), persistent=False)
+        self.register_buffer("waves", torch.tensor(TARGET_WAVES), persistent=False)
+        self.features = 2 + 2 * len(TARGET_WAVES)
+        self.inward = nn.Linear(len(targets) * self.features, width)
+        self.out = zeroed(nn.Linear(width, width))
+
+    def forward(self, targets: Tensor) -> Tensor:
+        asked = targets.isfinite()
+        # what lies far outside the training set is told as its edge
+        value = ((targets - self.mean) / self.deviation).clamp(-TARGET_BOUND, TARGET_BOUND)
+        value = torch.where(asked, value, 0.0)[..., None]
+        angle = value * self.waves
+        features = torch.cat([torch.ones_like(value), value, angle.sin(), angle.cos()], dim=-1) * asked[..., None]
+        told = self.out(nn.functional.silu(self.inward(features.flatten(1))))
+        return told * asked.any(1, keepdim=True)  # asked for nothing, the model is the one that is told nothing
 
 
 class Film(nn.Module):

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import math
 import os
 import shutil
 import sys
@@ -23,17 +24,22 @@ from safetensors.torch import save_file
 
 import molgen
 from molgen.data import GraphDataset, Statistics, read_json
-from molgen.downloads import MOSES_WHEEL, fetch_wheel
-from molgen.errors import InputError
+from molgen.downloads import MOSES_WHEEL, QM9_WHEEL, fetch_wheel
+from molgen.errors import DownloadError, InputError
 from molgen.files import atomic_write, sha256_of, shipped_folder
 from molgen.graph import GraphBatch
 from molgen.importing import Imported, Rejects, import_molecules
+from molgen.measured import QUANTUM, TargetTable, measured, quantum_properties, read_table, write_table
+from molgen.properties import TARGETS
 from molgen.readers import MAX_BYTES, Row, read_molecules
 from molgen.vocabulary import Vocabulary
 
 PUBLIC = ("qm9", "moses")
 ROWS = {"qm9": 130_831, "moses": 1_936_962}
 LAYOUT = 1  # of a prepared folder; raised when what `prepare` writes changes
+# Molecules of a split whose properties are measured. A quarter of MOSES says as much of them as all of it, and takes
+# minutes where all would take half an hour; a network is told nothing of the others.
+MEASURED = 400_000
 HELD_OUT = 10_000  # most molecules in valid and in test
 MOSES_FILES = {"train": "train.csv.gz", "test": "test.csv.gz", "test_scaffolds": "test_scaffolds.csv.gz"}
 
@@ -43,7 +49,11 @@ Progress = Callable[[str, int, int | None], None]
 
 @dataclass(frozen=True)
 class PreparedSet:
-    """A data set on disk: meta.json, rejects.csv, and for each split its graphs and their SMILES."""
+    """A data set on disk: meta.json, rejects.csv, and for each split its graphs and their SMILES.
+
+    Where `prepare` was asked for columns of the user's own, each split also has values-*.safetensors, and once
+    `targets` was called, targets-*.safetensors.
+    """
 
     folder: Path
     record: dict[str, Any]
@@ -68,6 +78,11 @@ class PreparedSet:
         """Number of molecules in each split; train, valid and test are always there."""
         return self.record["splits"]
 
+    @property
+    def properties(self) -> tuple[str, ...]:
+        """The user's own columns, as `prepare` was asked for them."""
+        return tuple(self.record.get("properties", ()))
+
     def graphs(self, split: str) -> GraphDataset:
         """The graphs of one split. Raises InputError for an unknown split or a damaged file."""
         return GraphDataset.load(self._file(split, "safetensors"), self.vocabulary)
@@ -85,10 +100,60 @@ class PreparedSet:
             )
         return lines
 
-    def _file(self, split: str, ending: str) -> Path:
+    def targets(self, split: str, *, workers: int | None = None, progress: Progress | None = None) -> TargetTable:
+        """What a network can be told of each molecule of a split, in the order of `smiles`; NaN where it has no value.
+
+        The columns: TARGETS, for QM9 then QUANTUM, then `properties`. TARGETS are measured when first asked for, of an
+        even draw of MEASURED molecules where there are more, on `workers` processes (None: one per core; some 400
+        molecules per second on each), and kept in the folder. A killed call is
+        gone on with by the next one. Where QM9's package cannot be fetched, the columns of QUANTUM are missing, and
+        they are looked for again next time. Raises InputError for an unknown split or a damaged file.
+        """
+        path = self._file(split, "safetensors", "targets-")
+        quantum = tuple(QUANTUM) if self.name == "qm9" else ()
+        names, count = (*TARGETS, *quantum, *self.properties), self.splits[split]
+        kept = read_table(path, names, count)
+        if kept is not None:
+            return kept
+        with FileLock(path.with_suffix(".lock")):
+            kept = read_table(path, names, count)  # another process may have been measuring
+            if kept is not None:
+                return kept
+            smiles, part = self.smiles(split), path.with_suffix(".part")
+            chosen = np.sort(np.random.default_rng(0).permutation(count)[:MEASURED])
+
+            def on_progress(done: int) -> None:
+                if progress is not None:
+                    progress(f"measuring {self.name} {split}", done, len(chosen))
+
+            own = self._values(split)
+            found = np.full((count, len(TARGETS)), np.nan, np.float32)
+            found[chosen] = measured(part, [smiles[row] for row in chosen], workers, on_progress)
+            columns = [found]
+            if quantum:
+                try:
+                    columns.append(_quantum_columns(smiles, progress))
+                except DownloadError:  # nothing is kept but the part, so that the next call tries again
+                    return TargetTable((*TARGETS, *self.properties), np.concatenate([*columns, own], 1))
+            table = TargetTable(names, np.concatenate([*columns, own], 1))
+            write_table(path, table)
+            part.unlink()
+            return table
+
+    def _values(self, split: str) -> np.ndarray:
+        """The user's own columns, float32 [molecules, len(properties)], in the order of `smiles`."""
+        if not self.properties:
+            return np.zeros((self.splits[split], 0), np.float32)
+        path = self._file(split, "safetensors", "values-")
+        table = read_table(path, self.properties, self.splits[split])
+        if table is None:
+            raise InputError(f"{path} is damaged or missing; delete {self.folder} and prepare again")
+        return table.values
+
+    def _file(self, split: str, ending: str, kind: str = "") -> Path:
         if split not in self.splits:
             raise InputError(f"{self.name} has no split {split!r}; splits: {', '.join(self.splits)}")
-        return self.folder / f"{split}.{ending}"
+        return self.folder / f"{kind}{split}.{ending}"
 
 
 def cache_folder() -> Path:
@@ -110,6 +175,7 @@ def prepare(
     smiles_column: str | None = None,
     keep_largest: bool = False,
     max_atoms: int | None = None,
+    properties: tuple[str, ...] = (),
     rejects: Path | None = None,
     workers: int | None = None,
     cache: Path | None = None,
@@ -118,19 +184,31 @@ def prepare(
     """A data set ready for training: from the cache, or read, checked, split and cached.
 
     source: "qm9", "moses", the path of a molecule file (see `read_molecules`), or a folder that was prepared before.
-    rejects: also write the list of rejected rows there. Split of QM9 and of a file: distinct canonical SMILES, sorted,
-    permuted with seed 0; the first tenth, at most 10,000, is test, the next as many valid, at least one each (QM9:
-    10,000 each). MOSES keeps its own test and test_scaffolds, and 10,000 of its train are valid by the same rule. A
-    molecule with an atom class that train would lack goes to train. Raises InputError for unusable input and
-    DownloadError when a public set cannot be fetched.
+    properties: columns of numbers of a file, read beside the SMILES (see `read_molecules`), for
+    `PreparedSet.targets`; of duplicates the first row's values stay, even where they are missing. rejects: also write
+    the list of rejected rows there.
+
+    Split of QM9 and of a file: distinct canonical SMILES, sorted, permuted with seed 0; the first tenth, at most
+    10,000, is test, the next as many valid, at least one each (QM9: 10,000 each). MOSES keeps its own test and
+    test_scaffolds, and 10,000 of its train are valid by the same rule. A molecule with an atom class that train would
+    lack goes to train.
+
+    Raises InputError for unusable input and DownloadError when a public set cannot be fetched.
     """
     if rejects is not None and not rejects.resolve().parent.is_dir():
         raise InputError(f"the folder {rejects.resolve().parent} does not exist")
     if source not in PUBLIC and (Path(source) / "meta.json").is_file():
-        return _give(open_prepared(Path(source)), rejects)
+        prepared = open_prepared(Path(source))
+        if properties and properties != prepared.properties:
+            have = ", ".join(prepared.properties) or "none"
+            raise InputError(f"{source} was not prepared with the columns {', '.join(properties)}; it has {have}")
+        return _give(prepared, rejects)
+    _check_properties(source, properties)
     cache = cache or cache_folder()
     cache.mkdir(parents=True, exist_ok=True)
-    options = {"smiles_column": smiles_column, "keep_largest": keep_largest, "max_atoms": max_atoms}
+    options: dict[str, Any] = {"smiles_column": smiles_column, "keep_largest": keep_largest, "max_atoms": max_atoms}
+    if properties:  # not as an empty list: sets that were prepared before there were properties keep their key
+        options["properties"] = list(properties)
     with _source_file(source, cache) as path:
         digest = MOSES_WHEEL.sha256 if source == "moses" else sha256_of(path)
         # canonical SMILES, and with them the split, may change with RDKit
@@ -207,7 +285,7 @@ def _build(
     try:
         with (folder / "rejects.csv").open("w", encoding="utf-8", newline="") as file:
             on_reject = Rejects(file)
-            for part, rows in _parts(name, path, options["smiles_column"], progress):
+            for part, rows in _parts(name, path, options, progress):
                 stage, before = f"preparing {name}", counts["rows"]
 
                 def on_progress(done: int, stage: str = stage, before: int = before) -> None:
@@ -232,13 +310,18 @@ def _build(
                     fragments_dropped=found.fragments,
                 )
                 vocabulary = found.vocabulary
-                for split, graphs, smiles in _divide(name, part, found):
+                for split, graphs, positions in _divide(name, part, found):
+                    smiles = [found.smiles[position] for position in positions]
                     if split == "train":
                         record["vocabulary"] = vocabulary.to_json()
                         record["statistics"] = graphs.statistics().to_json()
                     splits[split] = len(smiles)
                     save_file(graphs.tensors(), folder / f"{split}.safetensors")
                     (folder / f"{split}.smi").write_text("\n".join(smiles) + "\n", encoding="utf-8", newline="\n")
+                    if "properties" in options:
+                        values = np.array([found.values[position] for position in positions], np.float32)
+                        table = TargetTable(tuple(options["properties"]), values)
+                        write_table(folder / f"values-{split}.safetensors", table)
                 del found
     finally:
         if rejects is not None:  # where nothing could be used, this list says why
@@ -247,9 +330,13 @@ def _build(
     (folder / "meta.json").write_text(json.dumps(record, indent=1), encoding="utf-8")
 
 
-def _parts(name: str, path: Path, column: str | None, progress: Progress | None) -> Iterator[tuple[str, Iterator[Row]]]:
+def _parts(
+    name: str, path: Path, options: dict[str, Any], progress: Progress | None
+) -> Iterator[tuple[str, Iterator[Row]]]:
     if name != "moses":
-        yield "", read_molecules(path, column, label="standard input" if name == "stdin" else None)
+        label = "standard input" if name == "stdin" else None
+        properties = tuple(options.get("properties", ()))
+        yield "", read_molecules(path, options["smiles_column"], label=label, properties=properties)
         return
     if progress is not None:
         progress(f"fetching {MOSES_WHEEL.filename} (52 MB)", 0, None)
@@ -261,8 +348,8 @@ def _parts(name: str, path: Path, column: str | None, progress: Progress | None)
                 yield part, (row._replace(name=part) for row in read_molecules(unpacked))
 
 
-def _divide(name: str, part: str, found: Imported) -> Iterator[tuple[str, GraphDataset, list[str]]]:
-    """The splits that the molecules of one file are divided into."""
+def _divide(name: str, part: str, found: Imported) -> Iterator[tuple[str, GraphDataset, list[int]]]:
+    """The splits that the molecules of one file are divided into, and the positions in `found` of each one's graphs."""
     total = len(found.smiles)
     if part in ("test", "test_scaffolds"):
         yield part, *_select(found, np.zeros(total, np.uint8), 0)
@@ -289,14 +376,34 @@ def _complete_train(found: Imported, split: np.ndarray, codes: int) -> None:
         raise InputError("too few molecules: those held out have atom types that no other molecule has")
 
 
-def _select(found: Imported, split: np.ndarray, code: int) -> tuple[GraphDataset, list[str]]:
-    by_size, smiles = {}, []
+def _select(found: Imported, split: np.ndarray, code: int) -> tuple[GraphDataset, list[int]]:
+    by_size, order = {}, []
     for size, (positions, nodes, pairs) in found.by_size.items():
         chosen = split[positions] == code
         if chosen.any():
             by_size[size] = GraphBatch(torch.from_numpy(nodes[chosen]), torch.from_numpy(pairs[chosen]))
-            smiles += [found.smiles[position] for position in positions[chosen].tolist()]
-    return GraphDataset(found.vocabulary, by_size), smiles
+            order += positions[chosen].tolist()
+    return GraphDataset(found.vocabulary, by_size), order
+
+
+def _check_properties(source: str, properties: tuple[str, ...]) -> None:
+    """Raise InputError for the user's columns where there can be none, or where their names would be ambiguous."""
+    if properties and source in PUBLIC:
+        raise InputError(f"{source} has no columns of its own; a property column is one of your own file")
+    for name in properties:
+        if name in TARGETS:
+            raise InputError(f"molgen computes {name!r} itself; give that column of {source} another name")
+        if properties.count(name) > 1:
+            raise InputError(f"the property column {name!r} is named twice")
+
+
+def _quantum_columns(smiles: list[str], progress: Progress | None) -> np.ndarray:
+    """QUANTUM of molecules of QM9, float32 [molecules, len(QUANTUM)]. Raises DownloadError."""
+    if progress is not None:
+        progress(f"reading {QM9_WHEEL.filename} (104 MB, fetched once)", 0, None)
+    known = quantum_properties(cache_folder() / "downloads")
+    unknown = [math.nan] * len(QUANTUM)
+    return np.array([known.get(text, unknown) for text in smiles], np.float32).reshape(-1, len(QUANTUM))
 
 
 def _give(prepared: PreparedSet, rejects: Path | None) -> PreparedSet:

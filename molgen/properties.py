@@ -1,4 +1,4 @@
-"""Properties of molecules as plain numbers: PROPERTIES = {name: function of an RDKit molecule}."""
+"""Properties of molecules as plain numbers: PROPERTIES and TARGETS = {name: function of an RDKit molecule}."""
 
 import importlib.util
 import math
@@ -44,14 +44,44 @@ PROPERTIES: dict[str, Callable[[Chem.Mol], float]] = {
 }
 
 
+def hydrogens(mol: Chem.Mol) -> int:
+    """All hydrogens of a sanitised molecule: those implied or written with a heavy atom, and those that are atoms."""
+    atoms = [mol.GetAtomWithIdx(index) for index in range(mol.GetNumAtoms())]  # GetAtoms() makes slow calls per atom
+    return sum(atom.GetTotalNumHs() + (atom.GetAtomicNum() == 1) for atom in atoms)
+
+
+# What a network can be told to aim at. PROPERTIES are also the columns of `molgen generate` and stay as they are.
+TARGETS: dict[str, Callable[[Chem.Mol], float]] = {
+    **PROPERTIES,
+    "aromatic_rings": rdMolDescriptors.CalcNumAromaticRings,
+    "fraction_sp3": rdMolDescriptors.CalcFractionCSP3,  # of the carbons, 0 to 1; 0 without carbon
+    "hydrogens": hydrogens,
+}
+
+
 def properties(mol: Chem.Mol) -> dict[str, float]:
     """Every one of PROPERTIES for a sanitised molecule, kekulized or aromatic; it is not changed.
 
     A property that cannot be computed is NaN. Raises MolgenError where RDKit came without the SA score.
     """
-    mol = Chem.Mol(mol)
-    Chem.SanitizeMol(mol)  # a kekulized ring has another logP, QED and fingerprint until its aromaticity is back
+    mol = _aromatic(mol)
     return {name: _number(function, mol) for name, function in PROPERTIES.items()}
+
+
+def targets(mol: Chem.Mol) -> list[float]:
+    """Every one of TARGETS, in that order, for a sanitised molecule, kekulized or aromatic; it is not changed.
+
+    A target that cannot be computed is NaN. Raises MolgenError where RDKit came without the SA score.
+    """
+    mol = _aromatic(mol)
+    return [_number(function, mol) for function in TARGETS.values()]
+
+
+def _aromatic(mol: Chem.Mol) -> Chem.Mol:
+    """A copy with aromaticity perceived: a kekulized ring has another logP, QED and fingerprint."""
+    mol = Chem.Mol(mol)
+    Chem.SanitizeMol(mol)
+    return mol
 
 
 def _number(function: Callable[[Chem.Mol], float], mol: Chem.Mol) -> float:

@@ -3,6 +3,8 @@
 import csv
 import gzip
 import io
+import math
+import re
 import sys
 import tempfile
 import zlib
@@ -21,23 +23,31 @@ MAX_BYTES = 8_000_000_000  # unpacked; 200 MB gzip to 190 kB, so the size on dis
 SMILES_COLUMNS = ("smiles", "canonical_smiles", "canonicalsmiles", "isomeric_smiles", "structure", "molecule", "mol")
 NAME_COLUMNS = ("name", "id", "title", "identifier", "compound", "compound_id", "molecule_name", "chembl_id", "zinc_id")
 LOOK_AT = 100  # rows read to find a SMILES column by its content
+MISSING = ("", "na", "nan")  # cells without a value, as pandas and R write them
+LARGEST = 3.4e38  # of the numbers that float32 holds
+SDF_TAG = re.compile(r">.*<(.+)>")  # the line before the value of a data field
 
 
 class Row(NamedTuple):
     """One molecule as its file writes it.
 
     line: number of its (first) line in the file, counted from 1; in Parquet, the number of the row.
-    text: SMILES, or a mol block where is_block.
+    text: SMILES, or a mol block where is_block. values: of the columns that were asked for; NaN where there is none.
     """
 
     line: int
     name: str
     text: str
     is_block: bool = False
+    values: tuple[float, ...] = ()
 
 
 def read_molecules(
-    path: Path | str, smiles_column: str | None = None, max_bytes: int = MAX_BYTES, label: str | None = None
+    path: Path | str,
+    smiles_column: str | None = None,
+    max_bytes: int = MAX_BYTES,
+    label: str | None = None,
+    properties: tuple[str, ...] = (),
 ) -> Iterator[Row]:
     """The rows of a .smi, .smiles, .txt, .csv, .tsv, .sdf or .parquet file, each also gzipped; "-" is standard input.
 
@@ -46,14 +56,18 @@ def read_molecules(
     `smiles_column`, or the one whose header says so, or the one whose content parses; a row with an empty cell is a
     row, an empty line is not. Memory stays flat. label: what errors call the file.
 
+    properties: columns of a table, or data fields of an SDF, to be read as the numbers Row.values, in this order; an
+    empty cell, NA, NaN and a record without the field are NaN.
+
     Raises InputError for a file that cannot be read, holds no molecule, has a line longer than MAX_LINE, or unpacks to
-    more than max_bytes.
+    more than max_bytes, and for a property that the file does not have (an SDF: in none of its records) or whose cell
+    is not a number.
     """
     label = label or ("standard input" if str(path) == "-" else str(path))
     if str(path) != "-" and not Path(path).is_file():
         raise InputError(f"{path} is a folder, not a file" if Path(path).is_dir() else f"no such file: {path}")
     kind = file_format(path, label)
-    return _rows(path, label, kind, smiles_column, max_bytes)
+    return _rows(path, label, kind, smiles_column, max_bytes, properties)
 
 
 def file_format(path: Path | str, label: str | None = None) -> str:
@@ -87,22 +101,24 @@ def expected_rows(path: Path | str) -> int | None:
     return None
 
 
-def _rows(path: Path | str, label: str, kind: str, column: str | None, max_bytes: int) -> Iterator[Row]:
+def _rows(
+    path: Path | str, label: str, kind: str, column: str | None, max_bytes: int, properties: tuple[str, ...]
+) -> Iterator[Row]:
     count = 0
     csv.field_size_limit(MAX_LINE)  # of this process; Python's own is below what a line may have
     with ExitStack() as stack:
         source: Any = sys.stdin.buffer if str(path) == "-" else stack.enter_context(Path(path).open("rb"))
         stream = _unpacked(source, label, max_bytes)
         if kind == ".parquet":
-            rows = _parquet_rows(stream, label, column, max_bytes, stack)
+            rows = _parquet_rows(stream, label, column, max_bytes, stack, properties)
         else:
             lines = _lines(stream, label)
             if kind == ".sdf":
-                rows = _sdf_rows(lines)
+                rows = _sdf_rows(lines, label, properties)
             elif kind in (".csv", ".tsv"):
-                rows = _table_rows(lines, label, column, "\t" if kind == ".tsv" else None)
+                rows = _table_rows(lines, label, column, "\t" if kind == ".tsv" else None, properties)
             else:
-                rows = _smiles_rows(lines, label, column)
+                rows = _smiles_rows(lines, label, column, properties)
         for row in rows:
             count += 1
             yield row
@@ -160,14 +176,14 @@ def _lines(stream: io.BufferedReader, label: str) -> Iterator[str]:
         raise InputError(f"{label} is not UTF-8 text ({where}); save it as UTF-8") from None
 
 
-def _smiles_rows(lines: Iterator[str], label: str, column: str | None) -> Iterator[Row]:
+def _smiles_rows(lines: Iterator[str], label: str, column: str | None, properties: tuple[str, ...]) -> Iterator[Row]:
     first = next(lines, "")
     fields = next(csv.reader([first], delimiter=_delimiter(first)), [])
     # "CCO<tab>smiles-like" is a molecule with a name, "id<tab>pubchem smiles" is a header, and so is "N<tab>smiles"
     named = _named_column(fields) if len(fields) > 1 else None
     exact = named is not None and fields[named].strip().lower() in SMILES_COLUMNS
-    if column is not None or exact or (named is not None and not _is_smiles(fields[0])):
-        yield from _table_rows(chain([first], lines), label, column, None)
+    if column is not None or properties or exact or (named is not None and not _is_smiles(fields[0])):
+        yield from _table_rows(chain([first], lines), label, column, None, properties)
         return
     words = first.split()
     if not (words and words[0].lower() in SMILES_COLUMNS):
@@ -181,27 +197,72 @@ def _smiles_rows(lines: Iterator[str], label: str, column: str | None) -> Iterat
             yield Row(number, parts[1].strip() if len(parts) > 1 else "", parts[0])
 
 
-def _sdf_rows(lines: Iterator[str]) -> Iterator[Row]:
+def _sdf_rows(lines: Iterator[str], label: str, properties: tuple[str, ...]) -> Iterator[Row]:
     block: list[str] = []
     start, size, ended = 1, 0, False
+    fields = _SdfFields(label, properties)
     for number, line in enumerate(lines, 1):
         if line.startswith("$$$$"):
-            yield _sdf_row(start, block)
+            yield _sdf_row(start, block, fields.taken())
             block, start, size, ended = [], number + 1, 0, False
             continue
         size += len(line)
-        if not ended and size <= MAX_LINE:  # the data fields are not needed, nor what cannot be a molecule
+        if ended and properties:
+            fields.read(number, line)
+        if not ended and size <= MAX_LINE:  # other data fields are not needed, nor what cannot be a molecule
             block.append(line)
         ended = ended or line.startswith("M  END")
     if any(line.strip() for line in block):
-        yield _sdf_row(start, block)
+        yield _sdf_row(start, block, fields.taken())
+    fields.check()
 
 
-def _sdf_row(start: int, block: list[str]) -> Row:
-    return Row(start, block[0].strip() if block else "", "".join(block), is_block=True)
+def _sdf_row(start: int, block: list[str], values: tuple[float, ...]) -> Row:
+    return Row(start, block[0].strip() if block else "", "".join(block), is_block=True, values=values)
 
 
-def _table_rows(lines: Iterable[str], label: str, column: str | None, delimiter: str | None) -> Iterator[Row]:
+class _SdfFields:
+    """Reads the wanted data fields of one record after another, line by line."""
+
+    def __init__(self, label: str, properties: tuple[str, ...]) -> None:
+        self.label, self.properties = label, properties
+        self.wanted = {_plain(name): name for name in properties}
+        self.found: dict[str, float] = {}  # of this record
+        self.seen: dict[str, None] = {}  # fields of any record, in order
+        self.field = ""  # whose value comes next
+
+    def read(self, number: int, line: str) -> None:
+        """Take one line behind the mol block; number: of the line in the file."""
+        line = line.strip()
+        header = SDF_TAG.match(line)
+        if header is not None:
+            self.field = _plain(header[1])
+            self.seen.setdefault(header[1])
+        elif not line:
+            self.field = ""
+        elif self.field in self.wanted:
+            if self.field in self.found:
+                raise InputError(
+                    f"{self.label} has a second value of {self.wanted[self.field]!r} in one record: {line[:40]!r} "
+                    f"(line {number})"
+                )
+            self.found[self.field] = _number(line, self.wanted[self.field], number, self.label)
+
+    def taken(self) -> tuple[float, ...]:
+        """The values of the record that ends; the next one begins."""
+        values = tuple(self.found.get(_plain(name), math.nan) for name in self.properties)
+        self.found, self.field = {}, ""
+        return values
+
+    def check(self) -> None:
+        """Raise InputError for a field that no record had."""
+        for name in self.properties:
+            _position(list(self.seen), name, self.label)
+
+
+def _table_rows(
+    lines: Iterable[str], label: str, column: str | None, delimiter: str | None, properties: tuple[str, ...]
+) -> Iterator[Row]:
     lines = iter(lines)
     first = next(lines, "")
     # strict: a quote that is never closed is an error, and does not swallow the rows after it
@@ -211,6 +272,7 @@ def _table_rows(lines: Iterable[str], label: str, column: str | None, delimiter:
     if not head:
         raise InputError(f"{label} holds no molecules")
     header = head[0][1]
+    places = [(_position(header, wanted, label), wanted) for wanted in properties]
     position, has_header = _find_column(header, [cells for _, cells in head], column, label)
     name = _named_column(header, NAME_COLUMNS) if has_header else None
     for line, cells in chain(head[1:] if has_header else head, records):
@@ -218,6 +280,9 @@ def _table_rows(lines: Iterable[str], label: str, column: str | None, delimiter:
             line,
             cells[name].strip() if name is not None and name < len(cells) else "",
             cells[position] if position < len(cells) else "",
+            values=tuple(
+                _number(cells[place] if place < len(cells) else "", wanted, line, label) for place, wanted in places
+            ),
         )
 
 
@@ -233,7 +298,12 @@ def _records(reader: Any, label: str) -> Iterator[tuple[int, list[str]]]:
 
 
 def _parquet_rows(
-    stream: io.BufferedReader, label: str, column: str | None, max_bytes: int, stack: ExitStack
+    stream: io.BufferedReader,
+    label: str,
+    column: str | None,
+    max_bytes: int,
+    stack: ExitStack,
+    properties: tuple[str, ...],
 ) -> Iterator[Row]:
     import pyarrow
     import pyarrow.parquet as parquet
@@ -255,13 +325,20 @@ def _parquet_rows(
         cells = [[value or "" for value in row.values()] for row in first.to_pylist()] if first else []
         position, _ = _find_column(texts, [texts, *cells], column, label)
         name = _named_column(texts, NAME_COLUMNS)
+        every = table.schema_arrow.names
+        wanted = [every[_position(every, asked, label)] for asked in properties]
         columns = [texts[position]] + ([texts[name]] if name is not None else [])
         number = 0
-        for batch in table.iter_batches(10_000, columns=columns):
-            names = batch.column(columns[-1]).to_pylist() if len(columns) > 1 else [""] * len(batch)
-            for text, title in zip(batch.column(columns[0]).to_pylist(), names, strict=True):
+        for batch in table.iter_batches(10_000, columns=list(dict.fromkeys([*columns, *wanted]))):
+            names = batch.column(columns[1]).to_pylist() if len(columns) > 1 else [""] * len(batch)
+            cells_of = [batch.column(found).to_pylist() for found in wanted]
+            for k, (text, title) in enumerate(zip(batch.column(columns[0]).to_pylist(), names, strict=True)):
                 number += 1
-                yield Row(number, (title or "").strip(), text or "")
+                values = tuple(
+                    _number("" if cells[k] is None else str(cells[k]), asked, number, label)
+                    for cells, asked in zip(cells_of, properties, strict=True)
+                )
+                yield Row(number, (title or "").strip(), text or "", values=values)
     except (pyarrow.ArrowException, OSError) as error:
         raise InputError(f"{label} cannot be read as Parquet ({str(error).splitlines()[0]})") from None
 
@@ -283,10 +360,7 @@ def _named_column(header: list[str], names: tuple[str, ...] = SMILES_COLUMNS) ->
 def _find_column(header: list[str], rows: list[list[str]], column: str | None, label: str) -> tuple[int, bool]:
     """Position of the SMILES column, and whether the first row is a header; rows include the first one."""
     if column is not None:
-        for position, cell in enumerate(header):
-            if cell.strip().lower() == column.strip().lower():
-                return position, True
-        raise InputError(f"{label} has no column {column!r}; columns: {_listed(header)}")
+        return _position(header, column, label), True
     named = _named_column(header)
     if named is not None:
         return named, True
@@ -302,6 +376,29 @@ def _find_column(header: list[str], rows: list[list[str]], column: str | None, l
     if best is None:
         raise InputError(f"no column of {label} holds SMILES; columns: {_listed(header)}; name it with --smiles-column")
     return best, not _is_smiles(header[best])
+
+
+def _position(header: list[str], column: str, label: str) -> int:
+    """Where a column stands, whatever its capitals. Raises InputError, naming those there are, where it does not."""
+    for position, cell in enumerate(header):
+        if _plain(cell) == _plain(column):
+            return position
+    raise InputError(f"{label} has no column {column!r}; columns: {_listed(header) if header else 'none are named'}")
+
+
+def _plain(name: str) -> str:
+    return name.strip().lower()
+
+
+def _number(cell: str, column: str, line: int, label: str) -> float:
+    cell = cell.strip()
+    if cell.lower() in MISSING:
+        return math.nan
+    with suppress(ValueError):
+        value = float(cell)
+        if abs(value) <= LARGEST:
+            return value
+    raise InputError(f"column {column!r} of {label}: {cell[:40]!r} on line {line} is not a number")
 
 
 def _is_smiles(text: str) -> bool:

@@ -20,10 +20,12 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save as safetensors_bytes
 from torch import Tensor
 
+from molgen.conditions import Condition, draw_condition
 from molgen.data import GraphDataset
 from molgen.errors import InputError, TrainingError
 from molgen.files import atomic_write
 from molgen.graph import GraphBatch
+from molgen.optimisers import Muon
 
 STATE = "state.safetensors"
 ENTRIES = 150_000  # pairs and nodes that go through the network at once in training, some GB
@@ -35,7 +37,7 @@ CHANGEABLE = (
     "patience",
 )
 LOG_COLUMNS = (
-    *("step", "epoch", "graphs", "seconds", "learning_rate", "loss", "valid_loss"),
+    *("step", "epoch", "graphs", "seconds", "learning_rate", "loss", "valid_loss", "told_loss"),
     *("valid", "unique", "novel", "fcd"),
 )
 
@@ -49,7 +51,7 @@ class TrainSettings:
     rates fall linearly to zero; weight_decay; ema: decay of the averaged weights per step; clip: largest gradient
     norm; seed; evaluations: how many times in the run validation is measured; patience: measurements
     without a smaller validation loss after which the run ends with the weights of the best one, 0 for never;
-    checkpoint_minutes: between saves.
+    checkpoint_minutes: between saves. known_share: graphs with a known part; target_share: graphs told some properties.
     """
 
     epochs: float = 40.0
@@ -65,6 +67,8 @@ class TrainSettings:
     evaluations: int = 20
     patience: int = 0
     checkpoint_minutes: float = 3.0
+    known_share: float = 0.5
+    target_share: float = 2 / 3
 
     def __post_init__(self) -> None:
         limits = {
@@ -81,6 +85,8 @@ class TrainSettings:
             "evaluations": self.evaluations >= 1,
             "patience": self.patience >= 0,
             "checkpoint_minutes": self.checkpoint_minutes > 0,
+            "known_share": 0 <= self.known_share <= 1,
+            "target_share": 0 <= self.target_share <= 1,
         }
         for name, fine in limits.items():
             if not fine or not math.isfinite(getattr(self, name)):
@@ -125,7 +131,7 @@ class Trainer:
         self.settings = settings
         self.folder = folder
         folder.mkdir(parents=True, exist_ok=True)
-        self.identity = {"backend": name, "data": data}
+        self.identity = {"backend": name, "data": data, "targets": list(backend.targets)}
         self.optimizers = _optimizers(backend, settings)
         self.ema = {name: tensor.detach().clone() for name, tensor in backend.state_dict().items()}
         self.batches_per_epoch = len(train.epoch(settings.batch_size, settings.seed, 0))
@@ -160,7 +166,7 @@ class Trainer:
         if self.step == 0:
             (self.folder / LOG).unlink(missing_ok=True)
         for size, rows in self._batches():
-            losses.append(self._one_step(self.train_set.by_size[size][rows]))
+            losses.append(self._one_step(self.train_set.by_size[size][rows], self._targets(self.train_set, size, rows)))
             now = time.monotonic()
             self.seconds = base_seconds + now - started
             last = self.step == self.steps
@@ -198,7 +204,26 @@ class Trainer:
                     return
             epoch, position = epoch + 1, 0
 
-    def _one_step(self, batch: GraphBatch) -> Tensor:
+    def _targets(self, graphs: GraphDataset, size: int, rows: Tensor) -> Tensor:
+        """The properties of some graphs of a size, float [rows, k]."""
+        if not graphs.targets:
+            return torch.full((len(rows), len(self.backend.targets)), torch.nan, device=self.device)
+        return graphs.targets[size][rows.to(graphs.targets[size].device)].to(self.device)
+
+    def _told(
+        self, batch: GraphBatch, targets: Tensor, known_share: float, target_share: float, generator: torch.Generator
+    ) -> Condition | None:
+        """A random condition on the graphs; None where the model is told nothing."""
+        if not self.backend.config.known_parts:
+            known_share = 0.0
+        if not known_share and not (target_share and targets.shape[1]):
+            return None
+        names = self.backend.targets
+        return draw_condition(
+            batch, targets, names, known_share=known_share, target_share=target_share, generator=generator
+        )
+
+    def _one_step(self, batch: GraphBatch, targets: Tensor) -> Tensor:
         settings = self.settings
         scale = self._rate_scale()
         for optimizer in self.optimizers:
@@ -209,7 +234,10 @@ class Trainer:
         count = max(1, ENTRIES // (batch.pairs.shape[1] + batch.size))
         losses = []
         for start in range(0, len(batch), count):
-            loss = self.backend.loss(batch[slice(start, start + count)].to(torch.int64), generator)
+            rows = slice(start, start + count)
+            part = batch[rows].to(torch.int64)
+            told = self._told(part, targets[rows], settings.known_share, settings.target_share, generator)
+            loss = self.backend.loss(part, generator, told)
             # a short batch weighs as much as its graphs
             (loss.sum() / settings.batch_size).backward()
             losses.append(loss.detach())
@@ -263,21 +291,30 @@ class Trainer:
         return loss
 
     def _measure(self, evaluate: Evaluate | None) -> dict[str, float]:
-        """Validation loss of the averaged weights, and what `evaluate` adds."""
+        """Validation loss of the averaged weights, told nothing and told of every graph, and what `evaluate` adds."""
         trained = {name: tensor.detach().clone() for name, tensor in self.backend.state_dict().items()}
         self.backend.load_state_dict(self.ema)
         self.backend.eval()
         try:
-            total, count = 0.0, 0
+            total, told_total, count = 0.0, 0.0, 0
+            shares = (float(self.settings.known_share > 0), float(self.settings.target_share > 0))
             with torch.no_grad():
                 for size, rows in self.valid_set.epoch(self.settings.batch_size, 0, 0)[:16]:
                     generator = torch.Generator(self.device).manual_seed(count)
-                    batch = self.valid_set.by_size[size][torch.from_numpy(rows)].to(self.device, torch.int64)
+                    index = torch.from_numpy(rows)
+                    batch = self.valid_set.by_size[size][index].to(self.device, torch.int64)
+                    targets = self._targets(self.valid_set, size, index)
                     part = max(1, ENTRIES // (batch.pairs.shape[1] + batch.size))
                     for start in range(0, len(batch), part):
-                        total += float(self.backend.loss(batch[slice(start, start + part)], generator).sum())
+                        graphs = batch[slice(start, start + part)]
+                        total += float(self.backend.loss(graphs, generator).sum())
+                        told = self._told(graphs, targets[slice(start, start + part)], *shares, generator)
+                        if told is not None:
+                            told_total += float(self.backend.loss(graphs, generator, told).sum())
                     count += len(batch)
             measured = {"valid_loss": total / max(1, count)}
+            if told_total:
+                measured["told_loss"] = told_total / max(1, count)
             return measured | (evaluate(self.backend) if evaluate is not None else {})
         finally:
             self.backend.load_state_dict(trained)
@@ -394,11 +431,7 @@ def _optimizers(backend: Any, settings: TrainSettings) -> list[torch.optim.Optim
         torch.optim.AdamW(others, settings.learning_rate, betas=(0.9, 0.99), weight_decay=settings.weight_decay)
     ]
     if matrices:
-        optimizers.append(
-            torch.optim.Muon(
-                matrices, settings.matrix_rate, weight_decay=settings.weight_decay, adjust_lr_fn="match_rms_adamw"
-            )
-        )
+        optimizers.append(Muon(matrices, settings.matrix_rate, weight_decay=settings.weight_decay))
     for optimizer in optimizers:
         for group in optimizer.param_groups:
             group["peak"] = group["lr"]

@@ -1,11 +1,13 @@
 """A small world that every test can use: a few real molecules and an untrained model of each backend."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 
 from molgen.backends import BACKENDS
 from molgen.chemistry import clean, mol_to_graph, parse_smiles
-from molgen.data import GraphDataset, group_by_size
+from molgen.data import GraphDataset, Statistics, TargetStatistics, group_by_size
 from molgen.vocabulary import AtomClass, Vocabulary
 
 SMILES = [
@@ -36,12 +38,19 @@ def dataset(vocabulary) -> GraphDataset:
     return group_by_size(vocabulary, graphs)
 
 
+@pytest.fixture(scope="session")
+def statistics(dataset) -> Statistics:
+    """Of the data set, with two properties that a model can be told."""
+    targets = (TargetStatistics("hydrogens", 6.0, 3.0, 1.0, 11.0), TargetStatistics("logp", 0.0, 1.0, -2.0, 2.0))
+    return replace(dataset.statistics(), targets=targets)
+
+
 @pytest.fixture(params=list(BACKENDS))
-def backend(request, vocabulary, dataset):
+def backend(request, vocabulary, statistics):
     """An untrained model whose outputs nevertheless depend on its inputs (the heads start at zero otherwise)."""
     torch.manual_seed(0)
     kind = BACKENDS[request.param]
-    model = kind(kind.Config(**TINY[request.param]), vocabulary, dataset.statistics())
+    model = kind(kind.Config(**TINY[request.param]), vocabulary, statistics)
     with torch.no_grad():
         for parameter in model.parameters():
             parameter.add_(0.1 * torch.randn_like(parameter))

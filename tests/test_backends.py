@@ -1,13 +1,20 @@
 """The contract that every backend keeps; see molgen.backends.base.Backend."""
 
+from dataclasses import replace
+
 import pytest
 import torch
+from scipy.stats import spearmanr
 
+from molgen.conditions import Condition, draw_condition
 from molgen.errors import InputError
-from molgen.graph import pair_count
+from molgen.graph import GraphBatch, pair_count
 from molgen.precision import place
 from molgen.requests import atoms_request, formula_request
 from molgen.vocabulary import BOND_CLASSES
+
+# of training, until a small model of each kind has learned what it is told
+STEPS = {"DiGress": 250, "EDGE": 400, "EDPGNN": 300, "NVDiff": 300}
 
 
 def generator(seed: int = 0) -> torch.Generator:
@@ -109,3 +116,111 @@ def test_a_model_placed_for_generation_draws_and_judges(backend, dataset):
     drawn = backend.sample(6, 4, steps=3, sampler=backend.samplers[0], generator=generator())
     assert drawn.nodes.shape == (4, 6)
     assert backend.likelihood(dataset.by_size[6].to(torch.int64), draws=2, generator=generator()).nats.isfinite().all()
+
+
+def told(batch, generator, known_share=1.0, target_share=1.0):
+    """A random condition that the graphs meet, with made-up targets."""
+    targets = torch.tensor([[5.0, 0.5]]).expand(len(batch), -1)
+    names = ("hydrogens", "logp")
+    return draw_condition(
+        batch, targets, names, known_share=known_share, target_share=target_share, generator=generator
+    )
+
+
+def test_known_parts_come_back(backend, dataset):
+    """Of every sampler; a backend that only learns to keep them says so, and its graphs are checked afterwards."""
+    batch = dataset.by_size[6].to(torch.int64)[[0, 1, 2, 3] * 10]
+    for sampler in backend.samplers:
+        condition = told(batch, generator(), target_share=0.0)
+        assert condition.known_nodes.any() and condition.known_pairs.any()
+        drawn = backend.sample(6, 40, steps=5, sampler=sampler, generator=generator(), condition=condition)
+        if backend.keeps_parts:
+            assert condition.held_by(drawn).all()
+        assert drawn.nodes.shape == (40, 6)
+
+
+def test_everything_known_leaves_nothing_to_draw(backend, dataset):
+    batch = dataset.by_size[6].to(torch.int64)
+    everything = Condition(
+        batch,
+        torch.ones_like(batch.nodes).bool(),
+        torch.ones_like(batch.pairs).bool(),
+        torch.full((len(batch), 2), torch.nan),
+    )
+    if backend.keeps_parts:
+        drawn = backend.sample(
+            6, len(batch), steps=4, sampler=backend.samplers[0], generator=generator(), condition=everything
+        )
+        assert torch.equal(drawn.nodes, batch.nodes) and torch.equal(drawn.pairs, batch.pairs)
+
+
+def test_an_empty_condition_is_none(backend, dataset):
+    batch = dataset.by_size[6].to(torch.int64)
+    nothing = Condition.nothing(6, len(batch), 2)
+    assert torch.equal(backend.loss(batch, generator()), backend.loss(batch, generator(), nothing))
+    options = {"steps": 4, "sampler": backend.samplers[0]}
+    free = backend.sample(6, 8, generator=generator(), **options)
+    bound = backend.sample(6, 8, generator=generator(), condition=Condition.nothing(6, 8, 2), **options)
+    assert torch.equal(free.nodes, bound.nodes) and torch.equal(free.pairs, bound.pairs)
+
+
+def test_what_is_told_is_listened_to(backend, dataset):
+    """Each of known nodes, known pairs and targets changes the loss of the rest, and all of them have gradients."""
+    batch = dataset.by_size[6].to(torch.int64)
+    nothing = Condition.nothing(6, len(batch), 2)
+    asked = replace(nothing, targets=torch.full((len(batch), 2), 3.0))
+    free = backend.loss(batch, generator(), nothing)
+    assert not torch.allclose(free, backend.loss(batch, generator(), asked))
+    known = told(batch, generator(), target_share=0.0)
+    assert not torch.allclose(free, backend.loss(batch, generator(), known))
+    backend.loss(batch, generator(), told(batch, generator(1))).sum().backward()
+    assert backend.get_parameter(f"{backend.target_module}.inward.weight").grad.abs().sum() > 0
+
+
+def test_targets_are_obtained(backend, vocabulary, dataset, statistics):
+    """A small model of its own, trained on how many atoms are oxygen: it is asked for few and for many."""
+    torch.manual_seed(0)
+    model = type(backend)(backend.config, vocabulary, statistics)
+    oxygens = torch.tensor([atom.element == "O" for atom in vocabulary.atoms])
+    generator_ = generator()
+    pool = torch.randint(3, (512, 4), generator=generator_)  # chains of four of C, N and O
+    chain = torch.tensor([1, 0, 0, 1, 0, 1]).expand(512, -1)
+    graphs = GraphBatch(pool, chain)
+    optimizer = torch.optim.Adam(model.parameters(), 3e-3)
+    for _ in range(STEPS[type(backend).__name__]):
+        rows = torch.randint(512, (128,), generator=generator_)
+        batch = graphs[rows]
+        count = oxygens[batch.nodes].sum(1).float()
+        targets = torch.stack([torch.full_like(count, torch.nan), count], 1)
+        condition = draw_condition(
+            batch, targets, model.targets, known_share=0.2, target_share=0.9, generator=generator_
+        )
+        optimizer.zero_grad()
+        model.loss(batch, generator_, condition).mean().backward()
+        optimizer.step()
+    model.eval()
+    asked = torch.arange(4.0).repeat_interleave(32)
+    condition = replace(
+        Condition.nothing(4, 128, 2), targets=torch.stack([torch.full_like(asked, torch.nan), asked], 1)
+    )
+    options = {"steps": 20, "sampler": model.samplers[0], "condition": condition}
+    for guidance in (0.0, 1.0):
+        drawn = model.sample(4, 128, generator=generator(), guidance=guidance, **options)
+        assert spearmanr(asked, oxygens[drawn.nodes].sum(1)).statistic > 0.7
+
+
+def test_what_cannot_be_told_is_refused(backend, vocabulary, dataset):
+    options = {"steps": 2, "sampler": backend.samplers[0], "generator": None}
+    with pytest.raises(InputError, match="guidance should be 0 or more, got -1"):
+        backend.sample(4, 2, guidance=-1, **options)
+    with pytest.raises(InputError, match="guidance goes with targets"):
+        backend.sample(4, 2, guidance=1, **options)
+    with pytest.raises(InputError, match="on 3 graphs of 5 nodes, not on 2 of 4"):
+        backend.sample(4, 2, condition=Condition.nothing(5, 3, 2), **options)
+    with pytest.raises(InputError, match="has 2 targets, the condition 1"):
+        backend.sample(4, 2, condition=Condition.nothing(4, 2, 1), **options)
+    untold = type(backend)(replace(backend.config, known_parts=False), vocabulary, dataset.statistics())
+    known = Condition.nothing(4, 2, 0)
+    known = replace(known, known_nodes=torch.ones_like(known.known_nodes))
+    with pytest.raises(InputError, match="not trained with known parts"):
+        untold.sample(4, 2, condition=known, **options)

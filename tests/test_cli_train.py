@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 
 import pytest
+import torch
 from click import Abort, ClickException
 from click.testing import CliRunner
 
@@ -95,6 +96,24 @@ def test_a_training_starts_from_a_model():
     # high rates would wipe out what the first has learned
     short("--init", "first/model", output="third")
     assert saved_settings(Path("third"))["matrix_rate"] < saved_settings(Path("first"))["matrix_rate"]
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_a_model_that_was_told_nothing_learns_to_listen(backend: str):
+    """With its new inputs at zero it is at first the model that it was."""
+    sizes = [f"--{name.replace('_', '-')}={value}" for name, value in TINY[backend].items()]
+    deaf = ("--known-parts", "false", "--known-share", "0", "--target-share", "0")
+    short("--backend", backend, *sizes, *deaf, output="first")
+    still = ("--matrix-rate", "1e-12", "--learning-rate", "1e-12")
+    short("--init", "first/model", *still, output="second")
+    first, second = load_checkpoint("first/model"), load_checkpoint("second/model")
+    assert not first.backend.config.known_parts and not first.backend.targets
+    assert second.backend.config.known_parts and "hydrogens" in second.backend.targets
+    options = {"steps": 3, "sampler": first.backend.samplers[0]}
+    drawn = [
+        model.backend.sample(5, 8, generator=torch.Generator().manual_seed(0), **options) for model in (first, second)
+    ]
+    assert torch.equal(drawn[0].nodes, drawn[1].nodes) and torch.equal(drawn[0].pairs, drawn[1].pairs)
 
 
 @pytest.mark.parametrize("backend", BACKENDS)

@@ -7,6 +7,7 @@ import torch
 
 from molgen.backends.digress import DiGress, DiGressConfig, samplers
 from molgen.backends.digress.noise import corruption_likelihood, noised, posterior, sample_classes, transition
+from molgen.conditions import Condition
 from molgen.errors import InputError
 from molgen.graph import GraphBatch, from_square, to_square
 from molgen.schedules import cosine_alpha_bar
@@ -187,11 +188,11 @@ def test_the_network_is_told_by_the_data_where_there_is_no_noise(vocabulary, dat
     assert log_nodes.exp().max(-1).values.min() > 0.999
 
 
-def test_the_network_is_equivariant(vocabulary, dataset, monkeypatch):
+def test_the_network_is_equivariant(vocabulary, statistics, monkeypatch):
     monkeypatch.setattr("molgen.precision.network_dtype", lambda device: torch.float32)
     monkeypatch.setattr("molgen.backends.digress.network.network_dtype", lambda device: torch.float32)
     torch.manual_seed(0)
-    model = DiGress(DiGressConfig(**TINY["digress"]), vocabulary, dataset.statistics())
+    model = DiGress(DiGressConfig(**TINY["digress"]), vocabulary, statistics)
     with torch.no_grad():
         for parameter in model.parameters():
             parameter.add_(0.1 * torch.randn_like(parameter))
@@ -203,3 +204,12 @@ def test_the_network_is_equivariant(vocabulary, dataset, monkeypatch):
     assert torch.allclose(nodes[:, order], moved_nodes, atol=1e-4)
     assert torch.allclose(from_square(to_square(pairs, 7)[:, order][:, :, order]), moved_pairs, atol=1e-4)
     assert not torch.allclose(nodes, moved_nodes, atol=0.05)
+
+    known = Condition(
+        batch, torch.rand(3, 7) < 0.5, torch.rand(3, 21) < 0.5, torch.tensor([[3.0, 1.0], [torch.nan, 2.0], [9.0, 0.0]])
+    )
+    told_nodes, told_pairs = model.network(batch, alpha_bar, known)
+    moved_nodes, moved_pairs = model.network(batch.permute(order), alpha_bar, known.permute(order))
+    assert torch.allclose(told_nodes[:, order], moved_nodes, atol=1e-4)
+    assert torch.allclose(from_square(to_square(told_pairs, 7)[:, order][:, :, order]), moved_pairs, atol=1e-4)
+    assert not torch.allclose(told_nodes, nodes, atol=0.05)

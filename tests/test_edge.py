@@ -1,14 +1,17 @@
 """EDGE: the process that removes and returns bonds, the node part, and degrees given against degrees obtained."""
 
 import itertools
+from dataclasses import replace
+from types import SimpleNamespace
 
 import pytest
 import torch
 
 from molgen.backends.edge import EDGE, EDGEConfig, _accepted, _log_arrangements
 from molgen.backends.edge.network import log_shares
-from molgen.backends.edge.node_part import draw_given, graphical, part_of, tokens_of
+from molgen.backends.edge.node_part import draw_given, feasible, graphical, part_of, tokens_of
 from molgen.backends.edge.process import (
+    Given,
     NodePart,
     Partial,
     active_probability,
@@ -16,11 +19,15 @@ from molgen.backends.edge.process import (
     alpha_bar,
     bonds_of,
     candidate_pairs,
+    pair_places,
     return_probability,
     unbonded,
 )
 from molgen.backends.edge.structure import HOPS, Pieces, hop_distances, ring_counts
+from molgen.checkpoints import load_checkpoint
 from molgen.chemistry import implied_hydrogens
+from molgen.cli.train import start_from
+from molgen.conditions import Condition, draw_condition
 from molgen.errors import InputError
 from molgen.graph import GraphBatch
 from molgen.requests import atoms_request, formula_request
@@ -326,3 +333,258 @@ def test_a_request_decides_the_node_part(model, vocabulary):
     for atoms, degrees in zip(part.atoms, part.degree, strict=True):
         got = [(vocabulary.atoms[atom].element, degree) for atom, degree in zip(atoms, degrees.tolist(), strict=True)]
         assert sorted(got) == list(zip(ring.elements, ring.degrees, strict=True))
+
+
+def everything_but_targets(batch: GraphBatch, seed: int, targets: int = 0) -> Condition:
+    nothing = torch.full((len(batch), targets), torch.nan)
+    return draw_condition(
+        batch, nothing, (), known_share=1.0, target_share=0.0, generator=torch.Generator().manual_seed(seed)
+    )
+
+
+def test_known_bonds_are_always_there_and_closed_pairs_are_never_proposed(model, dataset, monkeypatch):
+    """In training and in sampling, as the network of bonds sees it."""
+    batch = dataset.by_size[6].to(torch.int64)[[0, 1] * 20]
+    condition = everything_but_targets(batch, 0)
+    network, seen = model.network.forward, []
+
+    def watched(state, first, second):
+        seen.append(state)
+        given = state.given
+        assert not given.closed[first // 6, pair_places(first, second, 6)].any()
+        return network(state, first, second)
+
+    monkeypatch.setattr(model.network, "forward", watched)
+    bonds = condition.known_pairs & (batch.pairs > 0)
+    for seed in range(5):
+        seen.clear()
+        loss = model.loss(batch, torch.Generator().manual_seed(seed), condition)
+        assert loss.isfinite().all()
+        [state] = seen
+        pairs = state.graphs().pairs
+        assert torch.equal(pairs[bonds], batch.pairs[bonds])
+        assert not pairs[~bonds].all() and (pairs[~bonds] <= batch.pairs[~bonds]).all()
+    # in sampling at every step; the network sees the graphs alone that have an active node
+    steps = []
+    options = {"steps": 16, "sampler": "ancestral", "generator": torch.Generator().manual_seed(0)}
+    drawn = model.sample(6, 40, condition=condition, callback=lambda *call: steps.append(call[2]().pairs), **options)
+    assert len(steps) == 16
+    for pairs in steps:
+        assert torch.equal(pairs[bonds], batch.pairs[bonds])
+    assert condition.held_by(drawn).all()
+
+
+def test_closed_atoms_get_no_further_bond(model, dataset):
+    batch = dataset.by_size[6].to(torch.int64)[[0, 1] * 10]
+    known = torch.tensor([True, True, False, False, False, False]).expand(20, -1)
+    # the first node is closed: all its pairs are known, with and without bonds
+    condition = replace(Condition.nothing(6, 20, 0), graph=batch, known_nodes=known)
+    condition.known_pairs[:, :5] = True
+    part = model.node_part.sample_known(condition, torch.Generator().manual_seed(0))
+    real = NodePart.of(batch)
+    for name in ("atoms", "degree", "valence"):
+        assert torch.equal(getattr(part, name)[:, 0], getattr(real, name)[:, 0])
+    drawn = model.sample(
+        6, 20, steps=16, sampler="ancestral", generator=torch.Generator().manual_seed(0), condition=condition
+    )
+    assert condition.held_by(drawn).all()
+    assert torch.equal(NodePart.of(drawn).degree[:, 0], real.degree[:, 0])
+
+
+@torch.no_grad()
+def test_the_networks_do_not_depend_on_the_order_of_nodes_under_a_condition(model, dataset):
+    batch = dataset.by_size[6].to(torch.int64)[[0, 1] * 8]
+    condition = everything_but_targets(batch, 1)
+    order = torch.randperm(6, generator=torch.Generator().manual_seed(3))
+    logits, nodes = [], []
+    for graphs, given, places in (
+        (batch, condition, order), (batch.permute(order), condition.permute(order), torch.arange(6))
+    ):  # fmt: skip
+        # of the bonds, the known ones are there
+        first, second, bond = bonds_of(graphs)
+        kept = given.known_pairs[graphs.pairs > 0]
+        state = Partial(NodePart.of(graphs), first[kept], second[kept], bond[kept], Given.of(given, None))
+        one, other = torch.combinations(places).unbind(1)
+        one, other = (torch.cat([ends + 6 * graph for graph in range(len(graphs))]) for ends in (one, other))
+        logits.append(model.network(state, one, other).masked_fill(~unbonded(state, one, other)[:, None], 0.0))
+        tokens, known = model.node_part.arranged(NodePart.of(graphs), given)
+        nodes.append(model.node_part.log_probability(tokens, None, known))
+    assert torch.allclose(logits[0].nan_to_num(neginf=0.0), logits[1].nan_to_num(neginf=0.0), atol=1e-2)
+    assert torch.allclose(nodes[0], nodes[1], atol=1e-2)
+    free = model.node_part.log_probability(model.node_part.arranged(NodePart.of(batch), None)[0])
+    assert not torch.allclose(nodes[0], free, atol=0.1)
+
+
+def small_condition(classes: list[int | None], pairs: list[int | None]) -> Condition:
+    """On one graph; None where nothing is known."""
+    graph = GraphBatch(
+        torch.tensor([[entry or 0 for entry in classes]]), torch.tensor([[entry or 0 for entry in pairs]])
+    )
+    known_nodes, known_pairs = (torch.tensor([[entry is not None for entry in row]]) for row in (classes, pairs))
+    return Condition(graph, known_nodes, known_pairs, torch.zeros(1, 0))
+
+
+# three nodes, pairs 01 02 12, and which groups of nodes look alike
+BRUTE = {
+    "a known bond and a closed pair": (small_condition([0, 0, None], [1, 0, None]), ()),
+    "atoms alone": (small_condition([0, 0, 2], [None] * 3), ((0, 1),)),
+    "an unknown rest": (small_condition([2, None, None], [None] * 3), ((1, 2),)),
+    "a bond of an unknown atom": (small_condition([None, 1, None], [2, None, None]), ()),
+}
+
+
+@pytest.mark.parametrize("case", list(BRUTE))
+@torch.no_grad()
+def test_the_node_part_under_what_is_known_against_all_node_parts(case, vocabulary, dataset):
+    """Every token of every node in turn: probabilities sum to one, and those of feasible parts are how often they come.
+
+    The feasible ones are at least those of all graphs of three nodes.
+    """
+    torch.manual_seed(1)
+    model = EDGE(EDGEConfig(**TINY["edge"]), vocabulary, dataset.statistics()).node_part
+    model.out[2].weight.mul_(20)  # far from uniform
+    one, alike = BRUTE[case]
+    every_token = part_of(torch.arange(model.count))
+    graph, bonds = one.graph, one.graph.pairs.masked_fill(~one.known_pairs, 0)[0]
+    ends = bonds[torch.tensor([[0, 1], [0, 2], [1, 2]])]  # of each node
+    choices = []
+    for node in range(3):
+        degrees, valences = (ends[node] > 0).sum(), ends[node].sum()
+        atoms, left, rest = every_token.atoms, every_token.degree - degrees, every_token.valence - valences
+        fine = (left >= 0) & (left <= 2) & (rest >= left) & (rest <= 3 * left)
+        fine &= (atoms == graph.nodes[0, node]) | ~one.known_nodes[0, node]
+        choices.append(fine.nonzero()[:, 0].tolist())
+    tokens = torch.tensor(list(itertools.product(*choices)))
+    every = part_of(tokens)
+    condition = one[torch.zeros(len(tokens), dtype=torch.int64)]
+    arranged, known = model.arranged(every, condition)
+    log_p = model.log_probability(arranged, None, known)
+    for first, second in alike:  # both orders have the same arranged tokens
+        log_p -= torch.where(tokens[:, first] == tokens[:, second], 0.0, torch.tensor(2.0).log())
+    assert float(log_p.exp().sum()) == pytest.approx(1.0, abs=2e-2)
+
+    fine = feasible(every, condition)
+    pairs = torch.cartesian_prod(*[torch.arange(4)] * 3)
+    pairs = pairs[(pairs > 0).sum(1) >= 2]
+    pairs = pairs[((pairs == graph.pairs) | ~one.known_pairs).all(1)]
+    nodes = torch.where(one.known_nodes, graph.nodes, 3).expand(len(pairs), -1)
+    real = tokens_of(NodePart.of(GraphBatch(nodes, pairs)))
+    number = torch.tensor([model.count**2, model.count, 1])
+    keys = tokens @ number
+    assert torch.isin(real @ number, keys[fine]).all()
+
+    keys, exact = keys[fine], log_p[fine].double().softmax(0)
+    count = 10_000
+    drawn = model.sample_known(one[torch.zeros(count, dtype=torch.int64)], torch.Generator().manual_seed(0))
+    found = tokens_of(drawn) @ number
+    assert torch.isin(found, keys).all()
+    shares = torch.bincount(torch.searchsorted(keys, found), minlength=len(keys)) / count
+    assert ((shares - exact).abs() <= 5 * (exact * (1 - exact) / count).sqrt() + 1e-3).all()
+    # and each node by itself, so that many rare parts together count as well
+    for node in range(3):
+        exact_node = torch.zeros(model.count, dtype=torch.float64).index_add(0, tokens[fine][:, node], exact)
+        share = torch.bincount(tokens_of(drawn)[:, node], minlength=model.count) / count
+        # a little more than the sampling error: products in bfloat16 depend on the batch
+        assert ((share - exact_node).abs() <= 5 * (exact_node * (1 - exact_node) / count).sqrt() + 3e-3).all()
+    assert exact.max() > 0.02
+
+
+def test_known_atoms_have_their_bonds_where_tokens_end(model):
+    """Seven bonds at one atom, and no token has so many: they stay."""
+    star = small_condition([0] * 8, [1] * 7 + [0] * 21)
+    drawn = model.sample(8, 1, steps=4, sampler="ancestral", generator=None, condition=star)
+    assert star.held_by(drawn).all()
+
+
+def test_what_no_graph_has_ends_without_some_bonds(model):
+    """Two closed pieces cannot become one: what is known holds all the same."""
+    pieces = small_condition([0, 0, 0, None], [1, 0, 0, 0, 0, None])
+    drawn = model.sample(4, 1, steps=4, sampler="ancestral", generator=None, condition=pieces)
+    assert pieces.held_by(drawn).all()
+
+
+def test_a_node_part_goes_without_a_condition(model, dataset):
+    part = NodePart.of(dataset.by_size[6].to(torch.int64))
+    options = {"steps": 4, "sampler": "ancestral", "generator": None, "node_part": part}
+    with pytest.raises(InputError, match="neither a request nor a condition"):
+        model.sample(6, len(part.atoms), condition=Condition.nothing(6, len(part.atoms), 0), **options)
+
+
+def test_a_formula_as_known_atoms_with_its_hydrogens(vocabulary, statistics):
+    torch.manual_seed(0)
+    model = EDGE(EDGEConfig(**TINY["edge"]), vocabulary, statistics).eval()
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter.add_(0.1 * torch.randn_like(parameter))
+    formula = formula_request("C4H8O2", vocabulary, (0, 1, 1, 1, 1, 1, 1))
+    condition = model.told(formula, None, 8)
+    assert condition.targets[:, 0].eq(8).all() and condition.known_nodes.all()
+    options = {"steps": 8, "sampler": "ancestral"}
+    for guidance in (0.0, 2.0):
+        drawn = model.sample(
+            6, 8, generator=torch.Generator().manual_seed(0), condition=condition, guidance=guidance, **options
+        )
+        assert torch.equal(drawn.nodes, condition.graph.nodes)
+    # as a request the atoms are exact, and the hydrogens told to the networks
+    free = model.sample(6, 8, generator=torch.Generator().manual_seed(0), request=formula, **options)
+    for nodes in free.nodes.tolist():
+        assert sorted(vocabulary.atoms[node].element for node in nodes) == list(formula.elements)
+
+
+@torch.no_grad()
+def test_guidance_moves_away_from_what_is_likely_anyway(vocabulary, statistics):
+    """One node: its token has the probabilities p(x | told) (p(x | told) / p(x))^w."""
+    torch.manual_seed(0)
+    model = EDGE(EDGEConfig(**TINY["edge"]), vocabulary, statistics)
+    for parameter in model.parameters():
+        parameter.add_(0.2 * torch.randn_like(parameter))
+    count, weight = 20_000, 2.0
+    nothing = Condition.nothing(1, count, 2)
+    told = model._encoded(replace(nothing, targets=torch.full((count, 2), 1.5)))[1]
+    log_p = []
+    for vector in (told[:1], None):
+        hidden, previous = model.node_part.start(1)
+        log_p.append(model.node_part.step(hidden, previous, 1, vector)[1][0].double())
+    exact = (log_p[0] + weight * (log_p[0] - log_p[1])).softmax(0)
+    # sample() also leaves out what cannot be one molecule, so the tokens as they are drawn
+    tokens = model.node_part._draw(count, 1, torch.Generator().manual_seed(0), told, None, weight)
+    shares = torch.bincount(tokens[:, 0], minlength=len(exact)) / count
+    assert ((shares - exact).abs() <= 5 * (exact * (1 - exact) / count).sqrt() + 2e-3).all()
+    assert (exact - log_p[0].exp()).abs().max() > 0.02
+
+
+def test_the_condition_of_a_graph_does_not_touch_the_others(model, dataset):
+    """Of a batch with and without known parts, the loss of the graphs without is that of no condition."""
+    batch = dataset.by_size[6].to(torch.int64)[[0, 1] * 4]
+    condition = everything_but_targets(batch, 2)
+    free = torch.arange(8) % 2 == 0
+    condition.known_nodes[free] = False
+    condition.known_pairs[free] = False
+    losses = [model.loss(batch, torch.Generator().manual_seed(0), told) for told in (None, condition)]
+    assert torch.allclose(losses[0][free], losses[1][free], atol=1e-2)
+    assert not torch.allclose(losses[0][~free], losses[1][~free], atol=1e-2)
+
+
+def test_weights_of_a_model_without_conditions_go_on(vocabulary, dataset, statistics):
+    """As `train --init` takes them over: told nothing, the new model is the old one."""
+    torch.manual_seed(0)
+    old = EDGE(EDGEConfig(**TINY["edge"], known_parts=False), vocabulary, dataset.statistics())
+    new = EDGE(EDGEConfig(**TINY["edge"]), vocabulary, statistics)
+    first = SimpleNamespace(backend=old, vocabulary=vocabulary, name="old")
+    assert start_from(new, first, SimpleNamespace(vocabulary=vocabulary)) == []
+    batch = dataset.by_size[6].to(torch.int64)
+    losses = [model.loss(batch, torch.Generator().manual_seed(0)) for model in (old, new)]
+    assert torch.allclose(*losses, atol=1e-2)
+    asked = replace(Condition.nothing(6, len(batch), 2), targets=torch.ones(len(batch), 2))
+    assert torch.equal(losses[1], new.loss(batch, torch.Generator().manual_seed(0), asked))  # nothing learned yet
+
+
+def test_the_shipped_model_is_as_it_was():
+    """Made before there were conditions; nats of oxirane and acetonitrile as the program of then gave them."""
+    model = load_checkpoint("qm9-edge")
+    assert model.backend.network.targets is None and model.backend.node_part.left.weight.shape[1] == 1
+    classes = {str(atom): number for number, atom in enumerate(model.vocabulary.atoms)}
+    for atoms, pairs, nats in (("CCO", [1, 1, 1], 4.4005), ("CCN", [1, 0, 3], 4.8725)):
+        graph = GraphBatch(torch.tensor([[classes[atom] for atom in atoms]]), torch.tensor([pairs]))
+        bound = model.backend.likelihood(graph, draws=16, generator=torch.Generator().manual_seed(0))
+        assert float(bound.nats) == pytest.approx(nats, rel=0.02)

@@ -24,18 +24,24 @@ ORDER = (
     "readers",
     "importing",
     "downloads",
+    "properties",
+    "measured",
     "prepared",
     "precision",
     "schedules",
+    "conditions",
+    "cores",
     "layers",
     "devices",
     "solvers",
     "requests",
     "backends",
+    "wanted",
     "checkpoints",
+    "optimisers",
     "train",
     "plots",
-    "properties",
+    "rings",
     "alerts",
     "assessment",
     "sketches",
@@ -58,8 +64,19 @@ ORDER = (
     "runs",
     "cli",
 )
-RDKIT = {"chemistry", "requests", "properties", "alerts", "assessment", "sketches", "draw", "screening", "scores"}
-RDKIT |= {"writers", "report_page", "report", "conformers", "search"}
+RDKIT = {
+    "chemistry",
+    "cores",
+    "requests",
+    "properties",
+    "alerts",
+    "assessment",
+    "sketches",
+    "draw",
+    "screening",
+    "scores",
+}
+RDKIT |= {"writers", "report_page", "report", "conformers", "search", "rings"}
 
 
 def imported(source: str) -> list[str]:

@@ -6,7 +6,7 @@ import pytest
 from rdkit import Chem
 
 from molgen.chemistry import clean, parse_smiles
-from molgen.properties import PROPERTIES, properties
+from molgen.properties import PROPERTIES, TARGETS, properties, targets
 
 # Masses and TPSA by the published tables, counts by eye; logP as Wildman-Crippen in RDKit gives it.
 KNOWN = {
@@ -38,6 +38,38 @@ def test_a_kekulized_molecule_has_the_same_properties(smiles: str):
     assert Chem.MolToSmiles(kekulized) == before
 
 
+# Hydrogens and rings by the formula: C9H8O4, C8H10N4O2, C10H15N (methamphetamine), CH4, H2, NaH.
+COUNTED = {
+    "CC(=O)Oc1ccccc1C(=O)O": (1, 1 / 9, 8),
+    "Cn1c(=O)c2c(ncn2C)n(C)c1=O": (2, 3 / 8, 10),
+    "C[C@@H](Cc1ccccc1)NC": (1, 4 / 10, 15),
+    "[H]C([H])([H])[H]": (0, 1, 4),
+    "[H][H]": (0, 0, 2),
+    "[Na+].[H-]": (0, 0, 1),
+}
+
+
+@pytest.mark.parametrize("smiles", COUNTED)
+def test_targets_are_the_properties_and_three_more(smiles: str):
+    mol = parse_smiles(smiles)
+    found = dict(zip(TARGETS, targets(mol), strict=True))
+    assert list(found) == [*PROPERTIES, "aromatic_rings", "fraction_sp3", "hydrogens"]
+    assert {name: found[name] for name in PROPERTIES} == pytest.approx(properties(mol), nan_ok=True)
+    assert (found["aromatic_rings"], found["fraction_sp3"], found["hydrogens"]) == COUNTED[smiles]
+
+
+def test_hydrogens_written_as_atoms_are_counted_once():
+    mol = Chem.AddHs(parse_smiles("CC(=O)Oc1ccccc1C(=O)O"))
+    assert mol.GetNumAtoms() == 21
+    assert targets(mol)[list(TARGETS).index("hydrogens")] == 8
+
+
+def test_targets_of_a_kekulized_molecule_see_its_aromatic_rings():
+    kekulized = clean(parse_smiles("c1ccc2[nH]ccc2c1")).mol
+    assert targets(kekulized) == targets(parse_smiles("c1ccc2[nH]ccc2c1"))
+    assert dict(zip(TARGETS, targets(kekulized), strict=True))["aromatic_rings"] == 2
+
+
 def test_scores_order_molecules_as_a_chemist_would():
     easy, hard = "CC(=O)Oc1ccccc1C(=O)O", "CC1(C)C2CCC1(C)C(=O)C2C13CC4CC(C1)CC(C4)C3"
     assert 1 <= properties(parse_smiles(easy))["sa"] < properties(parse_smiles(hard))["sa"] <= 10
@@ -56,3 +88,5 @@ def test_what_cannot_be_computed_is_not_a_number(monkeypatch: pytest.MonkeyPatch
     found = properties(parse_smiles("CCO"))
     assert math.isnan(found["qed"]) and math.isnan(found["logp"])
     assert found["mw"] == pytest.approx(46.069, abs=1e-3)
+    monkeypatch.setitem(TARGETS, "hydrogens", fails)
+    assert math.isnan(targets(parse_smiles("CCO"))[list(TARGETS).index("hydrogens")])

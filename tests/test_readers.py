@@ -19,6 +19,9 @@ def written(path: Path, content: str | bytes) -> Path:
     return path
 
 
+SDF = "ethanol" + Chem.MolToMolBlock(Chem.MolFromSmiles("CCO"))
+
+
 def read(path: Path, content: str | bytes, **options) -> list[Row]:
     return list(read_molecules(written(path, content), **options))
 
@@ -112,6 +115,68 @@ def test_sdf_with_a_broken_record_in_the_middle(tmp_path):
     assert all(row.is_block for row in rows)
     lines = content.splitlines()
     assert [lines[row.line - 1] for row in rows] == [row.name for row in rows]
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("x.csv", "pIC50,smiles,Charge\n6.5,CCO,-1\n,CCN, 2e0 \nNA,CCC,nan\n7,CCS\n"),
+        ("x.tsv.gz", "PIC50 \tsmiles\tcharge\n6.5\tCCO\t-1\n\tCCN\t2\nNaN\tCCC\t\n7\tCCS\tna\n"),
+        ("x.smi", "smiles\tcharge\tpIC50\nCCO\t-1\t6.5\nCCN\t2\t\nCCC\t\t\nCCS\t\t7\n"),
+    ],
+)
+def test_columns_of_numbers_come_with_the_molecules(tmp_path, name, content):
+    rows = read(tmp_path / name, content, properties=("pIC50", "charge"))
+    assert [row.text for row in rows] == ["CCO", "CCN", "CCC", "CCS"]
+    assert str([row.values for row in rows]) == "[(6.5, -1.0), (nan, 2.0), (nan, nan), (7.0, nan)]"
+    assert [row.values for row in read_molecules(tmp_path / name)] == [()] * 4
+
+
+def test_columns_of_numbers_in_parquet(tmp_path):
+    frame = {"smiles": ["CCO", "CCN"], "n": [3, -4], "float": [0.25, None], "text": ["1.5", None], "word": ["1", "x"]}
+    pd.DataFrame(frame).to_parquet(tmp_path / "x.parquet")
+    rows = list(read_molecules(tmp_path / "x.parquet", properties=("Float", "n", "text")))
+    assert [row.text for row in rows] == ["CCO", "CCN"]
+    assert str([row.values for row in rows]) == "[(0.25, 3.0, 1.5), (nan, -4.0, nan)]"
+    with pytest.raises(InputError, match=r"column 'word' of .*x.parquet: 'x' on line 2 is not a number"):
+        list(read_molecules(tmp_path / "x.parquet", properties=("word",)))
+    with pytest.raises(InputError, match=r"no column 'ki'; columns: 'smiles', 'n', 'float', 'text', 'word'"):
+        list(read_molecules(tmp_path / "x.parquet", properties=("ki",)))
+
+
+def test_data_fields_of_numbers_in_an_sdf(tmp_path):
+    fields = [
+        ">  <note>\n> 12\nmore\n\n> 25 <pIC50> (1)\n6.5\n\n>  <Ki>\n\n",
+        ">  <ki>\n3\n>  <PIC50>\n-7\n\n",  # no empty line between the fields
+        "",
+        ">  <Ki>\nnan\n\n",
+    ]
+    content = "".join(SDF + part + "$$$$\n" for part in fields)
+    rows = read(tmp_path / "x.sdf", content, properties=("pIC50", "Ki"))
+    assert str([row.values for row in rows]) == "[(6.5, nan), (-7.0, 3.0), (nan, nan), (nan, nan)]"
+    assert [row.text for row in rows] == [row.text for row in read_molecules(tmp_path / "x.sdf")]
+    assert {row.values for row in read_molecules(tmp_path / "x.sdf")} == {()}
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        ("x.csv", "smiles,pIC50\nCCO,1\n\nCCN,>5\n", "column 'pIC50' of .*x.csv: '>5' on line 4 is not a number"),
+        ("x.csv", "smiles,pIC50\nCCO,inf\n", "'inf' on line 2 is not a number"),
+        ("x.csv", "smiles,pIC50\nCCO,-1e39\n", "'-1e39' on line 2 is not a number"),
+        ("x.csv", 'smiles,pIC50\nCCO,"3,5"\n', "'3,5' on line 2 is not a number"),
+        ("x.csv", "smiles,Ki\nCCO,1\n", r"x.csv has no column 'pIC50'; columns: 'smiles', 'Ki'"),
+        ("x.csv", "CCO,1\nCCN,2\n", "x.csv has no column 'pIC50'; columns: 'CCO', '1'"),
+        ("x.smi", "CCO 1\nCCN 2\n", "x.smi has no column 'pIC50'; columns: 'CCO 1'"),
+        ("x.sdf", SDF + "> <Ki>\n1\n\n$$$$\n", "x.sdf has no column 'pIC50'; columns: 'Ki'"),
+        ("x.sdf", SDF + "$$$$\n", "x.sdf has no column 'pIC50'; columns: none are named"),
+        ("x.sdf", SDF + "> <pIC50>\n<5\n\n$$$$\n", "'<5' on line 12 is not a number"),
+        ("x.sdf", SDF + "> <pIC50>\n5\n6\n\n$$$$\n", "a second value of 'pIC50' in one record: '6' .line 13."),
+    ],
+)
+def test_a_property_that_is_not_there_or_not_a_number_is_an_error(tmp_path, name, content, message):
+    with pytest.raises(InputError, match=message):
+        read(tmp_path / name, content, properties=("pIC50",))
 
 
 @pytest.mark.parametrize("content", ["CCO\tethanol\nCCN\t\n", "Smiles,Name\nCCO,ethanol\nCCN,\n"])

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 if TYPE_CHECKING:
-    from molgen.prepared import PreparedSet
+    from molgen.prepared import PreparedSet, Progress
 
 
 @click.command(short_help="Fetch, check and prepare a data set.")
@@ -50,9 +52,16 @@ def command(
 
 def prepare_shown(source: str, **options: Any) -> PreparedSet:
     """`molgen.prepared.prepare` with a progress bar on standard error."""
-    from tqdm import tqdm
-
     from molgen.prepared import prepare
+
+    with shown() as progress:
+        return prepare(source, progress=progress, **options)
+
+
+@contextmanager
+def shown() -> Iterator[Progress]:
+    """Shows the progress of work on a data set on standard error, a bar for each stage."""
+    from tqdm import tqdm
 
     bar: tqdm | None = None
 
@@ -61,12 +70,14 @@ def prepare_shown(source: str, **options: Any) -> PreparedSet:
         if done == 0:
             click.echo(f"{stage} ...", err=True)
             return
-        if bar is None:
+        if bar is None or bar.desc != f"{stage}: ":
+            if bar is not None:
+                bar.close()
             bar = tqdm(desc=stage, total=total, unit=" rows", unit_scale=True)
         bar.update(done - bar.n)
 
     try:
-        return prepare(source, progress=progress, **options)
+        yield progress
     finally:
         if bar is not None:
             bar.close()

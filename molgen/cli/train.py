@@ -33,6 +33,9 @@ HELP = {
     "patience": "Stop after so many measurements without a smaller validation loss, with the best weights; 0: never. "
     "With --init 3, where not given.",
     "checkpoint_minutes": "Minutes between saved states.",
+    "known_share": "Share of the molecules of which a part is shown as known: what --core and formulas need later.",
+    "target_share": "Share of the molecules that come with some of their properties: what targets need later.",
+    "known_parts": "Whether the network can be shown known parts.",
     "layers": "Layers of the network: deeper is better and slower.",
     "width": "Numbers that describe each atom inside the network; a multiple of heads.",
     "pair_width": "Numbers that describe each pair of atoms inside the network.",
@@ -156,27 +159,29 @@ def command(data, output, backend, init, check, resume, max_minutes, samples, de
         raise InputError(f"{output} is a file; --output names the folder of the run")
     # what a run was started with holds when it goes on; flags given again win
     chosen = saved_settings(output) if resume else {}
-    chosen.pop("data", None)  # the run's folder knows; a difference is told when it is read
+    for name in ("data", "targets"):  # the run's folder knows; a difference is told when it is read
+        chosen.pop(name, None)
     first = load_checkpoint(init) if init and not resume else None
     started = chosen.pop("backend", None) or (first.backend_name if first else None)
     if backend and started and backend != started:
         raise InputError(f"{output if resume else f'--init {init}'} is a {started} model, not {backend}")
     backend = backend or started or "digress"
-    chosen |= dataclasses.asdict(first.backend.config) if first else {}
     if first:
-        chosen |= TUNING
+        # a model that was never shown a known part learns it now
+        chosen |= dataclasses.asdict(first.backend.config) | {"known_parts": True} | TUNING
     chosen |= {name: value for name, value in flags.items() if value is not None}
     settings = TrainSettings(**{key: value for key, value in chosen.items() if key in _names(TrainSettings)})
     sizes = {key: value for key, value in chosen.items() if key not in _names(TrainSettings)}
     target = pick_device(device)
     prepared = prepare_shown(data)
+    graphs, statistics = told_graphs(prepared, settings.target_share > 0)
     torch.manual_seed(settings.seed)
-    model = build_backend(backend, sizes, prepared.vocabulary, prepared.statistics)
+    model = build_backend(backend, sizes, prepared.vocabulary, statistics)
     if first and (new := start_from(model, first, prepared)):
         click.echo(f"{first.name} does not know the atom types {', '.join(new)}: they are learned anew", err=True)
     model.to(target)
     if check:
-        click.echo("\n".join(advance_check(model, backend, prepared, settings, bool(first))))
+        click.echo("\n".join(advance_check(model, backend, prepared, graphs, settings, bool(first))))
         return
     output.mkdir(parents=True, exist_ok=True)
     lock = FileLock(output / ".lock")
@@ -187,8 +192,8 @@ def command(data, output, backend, init, check, resume, max_minutes, samples, de
     with held:
         trainer = Trainer(
             model,
-            prepared.graphs("train"),
-            prepared.graphs("valid"),
+            graphs["train"],
+            graphs["valid"],
             settings,
             output,
             backend,
@@ -244,16 +249,36 @@ def command(data, output, backend, init, check, resume, max_minutes, samples, de
         )
 
 
-def advance_check(model, backend: str, prepared, settings: TrainSettings, started: bool) -> list[str]:
+def told_graphs(prepared, targets: bool):
+    """The graphs of train and valid by split, with the properties that a model can be told where `targets`; and the
+    statistics of the training molecules, those of the properties among them."""
+    from molgen.cli.data import shown
+    from molgen.data import told_statistics
+
+    graphs = {split: prepared.graphs(split) for split in ("train", "valid")}
+    if not targets:
+        return graphs, prepared.statistics
+    with shown() as progress:
+        tables = {split: prepared.targets(split, progress=progress) for split in graphs}
+    names = tables["train"].names
+    with_all = {split: graphs[split].with_targets(tables[split].values) for split in graphs}
+    statistics = told_statistics(prepared.statistics, with_all["train"], names)
+    columns = [names.index(target.name) for target in statistics.targets]
+    for split, table in tables.items():
+        graphs[split] = graphs[split].with_targets(table.values[:, columns])
+    return graphs, statistics
+
+
+def advance_check(model, backend: str, prepared, graphs, settings: TrainSettings, started: bool) -> list[str]:
     """What to know before a training: the data's account, the size of the model, the time on this machine."""
     import tempfile
 
     from molgen.cli.data import summary
     from molgen.train import Trainer
 
-    train, parameters = prepared.graphs("train"), sum(parameter.numel() for parameter in model.parameters())
+    train, parameters = graphs["train"], sum(parameter.numel() for parameter in model.parameters())
     with tempfile.TemporaryDirectory(prefix="molgen-") as folder:
-        trainer = Trainer(model, train, prepared.graphs("valid"), settings, Path(folder), backend, prepared.folder.name)
+        trainer = Trainer(model, train, graphs["valid"], settings, Path(folder), backend, prepared.folder.name)
         trainer.run(max_minutes=CHECK_MINUTES)
     rate = trainer.graphs / trainer.seconds
     minutes = trainer.steps * trainer.graphs / trainer.step / rate / 60
@@ -297,12 +322,30 @@ def start_from(backend, first, prepared) -> list[str]:
             parts = rows[:end].unflatten(0, (copies, len(classes), block))
             grown = torch.stack([parts[:, source].mean(1) for source in order], 1).flatten(0, 2)
             old = torch.cat([grown, rows[end:]]).movedim(0, axis)
+        if old is not None and name in backend.known_axes and old.shape[1] < parameter.shape[1]:
+            old = torch.nn.functional.pad(old, (0, parameter.shape[1] - old.shape[1]))
+        if name == f"{backend.target_module}.inward.weight":
+            old = target_weights(parameter, backend.targets, old, first.backend.targets)
+        elif old is None and name.startswith((backend.target_module, *backend.new_modules)):
+            continue  # what it was never told says nothing until it is learned: these parts' outputs start at zero
         if old is None or old.shape != parameter.shape:
             raise InputError(
                 f"--init {first.name} has another network: {name} does not fit; leave its sizes as they are"
             )
         parameter.data.copy_(old)
     return [str(atom) for atom in prepared.vocabulary.atoms if atom not in classes]
+
+
+def target_weights(fresh, names: tuple[str, ...], old, old_names: tuple[str, ...]):
+    """The weights [width, targets * features] with those of the properties that the old ones also know put in."""
+    if old is None:
+        return fresh.detach()
+    parts = fresh.detach().clone().unflatten(1, (len(names), -1))
+    known = old.unflatten(1, (len(old_names), -1))
+    for position, name in enumerate(names):
+        if name in old_names:
+            parts[:, position] = known[:, old_names.index(name)]
+    return parts.flatten(1)
 
 
 def evaluator(prepared, samples: int, seed: int, known):
@@ -371,7 +414,7 @@ def save_model(trainer, backend_name: str, prepared, known, device: str) -> None
         backend=trainer.backend,
         weights=trainer.ema,
         vocabulary=prepared.vocabulary,
-        statistics=prepared.statistics,
+        statistics=trainer.backend.statistics,
         known=known,
         card=card,
     )

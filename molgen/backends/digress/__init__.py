@@ -7,24 +7,22 @@ import math
 from dataclasses import dataclass
 from functools import partial
 from itertools import pairwise
-from typing import TYPE_CHECKING, ClassVar
+from typing import ClassVar
 
 import torch
 from torch import Tensor
 from torch.nn.functional import one_hot
 
-from molgen.backends.base import Bound, Callback, spread_uniforms, stratified_bound, stratum_uniforms
+from molgen.backends.base import Backend, Bound, Drawing, spread_uniforms, stratified_bound, stratum_uniforms
 from molgen.backends.digress.network import Denoiser
 from molgen.backends.digress.noise import TINY, noised, posterior, sample_classes
 from molgen.backends.digress.samplers import SAMPLERS, Step
+from molgen.conditions import Condition
 from molgen.data import Statistics
 from molgen.errors import InputError
 from molgen.graph import GraphBatch, pair_count
 from molgen.schedules import cosine_alpha_bar
 from molgen.vocabulary import Vocabulary
-
-if TYPE_CHECKING:
-    from molgen.requests import Request
 
 
 @dataclass(frozen=True)
@@ -34,6 +32,7 @@ class DiGressConfig:
     layers, heads: of the graph transformer; width: of the node track; pair_width: of the pair track;
     triangles: channels of the triangle update; timesteps: T; bond_weight: of the bonds' cross-entropy;
     time_power: training times are u ** time_power of uniform u, above 1 for more of them near the data.
+    known_parts: the network sees which entries are known.
     sampler, sampling_steps: what `generate` takes where it is not told; never more steps than timesteps.
     """
 
@@ -45,6 +44,7 @@ class DiGressConfig:
     timesteps: int = 500
     bond_weight: float = 5.0
     time_power: float = 1.0
+    known_parts: bool = True
     sampler: str = "ancestral"
     sampling_steps: int = 50
 
@@ -53,13 +53,13 @@ class DiGressConfig:
             raise InputError(f"unknown sampler {self.sampler!r}; choose from {', '.join(SAMPLERS)}")
         for field in dataclasses.fields(self):
             value = getattr(self, field.name)
-            if not isinstance(value, str) and not (math.isfinite(value) and value >= 1):
+            if not isinstance(value, str | bool) and not (math.isfinite(value) and value >= 1):
                 raise InputError(f"{field.name} should be at least 1, got {value}")
         if self.width % self.heads:
             raise InputError(f"width should be a multiple of heads ({self.heads}), got {self.width}")
 
 
-class DiGress(torch.nn.Module):
+class DiGress(Backend):
     """The backend: noise, network and samplers, put together. See molgen.backends.base.Backend."""
 
     Config: ClassVar[type] = DiGressConfig
@@ -68,12 +68,13 @@ class DiGress(torch.nn.Module):
         "network.node_out.1.weight": (0, 1, 1),
         "network.node_out.1.bias": (0, 1, 1),
     }
+    known_axes: ClassVar[tuple[str, ...]] = ("network.node_in.0.weight", "network.pair_in.0.weight")
     requests: ClassVar[tuple[str, ...]] = ("formula",)
+    config: DiGressConfig
+    network: Denoiser
 
     def __init__(self, config: DiGressConfig, vocabulary: Vocabulary, statistics: Statistics) -> None:
-        super().__init__()
-        self.config = config
-        self.vocabulary = vocabulary
+        super().__init__(config, vocabulary, statistics)
         self.samplers = tuple(sorted(SAMPLERS, key=lambda name: name != config.sampler))
         self.default_steps = min(config.sampling_steps, config.timesteps)
         self.network = Denoiser(
@@ -84,6 +85,8 @@ class DiGress(torch.nn.Module):
             pair_width=config.pair_width,
             heads=config.heads,
             triangles=config.triangles,
+            known_parts=config.known_parts,
+            targets=statistics.targets,
         )
 
     def noised(self, batch: GraphBatch, alpha_bar: Tensor, generator: torch.Generator | None) -> GraphBatch:
@@ -93,59 +96,61 @@ class DiGress(torch.nn.Module):
             noised(batch.pairs, alpha_bar, self.network.bond_marginals, generator),
         )
 
-    def loss(self, batch: GraphBatch, generator: torch.Generator | None) -> Tensor:
+    def loss(self, batch: GraphBatch, generator: torch.Generator | None, condition: Condition | None = None) -> Tensor:
         """Cross-entropy of the clean nodes plus bond_weight times that of the pairs, means over entries, [b].
 
-        Times are 1..T, spread evenly over the batch (stratified): each graph's is u ** time_power, u uniform.
+        Known entries count as right. Times are 1..T, spread evenly over the batch (stratified): each graph's is
+        u ** time_power, u uniform.
         """
         uniform = spread_uniforms(len(batch), generator, batch.nodes.device) ** self.config.time_power
         time = (uniform * self.config.timesteps).floor().clamp(max=self.config.timesteps - 1) + 1
         alpha_bar = cosine_alpha_bar(time / self.config.timesteps)
-        log_nodes, log_pairs = self.network(self.noised(batch, alpha_bar, generator), alpha_bar)
-        loss = -log_nodes.gather(-1, batch.nodes[..., None]).mean((1, 2))
+        noisy = self.noised(batch, alpha_bar, generator)
+        if condition is not None:
+            noisy = condition.hold(noisy)
+        log_nodes, log_pairs = self.network(noisy, alpha_bar, condition)
+        log_nodes = log_nodes.gather(-1, batch.nodes[..., None])[..., 0]
+        log_pairs = log_pairs.gather(-1, batch.pairs[..., None])[..., 0]
+        if condition is not None:
+            log_nodes = log_nodes.masked_fill(condition.known_nodes, 0.0)
+            log_pairs = log_pairs.masked_fill(condition.known_pairs, 0.0)
+        loss = -log_nodes.mean(1)
         if pair_count(batch.size):
-            loss = loss - self.config.bond_weight * log_pairs.gather(-1, batch.pairs[..., None]).mean((1, 2))
+            loss = loss - self.config.bond_weight * log_pairs.mean(1)
         return loss
 
     @torch.no_grad()
-    def sample(
-        self,
-        size: int,
-        count: int,
-        *,
-        steps: int,
-        sampler: str,
-        generator: torch.Generator | None,
-        callback: Callback | None = None,
-        request: Request | None = None,
-    ) -> GraphBatch:
-        """`count` graphs of `size` nodes, int64. Raises InputError for an unknown sampler or steps < 1.
-
-        request: its atoms stand in for the nodes at every step, without noise; hydrogens are left to chance.
-        """
-        if sampler not in SAMPLERS:
-            raise InputError(f"unknown sampler {sampler!r}; choose from {', '.join(SAMPLERS)}")
-        if steps < 1:
-            raise InputError(f"steps should be at least 1, got {steps}")
-        move, levels = SAMPLERS[sampler]
-        alphas = levels(steps).tolist()
+    def _sample(self, size: int, count: int, drawing: Drawing) -> GraphBatch:
+        """The state, from noise through falling noise levels; what is known is put in place at each of them."""
+        move, levels = SAMPLERS[drawing.sampler]
+        alphas, generator = levels(drawing.steps).tolist(), drawing.generator
         atoms, bonds = self.network.atom_marginals, self.network.bond_marginals
+        told = self.told(drawing.request, drawing.condition, count)
         state = GraphBatch(
             sample_classes(atoms.expand(count, size, -1), generator),
             sample_classes(bonds.expand(count, pair_count(size), -1), generator),
         )
-        given = None
-        if request is not None:
-            given = torch.tensor(request.classes(self.vocabulary), device=atoms.device).expand(count, -1)
-            state = GraphBatch(given, state.pairs)
+        state = state if told is None else told.hold(state)
         for done, (alpha_t, alpha_s) in enumerate(pairwise(alphas), start=1):
-            log_nodes, log_pairs = self.network(state, atoms.new_full((count,), alpha_t))
+            log_nodes, log_pairs = self._guided(state, atoms.new_full((count,), alpha_t), told, drawing.guidance)
             nodes = move(state.nodes, log_nodes.exp(), Step(alpha_t, alpha_s, atoms, generator))
             pairs = move(state.pairs, log_pairs.exp(), Step(alpha_t, alpha_s, bonds, generator))
-            state = GraphBatch(nodes if given is None else given, pairs)
-            if callback is not None:
-                callback(done, steps, partial(_same, state))
+            state = GraphBatch(nodes, pairs)
+            state = state if told is None else told.hold(state)
+            if drawing.callback is not None:
+                drawing.callback(done, drawing.steps, partial(_same, state))
         return state
+
+    def _guided(
+        self, state: GraphBatch, alpha_bar: Tensor, told: Condition | None, guidance: float
+    ) -> tuple[Tensor, Tensor]:
+        """log p(x | z_t, told) of nodes and pairs, with guidance away from what is likely without the targets."""
+        asked = self.network(state, alpha_bar, told)
+        if told is None or not guidance:
+            return asked
+        free = self.network(state, alpha_bar, told.without_targets())
+        nodes, pairs = (a + guidance * (a - f) for a, f in zip(asked, free, strict=True))
+        return nodes.log_softmax(-1), pairs.log_softmax(-1)
 
     @torch.no_grad()
     def likelihood(self, batch: GraphBatch, *, draws: int, generator: torch.Generator | None) -> Bound:

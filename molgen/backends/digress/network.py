@@ -5,8 +5,10 @@ from torch import Tensor, nn
 from torch.nn.functional import one_hot
 
 from molgen.backends.digress.noise import TINY, corruption_likelihood
+from molgen.conditions import Condition
+from molgen.data import TargetStatistics
 from molgen.graph import GraphBatch, pair_indices
-from molgen.layers import GraphFeatures, NoiseEmbedding, PairBlock, zeroed
+from molgen.layers import GraphFeatures, NoiseEmbedding, PairBlock, TargetEncoding, zeroed
 from molgen.precision import autocast, network_dtype
 
 
@@ -31,37 +33,57 @@ class Denoiser(nn.Module):
         pair_width: int,
         heads: int,
         triangles: int,
+        known_parts: bool,
+        targets: tuple[TargetStatistics, ...],
     ) -> None:
         super().__init__()
+        self.known_parts = known_parts
         self.register_buffer("atom_marginals", atom_marginals)
         self.register_buffer("bond_marginals", bond_marginals)
         atoms, bonds = len(atom_marginals), len(bond_marginals)
         self.features = GraphFeatures()
         self.noise = NoiseEmbedding(width)
+        self.targets = TargetEncoding(targets, width) if targets else None
+        # one more input for each entry: whether it is known
         self.node_in = nn.Sequential(
-            nn.Linear(atoms + self.features.node_width, width), nn.SiLU(), nn.Linear(width, width)
+            nn.Linear(atoms + self.features.node_width + known_parts, width), nn.SiLU(), nn.Linear(width, width)
         )
         self.pair_in = nn.Sequential(
-            nn.Linear(bonds + self.features.pair_width, pair_width), nn.SiLU(), nn.Linear(pair_width, pair_width)
+            nn.Linear(bonds + self.features.pair_width + known_parts, pair_width),
+            nn.SiLU(),
+            nn.Linear(pair_width, pair_width),
         )
         self.node_to_pair = nn.Linear(width, pair_width)
         self.blocks = nn.ModuleList(PairBlock(width, pair_width, width, heads, triangles) for _ in range(layers))
         self.node_out = nn.Sequential(nn.LayerNorm(width), zeroed(nn.Linear(width, atoms)))
         self.pair_out = nn.Sequential(nn.LayerNorm(pair_width), zeroed(nn.Linear(pair_width, bonds)))
 
-    def forward(self, batch: GraphBatch, alpha_bar: Tensor) -> tuple[Tensor, Tensor]:
-        """batch: z_t, int64; alpha_bar [b]. Returns log p(x | z_t): [b, n, a] and [b, p, 4], float32."""
+    def forward(self, batch: GraphBatch, alpha_bar: Tensor, told: Condition | None = None) -> tuple[Tensor, Tensor]:
+        """batch: z_t, int64, with the known entries of `told` in place; alpha_bar [b].
+
+        Returns log p(x | z_t, told): [b, n, a] and [b, p, 4], float32, of no meaning at known entries.
+        """
         node_features, pair_features = self.features(batch.pairs, batch.size)
         first, second = pair_indices(batch.size)
         atoms = one_hot(batch.nodes, len(self.atom_marginals)).float()
         bonds = one_hot(batch.pairs, len(self.bond_marginals)).float()
+        node_inputs, pair_inputs = [atoms, node_features], [bonds, pair_features]
+        if self.known_parts:
+            known = [torch.zeros_like(values[..., 0], dtype=torch.bool) for values in (atoms, bonds)]
+            if told is not None:
+                known = [told.known_nodes, told.known_pairs]
+            node_inputs.append(known[0][..., None].float())
+            pair_inputs.append(known[1][..., None].float())
         device = batch.nodes.device
         with autocast(device):
             # the tracks stay in the dtype of the products: mixed sums cost twice the memory traffic
-            condition = self.noise(alpha_bar).to(network_dtype(device.type))
-            h = self.node_in(torch.cat([atoms, node_features], dim=-1)) + condition[:, None]
+            condition = self.noise(alpha_bar)
+            if self.targets is not None and told is not None:
+                condition = condition + self.targets(told.targets)
+            condition = condition.to(network_dtype(device.type))
+            h = self.node_in(torch.cat(node_inputs, dim=-1)) + condition[:, None]
             u = self.node_to_pair(h)
-            e = self.pair_in(torch.cat([bonds, pair_features], dim=-1)) + u[:, first] + u[:, second]
+            e = self.pair_in(torch.cat(pair_inputs, dim=-1)) + u[:, first] + u[:, second]
             condition = nn.functional.silu(condition)
             for block in self.blocks:
                 h, e = block(h, e, condition)

@@ -2,23 +2,32 @@
 
 The authors' graphs have neither classes of nodes nor of edges. Here the node part, drawn first or given, holds each
 node's class, degree and valence (sum of bond orders), so that valences are right by construction wherever the degrees
-are obtained.
+are obtained. Known bonds are there from the start, known atoms get node parts that have room for them.
 """
 
 from __future__ import annotations
 
 import dataclasses
 import math
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import torch
 from torch import Tensor
 
-from molgen.backends.base import Bound, Callback, spread_uniforms, stratified_bound, stratum_uniforms
+from molgen.backends.base import Backend, Bound, Drawing, spread_uniforms, stratified_bound, stratum_uniforms
 from molgen.backends.edge.network import BondNetwork, log_shares
-from molgen.backends.edge.node_part import KINDS, NodePartModel, draw_given, part_of, tokens_of
+from molgen.backends.edge.node_part import (
+    KINDS,
+    NodePartModel,
+    draw_given,
+    guided,
+    known_graph,
+    part_of,
+    tokens_of,
+)
 from molgen.backends.edge.process import (
+    Given,
     NodePart,
     Partial,
     active_probability,
@@ -31,9 +40,11 @@ from molgen.backends.edge.process import (
     unbonded,
 )
 from molgen.backends.edge.structure import Pieces
+from molgen.conditions import Condition
 from molgen.data import Statistics
 from molgen.errors import InputError
 from molgen.graph import GraphBatch
+from molgen.precision import autocast
 from molgen.vocabulary import Vocabulary
 
 if TYPE_CHECKING:
@@ -48,91 +59,146 @@ COMPLETION = 0.125
 class EDGEConfig:
     """Sizes of the networks.
 
-    layers, width, heads: of the network of bonds; node_width: of the recurrent network of the node part.
+    layers, width, heads: of the network of bonds; node_width: of the recurrent network of the node part;
+    known_parts: the networks see which nodes are known, and what is known of them.
     """
 
     layers: int = 5
     width: int = 160
     heads: int = 8
     node_width: int = 128
+    known_parts: bool = True
 
     def __post_init__(self) -> None:
         for field in dataclasses.fields(self):
-            if getattr(self, field.name) < 1:
-                raise InputError(f"{field.name} should be at least 1, got {getattr(self, field.name)}")
+            value = getattr(self, field.name)
+            if not isinstance(value, bool) and value < 1:
+                raise InputError(f"{field.name} should be at least 1, got {value}")
         if self.width % self.heads:
             raise InputError(f"width should be a multiple of heads ({self.heads}), got {self.width}")
 
 
-class EDGE(torch.nn.Module):
+class EDGE(Backend):
     """The backend: node part, bonds and sampler. See molgen.backends.base.Backend."""
 
     Config: ClassVar[type] = EDGEConfig
-    samplers: ClassVar[tuple[str, ...]] = SAMPLERS
     atom_axes: ClassVar[dict[str, tuple[int, int, int]]] = {
         "network.node_in.0.weight": (1, 1, 1),
         "node_part.token.weight": (0, 1, KINDS),
         "node_part.out.2.weight": (0, 1, KINDS),
         "node_part.out.2.bias": (0, 1, KINDS),
     }
-    default_steps: ClassVar[int] = 64
+    known_axes: ClassVar[tuple[str, ...]] = ("network.node_in.0.weight", "node_part.left.weight")
     requests: ClassVar[tuple[str, ...]] = ("formula", "atoms")
+    samplers = SAMPLERS
+    default_steps = 64
+    config: EDGEConfig
+    network: BondNetwork
 
     def __init__(self, config: EDGEConfig, vocabulary: Vocabulary, statistics: Statistics) -> None:
-        super().__init__()
-        self.config = config
-        self.vocabulary = vocabulary
+        super().__init__(config, vocabulary, statistics)
         atoms = len(vocabulary.atoms)
-        self.node_part = NodePartModel(atoms, config.node_width)
-        self.network = BondNetwork(atoms, layers=config.layers, width=config.width, heads=config.heads)
+        self.node_part = NodePartModel(atoms, config.node_width, known_parts=config.known_parts)
+        self.network = BondNetwork(
+            atoms,
+            layers=config.layers,
+            width=config.width,
+            heads=config.heads,
+            node_width=config.node_width,
+            known_parts=config.known_parts,
+            targets=statistics.targets,
+        )
 
-    def loss(self, batch: GraphBatch, generator: torch.Generator | None) -> Tensor:
-        """-log p of the node part per node, plus the mean -log p of the missing bonds at a uniform time, [b]."""
+    def loss(self, batch: GraphBatch, generator: torch.Generator | None, condition: Condition | None = None) -> Tensor:
+        """-log p of the node part per node, plus the mean -log p of the missing bonds at a uniform time, [b].
+
+        Known bonds are never missing, and of the node part counts what the known atoms and bonds leave open.
+        """
         time = 1 - spread_uniforms(len(batch), generator, batch.nodes.device)
         part = NodePart.of(batch)
-        nodes = -self.node_part.log_probability(tokens_of(part).sort(dim=1).values) / batch.size
-        return nodes + self._bond_loss(batch, part, time, generator)
+        for_bonds, for_nodes = self._encoded(condition)
+        tokens, known = self.node_part.arranged(part, self._known(condition))
+        nodes = -self.node_part.log_probability(tokens, for_nodes, known) / batch.size
+        return nodes + self._bond_loss(batch, part, time, generator, condition, for_bonds)
+
+    def sample(self, size: int, count: int, *, node_part: NodePart | None = None, **options: Any) -> GraphBatch:
+        """As that of every backend; node_part: the nodes with their degrees and valences, else drawn.
+
+        A graph may end with fewer bonds than its node part asks for, where no pair is left that could take one.
+        Raises InputError also for a request that the node part model never meets, and for a node part together with a
+        request or a condition.
+        """
+        if node_part is None:
+            return super().sample(size, count, **options)
+        if options.pop("request", None) is not None or options.pop("condition", None) is not None:
+            raise InputError("a node part settles the atoms: neither a request nor a condition goes with it")
+        drawing = Drawing(**{"callback": None, "request": None, "condition": None, "guidance": 0.0, **options})
+        return self._draw_graphs(node_part, None, drawing)
 
     @torch.no_grad()
-    def sample(
-        self,
-        size: int,
-        count: int,
-        *,
-        steps: int,
-        sampler: str,
-        generator: torch.Generator | None,
-        callback: Callback | None = None,
-        request: Request | None = None,
-        node_part: NodePart | None = None,
-    ) -> GraphBatch:
-        """`count` graphs of `size` nodes, int64; node_part: the nodes with their degrees and valences, else drawn.
+    def _sample(self, size: int, count: int, drawing: Drawing) -> GraphBatch:
+        condition = self.told(drawing.request, drawing.condition, count)
+        if condition is not None and drawing.request is not None:
+            # an atom of a request may have a charge, so that its class is not known before it is drawn
+            condition = replace(condition, known_nodes=torch.zeros_like(condition.known_nodes))
+        part = self._draw_nodes(size, count, condition, drawing)
+        return self._draw_graphs(part, condition, drawing)
 
-        A graph may end with fewer bonds than asked for, where no pair is left that could take one.
-        Raises InputError for an unknown sampler, steps < 1, or a request that the node part model never meets.
-        """
-        if sampler not in SAMPLERS:
-            raise InputError(f"unknown sampler {sampler!r}; choose from {', '.join(SAMPLERS)}")
-        if steps < 1:
-            raise InputError(f"steps should be at least 1, got {steps}")
-        if node_part is not None:
-            part = node_part
-        elif request is not None:
-            part = self._requested(request, count, generator)
-        else:
-            part = self.node_part.sample(count, size, generator)
+    def _draw_nodes(self, size: int, count: int, condition: Condition | None, drawing: Drawing) -> NodePart:
+        """Node parts [count, size] under a request or a condition."""
+        _, told = self._encoded(condition)
+        generator, guidance = drawing.generator, drawing.guidance
+        if drawing.request is not None:
+            return self._requested(drawing.request, count, generator, told, guidance)
+        known = self._known(condition)
+        if known is None:
+            return self.node_part.sample(count, size, generator, told, guidance)
+        return self.node_part.sample_known(known, generator, told, guidance)
+
+    @torch.no_grad()
+    def _draw_graphs(self, part: NodePart, condition: Condition | None, drawing: Drawing) -> GraphBatch:
+        """The bonds of a node part [count, size], those that are known first."""
         nothing = torch.zeros(0, dtype=torch.int64, device=part.atoms.device)
         state = Partial(part, nothing, nothing, nothing)
+        if condition is not None:
+            given = Given.of(condition, self._encoded(condition)[0])
+            state = Partial(part, *bonds_of(known_graph(condition)), given)
+        steps = drawing.steps
         planned = steps - int(COMPLETION * steps)
         for done in range(1, steps + 1):
             now, then = 1 - min(done - 1, planned - 1) / planned, 1 - min(done, planned) / planned
-            state = self._reverse(state, now, then, done > planned, generator)
-            if callback is not None:
-                callback(done, steps, state.graphs)
+            state = self._reverse(state, now, then, done > planned, drawing.generator, drawing.guidance)
+            if drawing.callback is not None:
+                drawing.callback(done, steps, state.graphs)
         return state.graphs()
 
-    def _requested(self, request: Request, count: int, generator: torch.Generator | None) -> NodePart:
-        """Node parts drawn under a request: its atoms, its hydrogens, no charge over all, an even sum of degrees."""
+    def _encoded(self, condition: Condition | None) -> tuple[Tensor | None, Tensor | None]:
+        """The targets as the network of bonds and as the model of node parts are told them, float [b, width] each."""
+        if condition is None or self.network.targets is None:
+            return None, None
+        with autocast(condition.targets.device):
+            encoded = self.network.targets(condition.targets).float()
+        for_bonds, for_nodes = encoded.split([self.config.width, self.config.node_width], dim=1)
+        return for_bonds, for_nodes
+
+    def _known(self, condition: Condition | None) -> Condition | None:
+        """The condition where something is known in any of its graphs and the model sees it, else None."""
+        if condition is None or not self.config.known_parts:
+            return None
+        return condition if bool(condition.known_nodes.any() or condition.known_pairs.any()) else None
+
+    def _requested(
+        self,
+        request: Request,
+        count: int,
+        generator: torch.Generator | None,
+        told: Tensor | None = None,
+        guidance: float = 0.0,
+    ) -> NodePart:
+        """Node parts drawn under a request: its atoms, its hydrogens, no charge over all, an even sum of degrees.
+
+        told: float [count, width], encoded targets; graphs with the same ones are drawn together.
+        """
         from molgen.chemistry import implied_hydrogens  # training does without RDKit
 
         device = self.node_part.token.weight.device
@@ -161,10 +227,20 @@ class EDGE(torch.nn.Module):
                 fine &= held[tokens].sum(1) == request.hydrogens
             return fine
 
-        part = draw_given(self.node_part, count, torch.tensor(group, device=device), wanted, fits, generator)
-        if part is None:
-            raise InputError(f"the model finds no atoms for {request.text}: none like it were in its training data")
-        return part
+        tokens = torch.zeros(count, request.size, dtype=torch.int64, device=device)
+        groups_of = torch.tensor(group, device=device)
+        asked_of: list[Tensor | None] = [None]
+        kind = torch.zeros(count, dtype=torch.int64, device=device)
+        if told is not None:
+            distinct, kind = told.unique(dim=0, return_inverse=True)
+            asked_of = list(distinct.split(1))
+        for number, one in enumerate(asked_of):
+            rows = (kind == number).nonzero()[:, 0]
+            part = draw_given(self.node_part, len(rows), groups_of, wanted, fits, generator, one, guidance)
+            if part is None:
+                raise InputError(f"the model finds no atoms for {request.text}: none like it were in its training data")
+            tokens[rows] = tokens_of(part)
+        return part_of(tokens)
 
     @torch.no_grad()
     def likelihood(self, batch: GraphBatch, *, draws: int, generator: torch.Generator | None) -> Bound:
@@ -185,12 +261,21 @@ class EDGE(torch.nn.Module):
 
         return stratified_bound(term, draws)
 
-    def _bond_loss(self, batch: GraphBatch, part: NodePart, time: Tensor, generator: torch.Generator | None) -> Tensor:
+    def _bond_loss(
+        self,
+        batch: GraphBatch,
+        part: NodePart,
+        time: Tensor,
+        generator: torch.Generator | None,
+        condition: Condition | None = None,
+        told: Tensor | None = None,
+    ) -> Tensor:
         """Mean over the bonds missing at `time` of -log p that the next bond is this one, times how many are missing.
 
         Each of the M missing bonds comes next with 1 / M. The model takes one of the 2 M missing ends for the active
         one, and from node i the bond to j with p(j | i): it has the probability (m_i p(j | i) + m_j p(i | j)) / 2 M,
         where m_i is the number of bonds that node i lacks. The 1 / M of both cancels in the bound. Float [b].
+        Known bonds are there at any time; told: float [b, width], encoded targets.
         """
         size, count = batch.size, len(batch)
         first, second, order = bonds_of(batch)
@@ -198,7 +283,11 @@ class EDGE(torch.nn.Module):
         device = first.device if generator is None else generator.device
         uniform = torch.rand(len(first), generator=generator, device=device).to(first.device)
         there = uniform < alpha_bar(time)[graph]
-        state = Partial(part, first[there], second[there], order[there])
+        given = None
+        if condition is not None:
+            there |= condition.known_pairs[batch.pairs > 0]  # in the order of bonds_of
+            given = Given.of(condition, told)
+        state = Partial(part, first[there], second[there], order[there], given)
         lost = ~there
         first, second, order, graph = first[lost], second[lost], order[lost], graph[lost]
         missing = state.missing()[0]
@@ -219,7 +308,13 @@ class EDGE(torch.nn.Module):
         return torch.zeros(count, device=log_p.device).index_add(0, graph, math.log(2) - log_p) / lacking
 
     def _reverse(
-        self, state: Partial, now: float, then: float, late: bool, generator: torch.Generator | None
+        self,
+        state: Partial,
+        now: float,
+        then: float,
+        late: bool,
+        generator: torch.Generator | None,
+        guidance: float = 0.0,
     ) -> Partial:
         """One step from time `now` to `then`; late: every graph that lacks bonds has one active node.
 
@@ -244,6 +339,7 @@ class EDGE(torch.nn.Module):
             active.view(count, size)[chosen].flatten(),
             (missing > 0).view(count, size)[chosen].flatten(),
             generator,
+            guidance,
         )
         graphs = chosen.nonzero()[:, 0]
         back = graphs[first // size] * size - (first // size) * size
@@ -253,7 +349,12 @@ class EDGE(torch.nn.Module):
         return _accepted(state, first, second, order, priority)
 
     def _draw_bonds(
-        self, state: Partial, active: Tensor, open_nodes: Tensor, generator: torch.Generator | None
+        self,
+        state: Partial,
+        active: Tensor,
+        open_nodes: Tensor,
+        generator: torch.Generator | None,
+        guidance: float,
     ) -> tuple[Tensor, Tensor, Tensor]:
         """A bond for each active node that can have one: its nodes and order, int64 [k] each."""
         first, second = candidate_pairs(active, open_nodes, state.part.size)
@@ -262,9 +363,13 @@ class EDGE(torch.nn.Module):
         if not len(first):
             return first, second, first
         logits = self.network(state, first, second)
+        if guidance and state.given is not None:
+            # of unnormalised logits: what is left out is the same for all bonds that a node draws from
+            free = self.network(replace(state, given=replace(state.given, told=None)), first, second)
+            logits = guided(logits, free, guidance)
         # both ends of a pair may be active, and each draws for itself: the largest of the logits with Gumbel noise
         nodes = torch.cat([first, second[active[second]]])
-        rows = torch.cat([torch.arange(len(first)), active[second].nonzero()[:, 0]])
+        rows = torch.cat([torch.arange(len(first), device=first.device), active[second].nonzero()[:, 0]])
         scores = logits[rows] - torch.log(-torch.log(_uniform(logits[rows], generator).clamp(1e-7, 1 - 1e-7)))
         best, order = scores.max(1)
         highest = best.new_full((state.nodes,), -torch.inf).scatter_reduce(0, nodes, best, "amax")

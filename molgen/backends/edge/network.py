@@ -7,10 +7,13 @@ from torch.nn.functional import one_hot
 from molgen.backends.edge.node_part import MAX_DEGREE, MAX_VALENCE
 from molgen.backends.edge.process import TRIPLE, Partial, allowed_orders
 from molgen.backends.edge.structure import HOPS, RINGS, Pieces, hop_distances, ring_counts
+from molgen.data import TargetStatistics
+from molgen.layers import TargetEncoding
 from molgen.precision import autocast
 from molgen.vocabulary import BOND_CLASSES
 
 PIECE_FEATURES = 4
+KNOWN_FEATURES = 2  # of a node: whether its class is known, and to how many others it is closed
 
 
 class Round(nn.Module):
@@ -42,12 +45,25 @@ class BondNetwork(nn.Module):
 
     It is not told the time: given the bonds that are left, the time says nothing about which are missing.
     What cannot be in a connected graph with these degrees and valences has probability 0.
+    targets: encodes properties that are asked for, in its first `width` numbers for the bonds, which are added to every
+    node of a graph, and in the last `node_width` for the model of node parts; None where there are none.
     """
 
-    def __init__(self, atoms: int, *, layers: int, width: int, heads: int) -> None:
+    def __init__(
+        self,
+        atoms: int,
+        *,
+        layers: int,
+        width: int,
+        heads: int,
+        node_width: int,
+        known_parts: bool,
+        targets: tuple[TargetStatistics, ...],
+    ) -> None:
         super().__init__()
         self.atoms = atoms
-        inputs = atoms + 2 * (MAX_DEGREE + 1) + 2 * (MAX_VALENCE + 1) + PIECE_FEATURES
+        self.known_parts = known_parts
+        inputs = atoms + 2 * (MAX_DEGREE + 1) + 2 * (MAX_VALENCE + 1) + PIECE_FEATURES + known_parts * KNOWN_FEATURES
         self.node_in = nn.Sequential(nn.Linear(inputs, width), nn.SiLU(), nn.Linear(width, width))
         self.bond_in = nn.Embedding(len(BOND_CLASSES), width)
         self.ring_in = nn.Linear(len(RINGS), width)
@@ -56,9 +72,13 @@ class BondNetwork(nn.Module):
         self.apart = nn.Embedding(2, width)
         self.to_pair = nn.Linear(width, 2 * width)
         self.pair_out = nn.Sequential(nn.SiLU(), nn.Linear(width, width), nn.SiLU(), nn.Linear(width, TRIPLE))
+        self.targets = TargetEncoding(targets, width + node_width) if targets else None
 
     def forward(self, state: Partial, first: Tensor, second: Tensor) -> Tensor:
-        """Logits [q, 3] of the orders of new bonds between the nodes of each pair, -inf for what cannot be."""
+        """Logits [q, 3] of the orders of new bonds between the nodes of each pair, -inf for what cannot be.
+
+        Pairs known to be empty should not be among them.
+        """
         part, size = state.part, state.part.size
         degree, valence = state.missing()
         pieces = Pieces.of(state, degree)
@@ -72,10 +92,17 @@ class BondNetwork(nn.Module):
             torch.stack([pieces.size, pieces.open_ends], dim=1) / 5,
             graph_features / 10,
         ]
+        if self.known_parts:
+            known = graph_features.new_zeros(state.nodes, KNOWN_FEATURES).float()
+            if state.given is not None:
+                known = torch.stack([state.given.known.flatten(), state.given.partners.flatten() / 10], dim=1)
+            features.append(known)
         edges, orders = state.edges()
         rings = ring_counts(edges[0], edges[1], state.nodes)
         with autocast(first.device):
             h = self.node_in(torch.cat(features, dim=1).float()).float()
+            if state.given is not None and state.given.told is not None:
+                h = h + state.given.told.repeat_interleave(size, dim=0)
             bonds = self.bond_in(orders) + self.ring_in(rings / (1 + rings))
             for block in self.blocks:
                 h = block(h, edges, bonds, pieces)

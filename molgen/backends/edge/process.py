@@ -3,6 +3,8 @@
 At time t every bond of the graph is still there with probability alpha-bar_t. From t to an earlier s a missing bond
 comes back with probability p = (alpha-bar_s - alpha-bar_t) / (1 - alpha-bar_t).
 The node part is given all the time: each node's class, its final degree and its final valence (sum of bond orders).
+Known bonds are never removed, and pairs known to be empty are never proposed. The others come and go as before: which
+of them are missing says nothing about the order in which they come back, so that the process needs no other change.
 
 The authors call both ends of a returning bond active, and draw the active nodes independently of each other, so that
 two nodes are active together that have no bond between them in any molecule. Here each returning bond has one active
@@ -17,6 +19,7 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
+from molgen.conditions import Condition
 from molgen.graph import GraphBatch, pair_count, pair_indices, to_square
 
 SINGLE, TRIPLE = 1, 3
@@ -43,16 +46,42 @@ class NodePart:
 
 
 @dataclass(frozen=True)
+class Given:
+    """What the bonds of b graphs of n nodes are drawn under, besides the node part.
+
+    known: bool [b, n], nodes whose class is known; closed: bool [b, n(n-1)/2], pairs known to have no bond; partners:
+    int64 [b, n], such pairs of each node; told: float [b, width], the targets as the network of bonds is told them, or
+    None.
+    """
+
+    known: Tensor
+    closed: Tensor
+    partners: Tensor
+    told: Tensor | None
+
+    @classmethod
+    def of(cls, condition: Condition, told: Tensor | None) -> "Given":
+        """Of a condition, its targets encoded already."""
+        closed = condition.known_pairs & (condition.graph.pairs == 0)
+        return cls(condition.known_nodes, closed, to_square(closed, condition.graph.size).sum(-1), told)
+
+    def __getitem__(self, rows: Tensor) -> "Given":
+        told = None if self.told is None else self.told[rows]
+        return Given(self.known[rows], self.closed[rows], self.partners[rows], told)
+
+
+@dataclass(frozen=True)
 class Partial:
     """Graphs with some of their bonds. Nodes of all graphs are numbered through: node i of graph g is g * n + i.
 
-    first, second: int64 [m], the nodes of each bond; order: int64 [m], its class.
+    first, second: int64 [m], the nodes of each bond; order: int64 [m], its class; given: see `Given`, None for nothing.
     """
 
     part: NodePart
     first: Tensor
     second: Tensor
     order: Tensor
+    given: Given | None = None
 
     @property
     def nodes(self) -> int:
@@ -83,7 +112,8 @@ class Partial:
         shift = (chosen.cumsum(0) - 1 - torch.arange(len(chosen), device=chosen.device)) * size
         part = NodePart(self.part.atoms[chosen], self.part.degree[chosen], self.part.valence[chosen])
         first, second = self.first[kept], self.second[kept]
-        return Partial(part, first + shift[first // size], second + shift[second // size], self.order[kept])
+        given = None if self.given is None else self.given[chosen]
+        return Partial(part, first + shift[first // size], second + shift[second // size], self.order[kept], given)
 
     def edges(self) -> tuple[Tensor, Tensor]:
         """Both directions of each bond, int64 [2, 2m], and their classes [2m]."""
@@ -94,8 +124,7 @@ class Partial:
         """As class indices of nodes and pairs."""
         size = self.part.size
         pairs = torch.zeros(len(self.part.atoms), pair_count(size), dtype=torch.int64, device=self.first.device)
-        low, high = torch.minimum(self.first, self.second) % size, torch.maximum(self.first, self.second) % size
-        pairs[self.first // size, low * (2 * size - low - 1) // 2 + high - low - 1] = self.order
+        pairs[self.first // size, pair_places(self.first, self.second, size)] = self.order
         return GraphBatch(self.part.atoms, pairs)
 
 
@@ -141,8 +170,18 @@ def candidate_pairs(active: Tensor, open_nodes: Tensor, size: int) -> tuple[Tens
 
 
 def unbonded(state: Partial, first: Tensor, second: Tensor) -> Tensor:
-    """Which pairs have no bond yet, bool [q]."""
-    return ~torch.isin(pair_keys(first, second, state.nodes), pair_keys(state.first, state.second, state.nodes))
+    """Which pairs have no bond yet, and are not known to have none at the end, bool [q]."""
+    taken = torch.isin(pair_keys(first, second, state.nodes), pair_keys(state.first, state.second, state.nodes))
+    if state.given is not None:
+        size = state.part.size
+        taken |= state.given.closed[first // size, pair_places(first, second, size)]
+    return ~taken
+
+
+def pair_places(first: Tensor, second: Tensor, size: int) -> Tensor:
+    """Where the pairs of nodes, numbered through, stand in the upper triangle of their graph, int64 [q]."""
+    low, high = torch.minimum(first, second) % size, torch.maximum(first, second) % size
+    return low * (2 * size - low - 1) // 2 + high - low - 1
 
 
 def pair_keys(first: Tensor, second: Tensor, nodes: int) -> Tensor:

@@ -11,23 +11,21 @@ import dataclasses
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar
+from typing import ClassVar
 
 import torch
 from torch import Tensor
 from torch.nn.functional import one_hot
 
 from molgen import solvers
-from molgen.backends.base import Bound, Callback, spread_uniforms, stratified_bound, stratum_uniforms
+from molgen.backends.base import Backend, Bound, Drawing, spread_uniforms, stratified_bound, stratum_uniforms
 from molgen.backends.edpgnn.network import ScoreNetwork
+from molgen.conditions import Condition
 from molgen.data import Statistics
 from molgen.errors import InputError
 from molgen.graph import GraphBatch, pair_count
 from molgen.solvers import Levels, gaussian
 from molgen.vocabulary import BOND_CLASSES, Vocabulary
-
-if TYPE_CHECKING:
-    from molgen.requests import Request
 
 SAMPLERS: dict[str, Callable[..., Tensor]] = {
     "stochastic": solvers.stochastic,
@@ -46,7 +44,7 @@ class EDPGNNConfig:
     messages; triangles: channels multiplied over third nodes; sigma_min, sigma_max: smallest and largest noise, where
     one-hot channels are 1 apart; bond_weight: of the bonds in the loss; loss: "score" is denoising score matching with
     the published weight sigma^2, "cross-entropy" has the same minimiser (the posterior mean) and the steeper gradient;
-    time_power: above 1 for more training on little noise.
+    time_power: above 1 for more training on little noise; known_parts: the network sees which entries are known.
     """
 
     layers: int = 6
@@ -59,12 +57,15 @@ class EDPGNNConfig:
     bond_weight: float = 5.0
     loss: str = "cross-entropy"
     time_power: float = 1.0
+    known_parts: bool = True
 
     def __post_init__(self) -> None:
         for field in dataclasses.fields(self):
             value = getattr(self, field.name)
+            if isinstance(value, str | bool):
+                continue
             low = 1 if isinstance(field.default, int) else 0
-            if field.name != "loss" and not (math.isfinite(value) and value >= low and value > 0):
+            if not (math.isfinite(value) and value >= low and value > 0):
                 raise InputError(f"{field.name} should be {'at least 1' if low else 'above 0'}, got {value}")
         if self.width % self.heads:
             raise InputError(f"width should be a multiple of heads ({self.heads}), got {self.width}")
@@ -74,23 +75,24 @@ class EDPGNNConfig:
             raise InputError(f"unknown loss {self.loss!r}; choose from {', '.join(LOSSES)}")
 
 
-class EDPGNN(torch.nn.Module):
+class EDPGNN(Backend):
     """The backend: noise, network and samplers, put together. See molgen.backends.base.Backend."""
 
     Config: ClassVar[type] = EDPGNNConfig
-    samplers: ClassVar[tuple[str, ...]] = tuple(SAMPLERS)
     atom_axes: ClassVar[dict[str, tuple[int, int, int]]] = {
         "network.node_in.0.weight": (1, 2, 1),
         "network.node_out.2.weight": (0, 1, 1),
         "network.node_out.2.bias": (0, 1, 1),
     }
-    default_steps: ClassVar[int] = 100
+    known_axes: ClassVar[tuple[str, ...]] = ("network.node_in.0.weight", "network.pair_in.0.weight")
     requests: ClassVar[tuple[str, ...]] = ("formula",)
+    samplers = tuple(SAMPLERS)
+    default_steps = 100
+    config: EDPGNNConfig
+    network: ScoreNetwork
 
     def __init__(self, config: EDPGNNConfig, vocabulary: Vocabulary, statistics: Statistics) -> None:
-        super().__init__()
-        self.config = config
-        self.vocabulary = vocabulary
+        super().__init__(config, vocabulary, statistics)
         self.network = ScoreNetwork(
             torch.tensor(statistics.atoms),
             torch.tensor(statistics.bonds),
@@ -99,68 +101,61 @@ class EDPGNN(torch.nn.Module):
             pair_width=config.pair_width,
             heads=config.heads,
             triangles=config.triangles,
+            known_parts=config.known_parts,
+            targets=statistics.targets,
         )
 
     def channels(self, batch: GraphBatch) -> tuple[Tensor, Tensor]:
         """The clean one-hot channels of the nodes [b, n, a] and pairs [b, p, 4], float32."""
         return one_hot(batch.nodes, len(self.vocabulary.atoms)).float(), one_hot(batch.pairs, len(BOND_CLASSES)).float()
 
-    def loss(self, batch: GraphBatch, generator: torch.Generator | None) -> Tensor:
+    def loss(self, batch: GraphBatch, generator: torch.Generator | None, condition: Condition | None = None) -> Tensor:
         """Loss of the denoised nodes plus bond_weight times that of the pairs, means over entries, [b].
 
-        The level is u ** time_power of the way from the smallest log sigma to the largest, with uniform u spread evenly
-        over the batch.
+        Known entries count as zero: the network gives their class for certain. The level is u ** time_power of the way
+        from the smallest log sigma to the largest, with uniform u spread evenly over the batch.
         """
         sigma = self._sigma(spread_uniforms(len(batch), generator, batch.nodes.device) ** self.config.time_power)
         nodes, pairs = self.channels(batch)
-        log_nodes, log_pairs = self.network(*self._noised(nodes, pairs, sigma, generator), sigma)
+        log_nodes, log_pairs = self.network(*self._noised(nodes, pairs, sigma, generator), sigma, condition)
         loss = self._entry_loss(nodes, log_nodes, sigma)
         if pair_count(batch.size):
             loss = loss + self.config.bond_weight * self._entry_loss(pairs, log_pairs, sigma)
         return loss
 
     @torch.no_grad()
-    def sample(
-        self,
-        size: int,
-        count: int,
-        *,
-        steps: int,
-        sampler: str,
-        generator: torch.Generator | None,
-        callback: Callback | None = None,
-        request: Request | None = None,
-    ) -> GraphBatch:
-        """`count` graphs of `size` nodes, int64. Raises InputError for an unknown sampler or steps < 1.
-
-        request: its atoms stand in for the nodes at every step, without noise; hydrogens are left to chance.
-        """
-        if sampler not in SAMPLERS:
-            raise InputError(f"unknown sampler {sampler!r}; choose from {', '.join(SAMPLERS)}")
-        if steps < 1:
-            raise InputError(f"steps should be at least 1, got {steps}")
+    def _sample(self, size: int, count: int, drawing: Drawing) -> GraphBatch:
+        """From noise through falling levels; every estimate of the clean channels has what is known in its place."""
         atoms, bonds = self.network.atom_marginals, self.network.bond_marginals
-        given = None
-        if request is not None:
-            classes = torch.tensor(request.classes(self.vocabulary), device=atoms.device)
-            given = one_hot(classes, len(atoms)).float().expand(count, -1, -1)
+        told = self.told(drawing.request, drawing.condition, count)
         done = 0
 
         def denoise(x: Tensor, sigma: float) -> Tensor:
             nonlocal done
-            nodes, pairs = self._split(x, size)
-            nodes = nodes if given is None else given
-            log_nodes, log_pairs = self.network(nodes, pairs, x.new_full((count,), sigma))
-            clean = _joined(log_nodes.exp() if given is None else given, log_pairs.exp())
+            log_nodes, log_pairs = self._guided(*self._split(x, size), sigma, told, drawing.guidance)
+            clean = _joined(log_nodes.exp(), log_pairs.exp())
             done += 1
-            if callback is not None:
-                callback(done, steps, lambda: self._classes(clean, size))
+            if drawing.callback is not None:
+                drawing.callback(done, drawing.steps, lambda: self._classes(clean, size))
             return clean
 
         mean = _joined(atoms.expand(count, size, -1), bonds.expand(count, pair_count(size), -1))
-        start = mean + self.config.sigma_max * gaussian(mean, generator)
+        start = mean + self.config.sigma_max * gaussian(mean, drawing.generator)
         levels = Levels(self.config.sigma_max, self.config.sigma_min)
-        return self._classes(SAMPLERS[sampler](denoise, start, steps, levels, generator), size)
+        sampler = SAMPLERS[drawing.sampler]
+        return self._classes(sampler(denoise, start, drawing.steps, levels, drawing.generator), size)
+
+    def _guided(
+        self, nodes: Tensor, pairs: Tensor, sigma: float, told: Condition | None, guidance: float
+    ) -> tuple[Tensor, Tensor]:
+        """log p(x0 | x, told) of nodes and pairs, with guidance away from what is likely without the targets."""
+        level = nodes.new_full((len(nodes),), sigma)
+        asked = self.network(nodes, pairs, level, told)
+        if told is None or not guidance:
+            return asked
+        free = self.network(nodes, pairs, level, told.without_targets())
+        mixed = [a + guidance * (a - f) for a, f in zip(asked, free, strict=True)]
+        return mixed[0].log_softmax(-1), mixed[1].log_softmax(-1)
 
     @torch.no_grad()
     def likelihood(self, batch: GraphBatch, *, draws: int, generator: torch.Generator | None) -> Bound:

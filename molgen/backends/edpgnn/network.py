@@ -4,9 +4,12 @@ import math
 
 import torch
 from torch import Tensor, nn
+from torch.nn.functional import one_hot
 
+from molgen.conditions import Condition
+from molgen.data import TargetStatistics
 from molgen.graph import incidence, pair_indices
-from molgen.layers import Film, GraphFeatures, NoiseEmbedding, PairsToSquare, SquareToPairs, zeroed
+from molgen.layers import Film, GraphFeatures, NoiseEmbedding, PairsToSquare, SquareToPairs, TargetEncoding, zeroed
 from molgen.precision import autocast, network_dtype
 
 TINY = 1e-30
@@ -66,6 +69,8 @@ class ScoreNetwork(nn.Module):
     It gives log p(x0 | x) of every entry, whose mean is the denoiser and so the score. As the data are classes, the
     logits start from the evidence of an entry's own noisy channels, so that the layers only learn what the rest of the
     graph adds. The layers all feed the output, as published.
+
+    Entries that are known are clean one-hot channels, whatever comes in, and their class is certain in what goes out.
     """
 
     atom_marginals: Tensor
@@ -81,18 +86,25 @@ class ScoreNetwork(nn.Module):
         pair_width: int,
         heads: int,
         triangles: int,
+        known_parts: bool,
+        targets: tuple[TargetStatistics, ...],
     ) -> None:
         super().__init__()
+        self.known_parts = known_parts
         self.register_buffer("atom_marginals", atom_marginals)
         self.register_buffer("bond_marginals", bond_marginals)
         atoms, bonds = len(atom_marginals), len(bond_marginals)
         self.features = GraphFeatures()
         self.noise = NoiseEmbedding(width)
+        self.targets = TargetEncoding(targets, width) if targets else None
+        # one more input for each entry: whether it is known
         self.node_in = nn.Sequential(
-            nn.Linear(2 * atoms + self.features.node_width, width), nn.SiLU(), nn.Linear(width, width)
+            nn.Linear(2 * atoms + self.features.node_width + known_parts, width), nn.SiLU(), nn.Linear(width, width)
         )
         self.pair_in = nn.Sequential(
-            nn.Linear(2 * bonds + self.features.pair_width, pair_width), nn.SiLU(), nn.Linear(pair_width, pair_width)
+            nn.Linear(2 * bonds + self.features.pair_width + known_parts, pair_width),
+            nn.SiLU(),
+            nn.Linear(pair_width, pair_width),
         )
         self.node_to_pair = nn.Linear(width, pair_width)
         self.blocks = nn.ModuleList(EdgewiseBlock(width, pair_width, heads, triangles) for _ in range(layers))
@@ -101,35 +113,60 @@ class ScoreNetwork(nn.Module):
         self.node_out = nn.Sequential(nn.LayerNorm(width), nn.SiLU(), zeroed(nn.Linear(width, atoms)))
         self.pair_out = nn.Sequential(nn.LayerNorm(pair_width), nn.SiLU(), zeroed(nn.Linear(pair_width, bonds)))
 
-    def forward(self, nodes: Tensor, pairs: Tensor, sigma: Tensor) -> tuple[Tensor, Tensor]:
+    def forward(
+        self, nodes: Tensor, pairs: Tensor, sigma: Tensor, told: Condition | None = None
+    ) -> tuple[Tensor, Tensor]:
         """nodes [b, n, a], pairs [b, p, 4]: one-hot plus sigma times noise; sigma [b].
 
-        Returns log p(x0 | x), [b, n, a] and [b, p, 4], float32.
+        Returns log p(x0 | x, told), [b, n, a] and [b, p, 4], float32; at known entries 0 and log TINY.
         """
         size = nodes.shape[1]
         first, second = (index.to(nodes.device) for index in pair_indices(size))
+        known_nodes = torch.zeros_like(nodes[..., :1], dtype=torch.bool)
+        known_pairs = torch.zeros_like(pairs[..., :1], dtype=torch.bool)
+        if told is not None:
+            known_nodes, known_pairs = told.known_nodes[..., None], told.known_pairs[..., None]
+            clean_nodes = one_hot(told.graph.nodes, nodes.shape[-1]).to(nodes.dtype)
+            clean_pairs = one_hot(told.graph.pairs, pairs.shape[-1]).to(pairs.dtype)
+            nodes, pairs = torch.where(known_nodes, clean_nodes, nodes), torch.where(known_pairs, clean_pairs, pairs)
         atoms = evidence(nodes, sigma, self.atom_marginals)
         bonds = evidence(pairs, sigma, self.bond_marginals)
+        if self.known_parts:  # a model that does not know of such parts has never seen more certain evidence
+            atoms, bonds = certain(atoms, nodes, known_nodes), certain(bonds, pairs, known_pairs)
         likely_atoms, likely_bonds = atoms.softmax(-1), bonds.softmax(-1)
         node_features, pair_features = self.features(likely_bonds, size)
         # unit variance at every level
         scale = (1 + sigma**2).rsqrt()[:, None, None]
+        node_inputs = [scale * nodes, likely_atoms, node_features]
+        pair_inputs = [scale * pairs, likely_bonds, pair_features]
+        if self.known_parts:
+            node_inputs.append(known_nodes.float())
+            pair_inputs.append(known_pairs.float())
         with autocast(nodes.device):
             # the level as a share of signal, which is what the embedding takes
-            condition = self.noise(1 / (1 + sigma**2)).to(network_dtype(nodes.device.type))
-            h = self.node_in(torch.cat([scale * nodes, likely_atoms, node_features], dim=-1)) + condition[:, None]
+            condition = self.noise(1 / (1 + sigma**2))
+            if self.targets is not None and told is not None:
+                condition = condition + self.targets(told.targets)
+            condition = condition.to(network_dtype(nodes.device.type))
+            h = self.node_in(torch.cat(node_inputs, dim=-1)) + condition[:, None]
             u = self.node_to_pair(h)
-            e = self.pair_in(torch.cat([scale * pairs, likely_bonds, pair_features], dim=-1))
-            e = e + u[:, first] + u[:, second]
+            e = self.pair_in(torch.cat(pair_inputs, dim=-1)) + u[:, first] + u[:, second]
             condition = nn.functional.silu(condition)
             node_sum, pair_sum = torch.zeros_like(h), torch.zeros_like(e)
             for block, node_head, pair_head in zip(self.blocks, self.node_heads, self.pair_heads, strict=True):
                 h, e = block(h, e, condition)
                 node_sum, pair_sum = node_sum + node_head(h), pair_sum + pair_head(e)
             node_logits, pair_logits = self.node_out(node_sum), self.pair_out(pair_sum)
-        return (atoms + node_logits.float()).log_softmax(-1), (bonds + pair_logits.float()).log_softmax(-1)
+        log_nodes = (atoms + node_logits.float()).log_softmax(-1)
+        log_pairs = (bonds + pair_logits.float()).log_softmax(-1)
+        return certain(log_nodes, nodes, known_nodes), certain(log_pairs, pairs, known_pairs)
 
 
 def evidence(x: Tensor, sigma: Tensor, marginals: Tensor) -> Tensor:
     """Logits of p(class | its own noisy one-hot channels x [b, k, c]), by Bayes' rule, with prior `marginals` [c]."""
     return x / (sigma**2)[:, None, None] + marginals.clamp(min=TINY).log()
+
+
+def certain(logits: Tensor, channels: Tensor, known: Tensor) -> Tensor:
+    """The logits [b, k, c], where `known` [b, k, 1] those of the class that the clean channels [b, k, c] show."""
+    return torch.where(known, channels.clamp(min=TINY).log(), logits)

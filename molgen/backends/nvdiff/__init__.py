@@ -13,23 +13,21 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, ClassVar
+from typing import ClassVar
 
 import torch
 from scipy.optimize import linear_sum_assignment
 from torch import Tensor
 
 from molgen import solvers
-from molgen.backends.base import Bound, Callback, spread_uniforms, stratified_bound, stratum_uniforms
-from molgen.backends.nvdiff.network import Decoder, Encoder, SetDenoiser
+from molgen.backends.base import Backend, Bound, Drawing, spread_uniforms, stratified_bound, stratum_uniforms
+from molgen.backends.nvdiff.network import Decoder, Encoder, Hints, KnownPart, SetDenoiser
+from molgen.conditions import Condition
 from molgen.data import Statistics
 from molgen.errors import InputError
 from molgen.graph import GraphBatch, pair_count
 from molgen.solvers import Levels, gaussian
 from molgen.vocabulary import Vocabulary
-
-if TYPE_CHECKING:
-    from molgen.requests import Request
 
 SAMPLERS: dict[str, Callable[..., Tensor]] = {
     "stochastic": solvers.stochastic,
@@ -49,7 +47,7 @@ class NVDiffConfig:
     the graph, where its mean has variance 1; sigma_max: largest noise; bond_weight: of the bonds in the reconstruction;
     reconstruction_weight: of the autoencoder's loss, 0 leaves the autoencoder as it is and trains the denoiser alone;
     prior_weight: of the score matching against the reconstruction in what the encoder learns from; time_power: above 1
-    for more training on little noise.
+    for more training on little noise; known_parts: denoiser and decoder have hints of what is known.
     """
 
     layers: int = 5
@@ -67,10 +65,13 @@ class NVDiffConfig:
     reconstruction_weight: float = 3.0
     prior_weight: float = 1.0
     time_power: float = 1.0
+    known_parts: bool = True
 
     def __post_init__(self) -> None:
         for field in dataclasses.fields(self):
             value = getattr(self, field.name)
+            if isinstance(value, bool):
+                continue
             if isinstance(field.default, int) and value < 1:
                 raise InputError(f"{field.name} should be at least 1, got {value}")
             if not math.isfinite(value) or value < 0 or (value == 0 and field.name not in MAY_BE_ZERO):
@@ -82,23 +83,31 @@ class NVDiffConfig:
             raise InputError(f"sigma_min should be below sigma_max ({self.sigma_max}), got {self.sigma_min}")
 
 
-class NVDiff(torch.nn.Module):
-    """The backend: autoencoder, denoiser of its node vectors, samplers. See molgen.backends.base.Backend."""
+class NVDiff(Backend):
+    """The backend: autoencoder, denoiser of its node vectors, samplers. See molgen.backends.base.Backend.
+
+    The vectors of known atoms depend on the rest of the graph and so are not known: nothing can be put in place. Node i
+    of a set of vectors is node i of the condition, and hints say so to denoiser and decoder, which may miss them.
+    new_modules: how the names of parameters begin that a model without known parts lacks.
+    """
 
     Config: ClassVar[type] = NVDiffConfig
-    samplers: ClassVar[tuple[str, ...]] = tuple(SAMPLERS)
     atom_axes: ClassVar[dict[str, tuple[int, int, int]]] = {
         "encoder.node_in.weight": (1, 1, 1),
         "decoder.node_out.1.weight": (0, 1, 1),
         "decoder.node_out.1.bias": (0, 1, 1),
+        "known.node_in.weight": (1, 1, 1),
     }
-    default_steps: ClassVar[int] = 200
+    keeps_parts: ClassVar[bool] = False
+    new_modules: ClassVar[tuple[str, ...]] = ("known.",)
     requests: ClassVar[tuple[str, ...]] = ()
+    samplers = tuple(SAMPLERS)
+    default_steps = 200
+    config: NVDiffConfig
+    network: SetDenoiser
 
     def __init__(self, config: NVDiffConfig, vocabulary: Vocabulary, statistics: Statistics) -> None:
-        super().__init__()
-        self.config = config
-        self.vocabulary = vocabulary
+        super().__init__(config, vocabulary, statistics)
         atoms = len(vocabulary.atoms)
         self.encoder = Encoder(atoms, layers=config.encoder_layers, width=config.encoder_width, latent=config.latent)
         self.decoder = Decoder(
@@ -109,76 +118,101 @@ class NVDiff(torch.nn.Module):
             heads=config.heads,
             latent=config.latent,
         )
-        self.network = SetDenoiser(layers=config.layers, width=config.width, heads=config.heads, latent=config.latent)
+        self.network = SetDenoiser(
+            layers=config.layers,
+            width=config.width,
+            heads=config.heads,
+            latent=config.latent,
+            targets=statistics.targets,
+        )
+        self.known: KnownPart | None = None
+        if config.known_parts:
+            self.known = KnownPart(
+                atoms,
+                layers=config.encoder_layers,
+                width=config.encoder_width,
+                denoiser_width=config.width,
+                decoder_width=config.decoder_width,
+                pair_width=config.pair_width,
+            )
 
-    def loss(self, batch: GraphBatch, generator: torch.Generator | None) -> Tensor:
+    def loss(self, batch: GraphBatch, generator: torch.Generator | None, condition: Condition | None = None) -> Tensor:
         """reconstruction_weight times the reconstruction, plus score matching of the node vectors, [b].
 
         Reconstruction: cross-entropy of the nodes plus bond_weight times that of the pairs, means over entries, from
-        node vectors drawn at sigma_min. Score matching: |D - mean|^2 / 2 per number, weighted so that the best linear
-        guess has the same loss at every level (Karras et al. 2022, section 5); the level is u ** time_power of the way
-        from the smallest log sigma to the largest, with uniform u spread over the batch.
+        node vectors drawn at sigma_min; known entries count as right. Score matching: |D - mean|^2 / 2 per number,
+        weighted so that the best linear guess has the same loss at every level (Karras et al. 2022, section 5); the
+        level is u ** time_power of the way from the smallest log sigma to the largest, with uniform u spread over the
+        batch.
         The gradient of score matching reaches the encoder prior_weight times; the decoder learns from the
-        reconstruction alone, the denoiser from score matching alone.
+        reconstruction alone, the denoiser from score matching alone, and what reads known parts from both.
         """
         config = self.config
+        hints = self.hints(condition)
         if config.reconstruction_weight == 0:
-            return self._matching(self.encode(batch), generator)
+            return self._matching(self.encode(batch), generator, hints, condition)
         mean = self.encoder(batch)
-        log_nodes, log_pairs = self.decoder(mean + config.sigma_min * gaussian(mean, generator))
-        loss = -log_nodes.gather(-1, batch.nodes[..., None]).mean((1, 2))
+        log_nodes, log_pairs = self.decoder(mean + config.sigma_min * gaussian(mean, generator), hints)
+        log_nodes = log_nodes.gather(-1, batch.nodes[..., None])[..., 0]
+        log_pairs = log_pairs.gather(-1, batch.pairs[..., None])[..., 0]
+        if condition is not None:
+            log_nodes = log_nodes.masked_fill(condition.known_nodes, 0.0)
+            log_pairs = log_pairs.masked_fill(condition.known_pairs, 0.0)
+        loss = -log_nodes.mean(1)
         if pair_count(batch.size):
-            loss = loss - config.bond_weight * log_pairs.gather(-1, batch.pairs[..., None]).mean((1, 2))
+            loss = loss - config.bond_weight * log_pairs.mean(1)
         target = config.prior_weight * mean + (1 - config.prior_weight) * mean.detach()
-        return config.reconstruction_weight * loss + self._matching(target, generator)
+        return config.reconstruction_weight * loss + self._matching(target, generator, hints, condition)
 
-    def _matching(self, mean: Tensor, generator: torch.Generator | None) -> Tensor:
+    def _matching(
+        self, mean: Tensor, generator: torch.Generator | None, hints: Hints | None, condition: Condition | None
+    ) -> Tensor:
         sigma = self._sigma(spread_uniforms(len(mean), generator, mean.device) ** self.config.time_power)
         x = mean + sigma[:, None, None] * gaussian(mean, generator)
+        nodes = None if hints is None else hints.denoiser
+        targets = None if condition is None else condition.targets
         before, half = torch.zeros_like(x), len(x) // 2
         with torch.no_grad():  # half of the graphs are denoised with an estimate of their own
-            before[:half] = self.network(x[:half], sigma[:half])
-        clean = self.network(x, sigma, before)
+            told = [None if part is None else part[:half] for part in (nodes, targets)]
+            before[:half] = self.network(x[:half], sigma[:half], None, *told)
+        clean = self.network(x, sigma, before, nodes, targets)
         weight = 0.5 * (1 + sigma**2) / sigma**2
         return weight * (clean - mean).square().mean((1, 2))
 
-    @torch.no_grad()
-    def sample(
-        self,
-        size: int,
-        count: int,
-        *,
-        steps: int,
-        sampler: str,
-        generator: torch.Generator | None,
-        callback: Callback | None = None,
-        request: Request | None = None,
-    ) -> GraphBatch:
-        """`count` graphs of `size` nodes, int64; the decoder runs once more than `steps` evaluations of the denoiser.
+    def hints(self, condition: Condition | None) -> Hints | None:
+        """What denoiser and decoder are told of the known parts; None for a model that cannot be told of them."""
+        return None if self.known is None or condition is None else self.known(condition)
 
-        Raises InputError for an unknown sampler, steps < 1, or any request: atoms are settled by the decoder.
+    @torch.no_grad()
+    def _sample(self, size: int, count: int, drawing: Drawing) -> GraphBatch:
+        """Node vectors from noise through falling levels, decoded as they are: they may contradict what is known.
+
+        The decoder runs once more than `steps` evaluations of the denoiser.
         """
-        if request is not None:
-            raise InputError("a nvdiff model takes no request for atoms: it settles them at the end")
-        if sampler not in SAMPLERS:
-            raise InputError(f"unknown sampler {sampler!r}; choose from {', '.join(SAMPLERS)}")
-        if steps < 1:
-            raise InputError(f"steps should be at least 1, got {steps}")
         done = 0
         clean: Tensor | None = None
+        hints, targets = self.hints(drawing.condition), None
+        nodes = None if hints is None else hints.denoiser
+        if drawing.condition is not None:
+            targets = drawing.condition.targets
 
         def denoise(x: Tensor, sigma: float) -> Tensor:
             nonlocal clean, done
-            clean = self._denoise(x, sigma, clean)
+            asked = self._denoise(x, sigma, clean, nodes, targets)
+            if drawing.guidance:
+                free = self._denoise(x, sigma, clean, nodes)
+                asked = asked + drawing.guidance * (asked - free)
+            clean = asked
             done += 1
-            if callback is not None:
-                callback(done, steps, partial(self.decode, clean))
+            if drawing.callback is not None:
+                drawing.callback(done, drawing.steps, partial(self.decode, clean, hints))
             return clean
 
         like = self.encoder.out.bias.new_zeros(count, size, self.config.latent, dtype=torch.float32)
-        start = self.config.sigma_max * gaussian(like, generator)
+        start = self.config.sigma_max * gaussian(like, drawing.generator)
         levels = Levels(self.config.sigma_max, self.config.sigma_min)
-        return self.decode(SAMPLERS[sampler](denoise, start, steps, levels, generator))
+        sampler = SAMPLERS[drawing.sampler]
+        return self.decode(sampler(denoise, start, drawing.steps, levels, drawing.generator), hints)
 
     @torch.no_grad()
     def encode(self, batch: GraphBatch) -> Tensor:
@@ -186,9 +220,9 @@ class NVDiff(torch.nn.Module):
         return self.encoder(batch)
 
     @torch.no_grad()
-    def decode(self, z: Tensor) -> GraphBatch:
-        """The most likely class of every node and pair for node vectors z, float [b, n, latent]."""
-        log_nodes, log_pairs = self.decoder(z)
+    def decode(self, z: Tensor, hints: Hints | None = None) -> GraphBatch:
+        """The most likely class of every node and pair for node vectors z, float [b, n, latent], and hints."""
+        log_nodes, log_pairs = self.decoder(z, hints)
         return GraphBatch(log_nodes.argmax(-1), log_pairs.argmax(-1))
 
     @torch.no_grad()
@@ -217,8 +251,15 @@ class NVDiff(torch.nn.Module):
         path = (((1 - share) * angle).sin() * noise[0] + (share * angle).sin() * noise[1]) / angle.sin()
         return self.decode(solvers.multistep(self._denoise, path, steps, levels, None))
 
-    def _denoise(self, x: Tensor, sigma: float, before: Tensor | None = None) -> Tensor:
-        return self.network(x, x.new_full((len(x),), sigma), before)
+    def _denoise(
+        self,
+        x: Tensor,
+        sigma: float,
+        before: Tensor | None = None,
+        hints: Tensor | None = None,
+        targets: Tensor | None = None,
+    ) -> Tensor:
+        return self.network(x, x.new_full((len(x),), sigma), before, hints, targets)
 
     @torch.no_grad()
     def likelihood(self, batch: GraphBatch, *, draws: int, generator: torch.Generator | None) -> Bound:

@@ -1,0 +1,135 @@
+"""Cores: scaffolds of held-out molecules extended. How many come back valid, kept, and as the very molecule?
+
+python benchmarks/cores.py --model moses-digress --split test_scaffolds --num 10000 --samples 1
+python benchmarks/cores.py --model moses-digress --split valid --num 1000 --samples 5
+
+Each of --num molecules gives its scaffold (Bemis and Murcko, as RDKit makes it) as the known part. Its atoms with a
+hydrogen may grow. The size is drawn as for any core, or is that of the molecule (--size given). Molecules without a
+ring, and those that are their own scaffold, are left out before the draw. Valid: as drawn, one connected molecule; of
+all samples. Kept: the known atoms and bonds are there as given; of all samples. Hit@k: the share of scaffolds for which
+the molecule that it came from is among the first k samples.
+"""
+
+import argparse
+import platform
+import time
+
+import numpy as np
+import torch
+from rdkit import Chem
+from rdkit.Chem.Scaffolds import MurckoScaffold
+
+from molgen.checkpoints import load_checkpoint
+from molgen.chemistry import GraphDecoder
+from molgen.conditions import Condition
+from molgen.cores import Core, parse_core
+from molgen.errors import InputError
+from molgen.generate import ENTRIES_PER_BATCH
+from molgen.graph import GraphBatch, pair_count
+from molgen.precision import place
+from molgen.prepared import prepare
+from molgen.wanted import Wanted
+
+
+def tasks(smiles: list[str], count: int, vocabulary, sizes: tuple[int, ...], seed: int) -> list[tuple[str, Core]]:
+    """Held-out molecules in random order with their scaffolds, as many as asked for or as there are."""
+    found = []
+    for position in np.random.default_rng(seed).permutation(len(smiles)):
+        mol = Chem.MolFromSmiles(smiles[position])
+        scaffold = MurckoScaffold.GetScaffoldForMol(mol)
+        if not 0 < scaffold.GetNumAtoms() < mol.GetNumAtoms() or mol.GetNumAtoms() >= len(sizes):
+            continue
+        try:
+            found.append((smiles[position], parse_core(Chem.MolToSmiles(scaffold), vocabulary)))
+        except InputError:  # no atom of it has a hydrogen
+            continue
+        if len(found) == count:
+            break
+    return found
+
+
+def stacked(conditions: list[Condition]) -> Condition:
+    """One condition of many graphs of one size."""
+    graph = GraphBatch(
+        torch.cat([one.graph.nodes for one in conditions]), torch.cat([one.graph.pairs for one in conditions])
+    )
+    return Condition(
+        graph,
+        torch.cat([one.known_nodes for one in conditions]),
+        torch.cat([one.known_pairs for one in conditions]),
+        torch.cat([one.targets for one in conditions]),
+    )
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--model", default="moses-digress")
+    parser.add_argument("--data", default="moses")
+    parser.add_argument("--split", default="test_scaffolds")
+    parser.add_argument("--num", type=int, default=10_000, help="scaffolds")
+    parser.add_argument("--samples", type=int, default=1, help="molecules drawn for each")
+    parser.add_argument("--size", choices=["drawn", "given"], default="drawn")
+    parser.add_argument("--sampler")
+    parser.add_argument("--steps", type=int)
+    parser.add_argument("--seed", type=int, default=0)
+    options = parser.parse_args()
+
+    model, prepared = load_checkpoint(options.model), prepare(options.data)
+    place(model.backend, "cpu")
+    sampler = options.sampler or model.backend.samplers[0]
+    steps = options.steps or model.backend.default_steps
+    sizes = model.statistics.sizes
+    chosen = tasks(prepared.smiles(options.split), options.num, model.vocabulary, sizes, options.seed)
+    random = np.random.default_rng(options.seed + 1)
+    drawn_sizes = []
+    for smiles, core in chosen:
+        if options.size == "given":
+            drawn_sizes += [Chem.MolFromSmiles(smiles).GetNumAtoms()] * options.samples
+        else:
+            weights = Wanted(core).size_weights(model.statistics)
+            drawn_sizes += random.choice(len(weights), size=options.samples, p=weights).tolist()
+    of = np.repeat(np.arange(len(chosen)), options.samples)
+    order = np.array(drawn_sizes)
+    decoder = GraphDecoder(model.vocabulary)
+    drawn, kept = [""] * len(of), np.zeros(len(of), bool)
+    generator = torch.Generator().manual_seed(options.seed)
+    started = time.perf_counter()
+    with torch.inference_mode():
+        for size in np.unique(order).tolist():
+            positions = np.flatnonzero(order == size)
+            limit = max(1, ENTRIES_PER_BATCH // (pair_count(size) + size))
+            for part in np.array_split(positions, -(-len(positions) // limit)):
+                nothing = torch.full((1, len(model.backend.targets)), torch.nan)
+                condition = stacked([chosen[of[k]][1].condition(size, 1, nothing) for k in part])
+                batch = model.backend.sample(
+                    size, len(part), steps=steps, sampler=sampler, generator=generator, condition=condition
+                )
+                kept[part] = condition.held_by(batch).numpy()
+                for k, nodes, pairs in zip(part, batch.nodes.numpy(), batch.pairs.numpy(), strict=True):
+                    verdict = decoder.decode(nodes, pairs)
+                    drawn[k] = verdict.smiles if verdict.valid else ""
+    seconds = time.perf_counter() - started
+    valid = np.array([bool(text) for text in drawn])
+    hit = np.array([text == chosen[k][0] for k, text in zip(of, drawn, strict=True)]).reshape(len(chosen), -1)
+    figures = {
+        "model": model.name,
+        "split": options.split,
+        "scaffolds": len(chosen),
+        "samples each": options.samples,
+        "size": options.size,
+        "sampler": sampler,
+        "evaluations": steps,
+        "valid %": 100 * valid.mean(),
+        "kept %": 100 * kept.mean(),
+        "valid and kept %": 100 * (valid & kept).mean(),
+        "distinct of valid %": 100 * len({text for text in drawn if text}) / max(1, valid.sum()),
+        **{f"hit@{k} %": 100 * hit[:, :k].any(1).mean() for k in (1, 5) if k <= options.samples},
+        "molecules/s": len(of) / seconds,
+    }
+    shown = [f"{value:.2f}" if isinstance(value, float) else str(value) for value in figures.values()]
+    print(f"{platform.machine()}, {torch.get_num_threads()} threads, torch {torch.__version__}, seed {options.seed}\n")
+    print(f"| {' | '.join(figures)} |\n{'|---' * len(figures)}|\n| {' | '.join(shown)} |")
+
+
+if __name__ == "__main__":
+    main()
