@@ -1,6 +1,6 @@
 """Trained model -> sizes -> graphs -> molecules or a reason, in shards that depend on (seed, shard number) alone."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, fields
 from math import ceil, nan
 from typing import Any
@@ -17,10 +17,10 @@ from molgen.devices import pick_device
 from molgen.errors import InputError
 from molgen.graph import GraphBatch, pair_count
 from molgen.hashing import contains, smiles_hashes
-from molgen.properties import PROPERTIES, properties
+from molgen.properties import PROPERTIES, TARGETS, properties
 from molgen.requests import Request, atoms_request, formula_request
 from molgen.vocabulary import Vocabulary
-from molgen.wanted import Wanted
+from molgen.wanted import Wanted, parse_wanted
 
 SHARD_SIZE = 1000  # large enough for batches of one size, small enough that a killed run loses little
 ENTRIES_PER_BATCH = 24_576  # pairs and nodes of a batch together, which bounds its memory whatever the molecules' size
@@ -43,7 +43,8 @@ class Settings:
     Another processor, GPU or version of torch rounds differently, and a draw on the edge then falls the other way.
 
     samples: drawn at most; unique: distinct valid molecules after which the run ends, or None to draw all samples.
-    formula, atoms: what every molecule should have, as text, or None; at most one of them.
+    formula, atoms: what every molecule should have, as text, or None; at most one of them. core: SMILES of what every
+    molecule contains; targets: properties asked for, such as "logp=2.5 qed=0.8"; guidance: their weight.
     seed: None until a run draws one. Raises InputError for a number out of range.
     """
 
@@ -58,6 +59,9 @@ class Settings:
     likelihood: bool
     formula: str | None = None
     atoms: str | None = None
+    core: str | None = None
+    targets: str | None = None
+    guidance: float | None = None
 
     def __post_init__(self) -> None:
         for name in ("unique", "samples", "steps"):
@@ -107,10 +111,14 @@ def choose_settings(
     device: str = "auto",
     formula: str | None = None,
     atoms: str | None = None,
+    core: str | None = None,
+    targets: Sequence[str] = (),
+    guidance: float = 0.0,
 ) -> Settings:
     """Settings for `num` samples, or for `unique` distinct valid molecules out of at most `max_samples`.
 
-    None: the model's default sampler and steps. device: auto, cpu or cuda. formula, atoms: see molgen.requests.
+    None: the model's default sampler and steps. device: auto, cpu or cuda. formula, atoms: see molgen.requests; core,
+    targets, guidance: see molgen.wanted.
     Raises InputError for what the model or this machine cannot do.
     """
     backend = model.backend
@@ -125,6 +133,11 @@ def choose_settings(
     if formula is not None and atoms is not None:
         raise InputError("ask either for a formula or for atoms, not for both")
     request = _request(model, formula, atoms)
+    wanted = parse_wanted(core, targets, guidance, backend, model.vocabulary)
+    if wanted is not None and wanted.core is not None and request is not None:
+        raise InputError("ask either for a core or for a formula or atoms, not for both")
+    if wanted is not None:
+        wanted.size_weights(model.statistics)  # is there room for the core?
     if (num is None) == (unique is None):
         raise InputError("ask either for a number of samples or for a number of distinct molecules")
     if unique is None and max_samples is not None:
@@ -144,6 +157,9 @@ def choose_settings(
         likelihood=likelihood,
         formula=request.text if request and formula is not None else None,
         atoms=request.text if request and atoms is not None else None,
+        core=core,
+        targets=" ".join(f"{name}={value:g}" for name, value in wanted.targets.items()) or None if wanted else None,
+        guidance=guidance or None,
     )
 
 
@@ -153,9 +169,22 @@ def _request(model: Model, formula: str | None, atoms: str | None) -> Request | 
     return None if atoms is None else atoms_request(atoms, model.vocabulary, model.statistics.sizes)
 
 
+def wanted_of(model: Model, settings: Settings) -> Wanted | None:
+    """What the settings want of the model's molecules. Raises InputError as `choose_settings`."""
+    targets = (settings.targets or "").split()
+    return parse_wanted(settings.core, targets, settings.guidance or 0.0, model.backend, model.vocabulary)
+
+
 def columns(settings: Settings) -> list[str]:
-    """The columns of an output file, in order. nll and nll_se are in nats."""
-    return ["smiles", *PROPERTIES, "novel", "sample", *(["nll", "nll_se"] if settings.likelihood else [])]
+    """The columns of an output file, in order. nll and nll_se are in nats; targets that are no column get one."""
+    more = ["nll", "nll_se"] if settings.likelihood else []
+    return ["smiles", *PROPERTIES, *_more_targets(settings), "novel", "sample", *more]
+
+
+def _more_targets(settings: Settings) -> list[str]:
+    """The targets asked for that every molecule can be measured by and that are no column anyway."""
+    names = [text.partition("=")[0] for text in (settings.targets or "").split()]
+    return [name for name in names if name in TARGETS and name not in PROPERTIES]
 
 
 def draw_graphs(
@@ -221,7 +250,7 @@ def shard_batches(
 ) -> Iterator[pd.DataFrame]:
     """The rows of `draw_shard` as they are drawn, batch by batch, small molecules first."""
     assert settings.seed is not None
-    request = _request(model, settings.formula, settings.atoms)
+    request, wanted = _request(model, settings.formula, settings.atoms), wanted_of(model, settings)
     count = settings.shard_samples(shard)
     bound_generator = _generator(settings.seed, shard, 2)  # of its own, so that asking for it changes no molecule
     decoder = GraphDecoder(model.vocabulary)
@@ -235,8 +264,15 @@ def shard_batches(
         shard=shard,
         progress=progress,
         request=request,
+        wanted=wanted,
     ):
         decoded = _decode(decoder, batch)
+        if wanted is not None and wanted.core is not None and not model.backend.keeps_parts:
+            kept = wanted.condition(model.backend, batch.size, len(batch)).held_by(batch).tolist()
+            decoded = [
+                verdict if has or not verdict.valid else Decoded(verdict.smiles, "core not kept")
+                for verdict, has in zip(decoded, kept, strict=True)
+            ]
         if request is not None:
             decoded = [_asked_for(verdict, request) for verdict in decoded]
         smiles = [verdict.smiles for verdict in decoded]
@@ -246,7 +282,7 @@ def shard_batches(
                 "reason": pd.Series([verdict.reason for verdict in decoded], dtype="str"),
                 "novel": ~contains(model.known, smiles_hashes(smiles)),
                 "sample": positions + shard * settings.shard_size + 1,
-                **_property_columns(decoded),
+                **_property_columns(decoded, _more_targets(settings)),
             }
         )
         if settings.likelihood:
@@ -291,19 +327,21 @@ def _asked_for(verdict: Decoded, request: Request) -> Decoded:
     return Decoded(verdict.smiles, "other atoms than asked for" if request.degrees else "another formula")
 
 
-def _property_columns(decoded: list[Decoded]) -> dict[str, pd.Series]:
-    """Every property of the valid molecules, missing for the others."""
-    missing = dict.fromkeys(PROPERTIES, nan)
-    rows = [_properties(verdict.smiles) if verdict.valid else missing for verdict in decoded]
-    table = pd.DataFrame(rows, columns=list(PROPERTIES), dtype="float64").round(DECIMALS)
-    return {name: table[name].astype("Int64") if name in WHOLE_NUMBERS else table[name] for name in PROPERTIES}
+def _property_columns(decoded: list[Decoded], more: Sequence[str]) -> dict[str, pd.Series]:
+    """Every property of the valid molecules, and those of TARGETS named by `more`, missing for the others."""
+    names = [*PROPERTIES, *more]
+    missing = dict.fromkeys(names, nan)
+    rows = [_properties(verdict.smiles, more) if verdict.valid else missing for verdict in decoded]
+    table = pd.DataFrame(rows, columns=names, dtype="float64").round(DECIMALS)
+    return {name: table[name].astype("Int64") if name in WHOLE_NUMBERS else table[name] for name in names}
 
 
-def _properties(smiles: str) -> dict[str, float]:
+def _properties(smiles: str, more: Sequence[str]) -> dict[str, float]:
     try:
-        return properties(parse_smiles(smiles))
+        mol = parse_smiles(smiles)
+        return properties(mol) | {name: TARGETS[name](mol) for name in more}
     except Rejected:  # longer than the limit that protects RDKit
-        return dict.fromkeys(PROPERTIES, nan)
+        return dict.fromkeys([*PROPERTIES, *more], nan)
 
 
 def _random_stream(seed: int, shard: int, purpose: int) -> np.random.SeedSequence:

@@ -46,8 +46,12 @@ RunProgress = Callable[[int, int], None]
 class Tally:
     """Counts the samples of a run, in order, and picks the rows of the output."""
 
-    def __init__(self, unique: int | None) -> None:
+    def __init__(self, unique: int | None, targets: str | None = None) -> None:
         self.wanted = unique
+        self.targets = {name: float(value) for name, value in (text.split("=") for text in (targets or "").split())}
+        self.obtained = pd.DataFrame(
+            {name: [0.0] * 4 for name in self.targets}, index=["count", "sum", "squares", "off"]
+        )
         self.distinct = DistinctMolecules()
         self.requested = self.sanitised = self.valid = self.unique = self.novel = self.rows = 0
         self.reasons: Counter[str] = Counter()
@@ -73,8 +77,23 @@ class Tally:
         self.novel += int((first & frame.novel.to_numpy()).sum())
         self.reasons.update(frame.reason[~valid].tolist())
         rows = frame[valid if self.wanted is None else first].drop(columns="reason")
+        for name, asked in self.targets.items():
+            if name in rows:
+                values = rows[name].dropna().astype(float)
+                self.obtained[name] += [len(values), values.sum(), (values**2).sum(), (values - asked).abs().sum()]
         self.rows += len(rows)
         return rows
+
+    def asked(self) -> dict[str, dict[str, float]]:
+        """For each target that can be measured: asked, and of the rows so far mean, spread and mean error."""
+        found = {}
+        for name, asked in self.targets.items():
+            count, total, squares, off = self.obtained[name]
+            if count:
+                mean = total / count
+                spread = max(0.0, squares / count - mean**2) ** 0.5
+                found[name] = {"asked": asked, "mean": mean, "spread": spread, "error": off / count}
+        return {name: {key: round(value, 4) for key, value in row.items()} for name, row in found.items()}
 
     def summary(self) -> Summary:
         """The counts so far."""
@@ -108,7 +127,7 @@ def run(
         if record is not None:  # an earlier start was stopped when only moving the files was left to do
             counts = record["counts"]
             return Summary(**{field.name: counts[field.name] for field in dataclasses.fields(Summary)}), record
-        tally = Tally(settings.unique)
+        tally = Tally(settings.unique, settings.targets)
         missing = [shard for shard in range(settings.shards) if not shard_file(folder, shard).exists()]
         earlier = drawn = settings.samples - sum(map(settings.shard_samples, missing))
 
@@ -132,6 +151,7 @@ def run(
         summary = tally.summary()
         record = _record(settings, summary, model, workers) | {
             "rows": tally.rows,
+            **({"obtained": tally.asked()} if settings.targets else {}),
             "fell_short": settings.unique is not None and not tally.finished,
             "samples_of_earlier_starts": earlier,
             "seconds": round(seconds, 2),

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
 
 from molgen.backends.base import Backend
 from molgen.conditions import Condition
-from molgen.cores import Core
+from molgen.cores import Core, parse_core
 from molgen.data import Statistics
 from molgen.errors import InputError
+from molgen.vocabulary import Vocabulary
 
 
 @dataclass(frozen=True)
@@ -21,6 +22,15 @@ class Wanted:
     core: Core | None = None
     targets: Mapping[str, float] = field(default_factory=dict)
     guidance: float = 0.0
+
+    def warnings(self, statistics: Statistics) -> list[str]:
+        """What lies outside the training molecules, in words."""
+        return [
+            f"{target.name}={self.targets[target.name]:g} is asked for, and 90 % of the training molecules have "
+            f"{target.low:g} to {target.high:g}: expect few hits"
+            for target in statistics.targets
+            if target.name in self.targets and not target.low <= self.targets[target.name] <= target.high
+        ]
 
     def size_weights(self, statistics: Statistics) -> np.ndarray:
         """How likely each number of heavy atoms from 0 is, float64 [sizes]: as in training under these targets.
@@ -46,3 +56,33 @@ class Wanted:
                 raise InputError(f"unknown target {name!r}; this model knows {', '.join(backend.targets) or 'none'}")
             condition.targets[:, backend.targets.index(name)] = value
         return condition if self.core is None else self.core.condition(size, count, condition.targets)
+
+
+def parse_wanted(
+    core: str | None, targets: Sequence[str], guidance: float, backend: Backend, vocabulary: Vocabulary
+) -> Wanted | None:
+    """What is wanted of a model, from text: a core as SMILES and targets such as "logp=2.5"; None where nothing is.
+
+    Raises InputError for what cannot be read, what the model was not trained to be told, and guidance without targets.
+    """
+    if core is None and not targets:
+        if guidance:
+            raise InputError(f"guidance {guidance:g} goes with targets, and none are given")
+        return None
+    if core is not None and not backend.config.known_parts:
+        raise InputError("this model was not trained to keep a core; molgen models tells which are")
+    values: dict[str, float] = {}
+    for text in targets:
+        name, _, number = (part.strip() for part in text.partition("="))
+        try:
+            values[name] = float(number)
+        except ValueError:
+            raise InputError(f"target {text!r} should be a property and a number, such as logp=2.5") from None
+        if name not in backend.targets:
+            known = ", ".join(backend.targets) or "none: it was not trained with properties"
+            raise InputError(f"unknown target {name!r}; this model knows {known}")
+        if not np.isfinite(values[name]):
+            raise InputError(f"target {text!r} should be a finite number")
+    if not (np.isfinite(guidance) and guidance >= 0) or (guidance and not values):
+        raise InputError(f"guidance should be 0 or more and goes with targets, got {guidance:g}")
+    return Wanted(None if core is None else parse_core(core, vocabulary), values, guidance)

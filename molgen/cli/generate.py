@@ -56,6 +56,25 @@ DEFAULT_WORKERS = 4  # each takes some 600 MB
     "this settles rings and branches. For edge models.",
 )
 @click.option(
+    "--core",
+    help="Only molecules that contain this part, as SMILES. Attachment points, as in c1ccc([*:1])cc1, leave these "
+    "atoms alone open; otherwise all with a hydrogen may grow. Parts with a dot between them are linked.",
+)
+@click.option(
+    "--target",
+    "targets",
+    multiple=True,
+    help="Ask for a value of a property, such as logp=2.5; may be given several times. molgen models NAME tells which "
+    "properties a model knows, and the range of each.",
+)
+@click.option(
+    "--guidance",
+    type=float,
+    default=0.0,
+    show_default=True,
+    help="Weight of the targets: above 0 they are hit more often, by less varied molecules, in twice the time.",
+)
+@click.option(
     "--likelihood",
     is_flag=True,
     help="Add nll, an upper bound on -log p of each molecule in nats (low: typical), and nll_se, its standard error.",
@@ -85,6 +104,9 @@ def command(
     steps: int | None,
     formula: str | None,
     atoms: str | None,
+    core: str | None,
+    targets: tuple[str, ...],
+    guidance: float,
     likelihood: bool,
     workers: int | None,
     device: str,
@@ -107,7 +129,7 @@ def command(
     from tqdm import tqdm
 
     from molgen.checkpoints import load_checkpoint
-    from molgen.generate import choose_settings
+    from molgen.generate import choose_settings, wanted_of
     from molgen.isolation import available_cores
     from molgen.runs import run
 
@@ -131,7 +153,13 @@ def command(
         device=device,
         formula=formula,
         atoms=atoms,
+        core=core,
+        targets=targets,
+        guidance=guidance,
     )
+    wanted = wanted_of(model, settings)
+    for warning in [] if wanted is None else wanted.warnings(model.statistics):
+        click.echo(f"Warning: {warning}", err=True)
     if workers is None:
         workers = min(available_cores(), DEFAULT_WORKERS) if settings.device == "cpu" else 1
     bar: tqdm | None = None
@@ -153,6 +181,12 @@ def command(
             bar.close()
     to_stdout = output == "-"
     click.echo(_table(summary), err=to_stdout)
+    for name, row in record.get("obtained", {}).items():
+        click.echo(
+            f"{name}: {row['asked']:g} asked for, {row['mean']:.4g} obtained on average, spread {row['spread']:.3g}, "
+            f"mean error {row['error']:.3g}",
+            err=to_stdout,
+        )
     if summary.reasons:
         failures = ", ".join(f"{count:,} {reason}" for reason, count in summary.reasons.items())
         click.echo(f"Not valid: {failures}", err=to_stdout)

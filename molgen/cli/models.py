@@ -1,6 +1,13 @@
 """molgen models: the trained models at hand."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
 import click
+
+if TYPE_CHECKING:
+    from molgen.checkpoints import Model
 
 COLUMNS = ("name", "data", "backend", "parameters", "valid", "unique", "FCD")
 
@@ -10,13 +17,16 @@ COLUMNS = ("name", "data", "backend", "parameters", "valid", "unique", "FCD")
 def command(name: str | None) -> None:
     """List the models that come with molgen, or show the card of one: NAME or a checkpoint folder.
 
-    The card tells what the model was trained on, its licence, its measured quality and its limits. Any of the names,
-    or the folder of a model of your own, goes after `molgen generate --model`.
+    The card tells what the model was trained on, its licence, its measured quality and its limits, and what it can be
+    told: a core to keep, and values of properties, with the range that 90 % of its training molecules lie in. Any of
+    the names, or the folder of a model of your own, goes after `molgen generate --model`.
     """
     from molgen.checkpoints import card_text, list_models, load_checkpoint
 
     if name is not None:
-        click.echo(card_text(load_checkpoint(name).card).rstrip())
+        chosen = load_checkpoint(name)
+        click.echo(card_text(chosen.card).rstrip())
+        click.echo("\n".join(_told(chosen)))
         return
     rows = []
     for model in list_models():
@@ -29,6 +39,14 @@ def command(name: str | None) -> None:
     widths = [max(len(line[column]) for line in lines) for column in range(len(COLUMNS))]
     for line in lines:
         click.echo("  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip())
+
+
+def _told(model: Model) -> list[str]:
+    """What a model can be told, as a section of its card."""
+    lines = ["", "## Can be told", "", f"core: {'yes' if model.backend.config.known_parts else 'no'}"]
+    for target in model.statistics.targets:
+        lines.append(f"{target.name}: {target.low:.4g} to {target.high:.4g}, on average {target.mean:.4g}")
+    return lines if model.statistics.targets else [*lines, "properties: no"]
 
 
 def _data(card: dict) -> str:
