@@ -13,7 +13,6 @@ import shutil
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import safetensors.numpy
@@ -23,6 +22,7 @@ from safetensors import SafetensorError
 
 import molgen
 from molgen.backends import BACKENDS
+from molgen.backends.base import Backend
 from molgen.data import Statistics, read_json
 from molgen.errors import CheckpointError, InputError
 from molgen.files import atomic_write, sha256_of, shipped_folder
@@ -46,7 +46,7 @@ class Model:
     name: str
     path: Path
     backend_name: str
-    backend: Any  # a torch module that follows molgen.backends.base.Backend, in eval mode
+    backend: Backend  # in eval mode
     vocabulary: Vocabulary
     statistics: Statistics
     card: dict
@@ -54,7 +54,7 @@ class Model:
     weights_sha256: str
 
 
-def build_backend(name: str, config: dict, vocabulary: Vocabulary, statistics: Statistics) -> Any:
+def build_backend(name: str, config: dict, vocabulary: Vocabulary, statistics: Statistics) -> Backend:
     """An untrained backend. Raises InputError for an unknown backend or an unknown key of its config."""
     if name not in BACKENDS:
         raise InputError(f"unknown backend {name!r}; choose from {', '.join(BACKENDS)}")
@@ -70,7 +70,7 @@ def save_checkpoint(
     folder: Path,
     *,
     backend_name: str,
-    backend: Any,
+    backend: Backend,
     weights: dict[str, torch.Tensor],
     vocabulary: Vocabulary,
     statistics: Statistics,

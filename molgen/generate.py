@@ -3,13 +3,12 @@
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, fields
 from math import ceil, nan
-from typing import Any
 
 import numpy as np
 import pandas as pd
 import torch
 
-from molgen.backends.base import Callback
+from molgen.backends.base import Backend, Callback
 from molgen.checkpoints import Model
 from molgen.chemistry import Decoded, GraphDecoder, Rejected, clean, mol_to_graph, parse_smiles
 from molgen.data import Statistics
@@ -188,7 +187,7 @@ def _more_targets(settings: Settings) -> list[str]:
 
 
 def draw_graphs(
-    backend: Any,
+    backend: Backend,
     statistics: Statistics,
     count: int,
     *,
@@ -215,20 +214,28 @@ def draw_graphs(
     generator = _generator(seed, shard, 1)
     for positions in _batches(sizes):
         size, callback = int(sizes[positions[0]]), _step_progress(len(positions), progress, each_step)
-        options = {"steps": steps, "sampler": sampler, "generator": generator, "callback": callback}
-        if wanted is not None:
-            options |= {"condition": wanted.condition(backend, size, len(positions)), "guidance": wanted.guidance}
-        yield positions, backend.sample(size, len(positions), request=request, **options)
+        batch = backend.sample(
+            size,
+            len(positions),
+            steps=steps,
+            sampler=sampler,
+            generator=generator,
+            callback=callback,
+            request=request,
+            condition=None if wanted is None else wanted.condition(backend, size, len(positions)),
+            guidance=0.0 if wanted is None else wanted.guidance,
+        )
+        yield positions, batch
 
 
 def sample_smiles(
-    backend: Any, vocabulary: Vocabulary, statistics: Statistics, count: int, *, seed: int
+    backend: Backend, vocabulary: Vocabulary, statistics: Statistics, count: int, *, seed: int
 ) -> list[Decoded]:
     """`count` samples, in order, with the backend's default sampler and steps."""
     decoder = GraphDecoder(vocabulary)
     decoded = [Decoded("", "")] * count
-    options = {"sampler": backend.samplers[0], "steps": backend.default_steps}
-    for positions, batch in draw_graphs(backend, statistics, count, seed=seed, **options):
+    sampler, steps = backend.samplers[0], backend.default_steps
+    for positions, batch in draw_graphs(backend, statistics, count, seed=seed, sampler=sampler, steps=steps):
         for position, verdict in zip(positions, _decode(decoder, batch), strict=True):
             decoded[position] = verdict
     return decoded

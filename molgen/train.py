@@ -20,6 +20,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save as safetensors_bytes
 from torch import Tensor
 
+from molgen.backends.base import Backend
 from molgen.conditions import Condition, draw_condition
 from molgen.data import GraphDataset
 from molgen.errors import InputError, TrainingError
@@ -104,7 +105,7 @@ class Progress:
 
 
 # measures the averaged model: columns of LOG_COLUMNS, such as {"valid": 0.98, "fcd": 0.4}
-Evaluate = Callable[[Any], dict[str, float]]
+Evaluate = Callable[[Backend], dict[str, float]]
 
 
 class Trainer:
@@ -117,7 +118,7 @@ class Trainer:
 
     def __init__(
         self,
-        backend: Any,
+        backend: Backend,
         train: GraphDataset,
         valid: GraphDataset,
         settings: TrainSettings,
@@ -420,7 +421,7 @@ def saved_settings(folder: Path) -> dict[str, Any]:
         raise TrainingError(f"--resume: {folder} holds no saved state that can be read ({error})") from None
 
 
-def _optimizers(backend: Any, settings: TrainSettings) -> list[torch.optim.Optimizer]:
+def _optimizers(backend: Backend, settings: TrainSettings) -> list[torch.optim.Optimizer]:
     """Muon (Jordan et al. 2024) for the matrices inside the blocks, AdamW for all else."""
     matrices: list[torch.nn.Parameter] = []
     others: list[torch.nn.Parameter] = []

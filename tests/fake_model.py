@@ -38,7 +38,9 @@ class FakeBackend(torch.nn.Module):
         self.delay = delay  # seconds for each batch
         self.dies = dies
 
-    def sample(self, size, count, *, steps, sampler, generator, callback=None, request=None) -> GraphBatch:
+    def sample(
+        self, size, count, *, steps, sampler, generator, callback=None, request=None, condition=None, guidance=0.0
+    ) -> GraphBatch:
         if self.dies:
             os._exit(1)
         time.sleep(self.delay)

@@ -116,6 +116,16 @@ def test_a_model_that_was_told_nothing_learns_to_listen(backend: str):
     assert torch.equal(drawn[0].nodes, drawn[1].nodes) and torch.equal(drawn[0].pairs, drawn[1].pairs)
 
 
+def test_a_column_of_the_file_becomes_a_target(tmp_path):
+    rows = [f"{smiles},{len(smiles)}" for smiles in SMILES]
+    (tmp_path / "series.csv").write_text("\n".join(["smiles,pIC50", *rows]) + "\n", encoding="utf-8")
+    own = ("--data", "series.csv", "--output", "run", "--epochs", "2", "--samples", "0")
+    call(*own, *SIZES, "--property", "pIC50", "--max-minutes", "1e-9")
+    call("--data", "series.csv", "--output", "run", "--samples", "0", "--resume")  # the run knows its columns
+    assert "pIC50" in load_checkpoint("run/model").backend.targets
+    assert "series.csv has no column 'activity'" in failure(*own, "--property", "activity")
+
+
 @pytest.mark.parametrize("backend", BACKENDS)
 def test_the_atom_classes_grow_and_old_ones_keep_their_weights(tmp_path, backend: str):
     sizes = [f"--{name.replace('_', '-')}={value}" for name, value in TINY[backend].items()]

@@ -98,6 +98,13 @@ def _take_config(context: click.Context, parameter: click.Parameter, path: Path 
 @click.option("--data", required=True, help="qm9, moses, or a file of molecules (.smi .csv .tsv .sdf .parquet, .gz).")
 @click.option("--output", required=True, type=click.Path(path_type=Path), help="Folder of the run.")
 @click.option(
+    "--property",
+    "properties",
+    multiple=True,
+    help="A column of numbers in --data, such as pIC50, that the model learns to be asked for; may be given several "
+    "times. Molecular weight, logP and the like are computed anyway.",
+)
+@click.option(
     "--backend", type=click.Choice(list(BACKENDS)), help="Model family.  [default: digress, or that of --init]"
 )
 @click.option(
@@ -131,7 +138,7 @@ def _take_config(context: click.Context, parameter: click.Parameter, path: Path 
 )
 @click.option("--device", default="auto", show_default=True, help="auto, cpu or cuda.")
 @_settings_options
-def command(data, output, backend, init, check, resume, max_minutes, samples, device, **flags) -> None:
+def command(data, output, properties, backend, init, check, resume, max_minutes, samples, device, **flags) -> None:
     """Train a model.
 
     \b
@@ -150,7 +157,9 @@ def command(data, output, backend, init, check, resume, max_minutes, samples, de
     from molgen.cli.data import prepare_shown
     from molgen.devices import pick_device
     from molgen.hashing import smiles_hashes
+    from molgen.measured import QUANTUM
     from molgen.plots import loss_curve
+    from molgen.properties import TARGETS
     from molgen.train import LOG, STATE, Trainer, saved_settings
 
     if max_minutes is not None and max_minutes <= 0:
@@ -159,8 +168,8 @@ def command(data, output, backend, init, check, resume, max_minutes, samples, de
         raise InputError(f"{output} is a file; --output names the folder of the run")
     # what a run was started with holds when it goes on; flags given again win
     chosen = saved_settings(output) if resume else {}
-    for name in ("data", "targets"):  # the run's folder knows; a difference is told when it is read
-        chosen.pop(name, None)
+    chosen.pop("data", None)  # the run's folder knows; a difference is told when it is read
+    own = [name for name in chosen.pop("targets", []) if name not in (*TARGETS, *QUANTUM)]
     first = load_checkpoint(init) if init and not resume else None
     started = chosen.pop("backend", None) or (first.backend_name if first else None)
     if backend and started and backend != started:
@@ -173,7 +182,7 @@ def command(data, output, backend, init, check, resume, max_minutes, samples, de
     settings = TrainSettings(**{key: value for key, value in chosen.items() if key in _names(TrainSettings)})
     sizes = {key: value for key, value in chosen.items() if key not in _names(TrainSettings)}
     target = pick_device(device)
-    prepared = prepare_shown(data)
+    prepared = prepare_shown(data, properties=properties or tuple(own))
     graphs, statistics = told_graphs(prepared, settings.target_share > 0)
     torch.manual_seed(settings.seed)
     model = build_backend(backend, sizes, prepared.vocabulary, statistics)
