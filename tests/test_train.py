@@ -1,6 +1,7 @@
 import csv
 import dataclasses
 
+import numpy as np
 import pytest
 import torch
 
@@ -137,7 +138,7 @@ def test_large_batches_go_through_in_parts_to_the_same_step(dataset, vocabulary,
         run = trainer(dataset, vocabulary, folder, dataclasses.replace(SETTINGS, epochs=2))
         largest = 0
 
-        def loss(batch, generator):  # depends on graphs and weights alone
+        def loss(batch, generator, condition=None):  # depends on graphs and weights alone
             nonlocal largest
             largest = max(largest, batch.pairs.numel() + batch.nodes.numel())
             weights = torch.cat([parameter.flatten() for parameter in run.backend.parameters()])
@@ -154,3 +155,32 @@ def test_large_batches_go_through_in_parts_to_the_same_step(dataset, vocabulary,
     assert graphs_in_parts == graphs
     for name, tensor in weights.items():
         assert others[name].allclose(tensor, atol=1e-5), name
+
+
+def test_the_model_is_told_of_parts_and_properties(dataset, statistics, vocabulary, tmp_path, monkeypatch):
+    """Of its graphs as they are, in the shares of the settings; and of nothing where they are zero."""
+    values = np.arange(2.0 * len(dataset)).reshape(-1, 2)
+    graphs = dataset.with_targets(values)
+
+    def conditions(folder, known_share: float, target_share: float) -> list:
+        settings = dataclasses.replace(SETTINGS, epochs=20, known_share=known_share, target_share=target_share)
+        backend = DiGress(DiGressConfig(**TINY["digress"]), vocabulary, statistics)
+        run = Trainer(backend, graphs, graphs, settings, folder, "digress", "test")
+        seen, loss = [], backend.loss
+
+        def spy(batch, generator, condition=None):
+            seen.append((batch, condition))
+            return loss(batch, generator, condition)
+
+        monkeypatch.setattr(backend, "loss", spy)
+        run.run()
+        return [(batch, condition) for batch, condition in seen if condition is not None]
+
+    seen = conditions(tmp_path / "told", 0.5, 0.9)
+    assert all(condition.held_by(batch).all() for batch, condition in seen)
+    known = torch.cat([condition.known_nodes.any(1) for batch, condition in seen if batch.size > 4])
+    assert 0.3 < known.float().mean() < 0.8
+    asked = torch.cat([condition.targets for _, condition in seen])
+    assert set(asked[asked.isfinite()].tolist()) <= set(values.flatten().tolist())
+    assert 0.2 < asked.isfinite().float().mean() < 0.8
+    assert conditions(tmp_path / "untold", 0.0, 0.0) == []
