@@ -110,3 +110,25 @@ def test_the_shipped_model_tells_molecules_from_shuffled_ones():
             for bonds in (real.pairs, real.pairs[:, order])
         ]
         assert float(bounds[0].nats) + 10 < float(bounds[1].nats), one
+
+
+def test_a_model_from_before_there_were_conditions_loads(dataset, vocabulary, tmp_path):
+    """Its configuration says nothing of known parts and its statistics nothing of targets."""
+    backend = DiGress(DiGressConfig(**TINY["digress"], known_parts=False), vocabulary, dataset.statistics())
+    folder = tmp_path / "old"
+    save_checkpoint(
+        folder,
+        backend_name="digress",
+        backend=backend,
+        weights=backend.state_dict(),
+        vocabulary=vocabulary,
+        statistics=dataset.statistics(),
+        known=np.sort(smiles_hashes(SMILES)),
+        card=CARD_RECORD,
+    )
+    record = json.loads((folder / MODEL).read_text(encoding="utf-8"))
+    assert "targets" not in record["statistics"] and not record["config"].pop("known_parts")
+    (folder / MODEL).write_text(json.dumps(record), encoding="utf-8")
+    write_card(folder, CARD_RECORD)  # and with it the checksums
+    model = load_checkpoint(str(folder))
+    assert not model.backend.config.known_parts and model.backend.targets == ()
