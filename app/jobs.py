@@ -15,17 +15,17 @@ from typing import Any
 
 import pandas as pd
 
-from molgen.assessment import assess, assess_one
-from molgen.checkpoints import Model
+from molgen.data.readers import Row, read_molecules
+from molgen.data.writers import molecule_name
+from molgen.device import place
 from molgen.errors import InputError, MolgenError
-from molgen.generate import Settings, shard_batches
-from molgen.precision import place
-from molgen.readers import Row, read_molecules
-from molgen.reference import Reference
-from molgen.report import Report, Target
-from molgen.runs import Tally
-from molgen.screening import parse_profile
-from molgen.writers import molecule_name
+from molgen.evaluation.assessment import assess, assess_one
+from molgen.evaluation.reference import Reference
+from molgen.evaluation.report import Report, Target
+from molgen.evaluation.screening import parse_profile
+from molgen.generation.runs import Tally
+from molgen.generation.sampling import Settings, shard_batches
+from molgen.models.checkpoints import Model
 
 MAX_UNPACKED = 64_000_000  # bytes
 AT_ONCE = threading.Semaphore(2)  # jobs; the others wait their turn
@@ -97,7 +97,7 @@ class Job:
 
 
 class MoleculeSet(Job):
-    """A job that makes a table of molecules: the columns of `molgen.assessment.assess`, and what a reference adds.
+    """A job that makes a table of molecules: the columns of `assess`, and what a reference adds.
 
     counts: requested, valid, unique, novel and reasons; whole when the job has ended.
     """

@@ -7,12 +7,12 @@ from functools import cached_property
 import streamlit as st
 from jobs import Job
 
-from molgen.checkpoints import Model, list_models, load_checkpoint
 from molgen.cli.score import fcd_target, is_prepared
-from molgen.isolation import available_cores
-from molgen.prepared import prepare
-from molgen.reference import Reference, file_reference, prepared_reference
-from molgen.report import Target, prepared_target
+from molgen.data.prepared import prepare
+from molgen.evaluation.reference import Reference, file_reference, prepared_reference
+from molgen.evaluation.report import Target, prepared_target
+from molgen.models.checkpoints import Model, list_models, load_checkpoint
+from molgen.parallel import available_cores
 
 JOBS_KEPT = 60
 DEFAULT = "qm9-digress"

@@ -13,8 +13,8 @@ from pathlib import Path
 
 import py3Dmol
 
-from molgen.draw import block_svg
-from molgen.prepared import cache_folder
+from molgen.data.prepared import cache_folder
+from molgen.molecules.drawing import block_svg
 
 STYLES = {
     "sticks": {"stick": {"radius": 0.14}},

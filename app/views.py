@@ -10,11 +10,11 @@ import numpy as np
 import pandas as pd
 import streamlit as st
 
-from molgen.chemistry import Rejected
-from molgen.conformers import conformers
-from molgen.draw import sheet_png, to_svg
-from molgen.properties import PROPERTIES
-from molgen.writers import FORMATS, CsvWriter, molecule_name
+from molgen.data.writers import FORMATS, CsvWriter, molecule_name
+from molgen.molecules.chemistry import Rejected
+from molgen.molecules.conformers import conformers
+from molgen.molecules.drawing import sheet_png, to_svg
+from molgen.molecules.properties import PROPERTIES
 
 UNITS = {
     "mw": ("molecular weight", "g/mol"),

@@ -26,13 +26,13 @@ import numpy as np
 import pandas as pd
 import torch
 
-from molgen.distributions import kl_score, moses_suite
-from molgen.downloads import MOSES_WHEEL, fetch_wheel
-from molgen.isolation import available_cores
-from molgen.prepared import PreparedSet, cache_folder, prepare
-from molgen.scores import chemnet_activations, fcd_distance, sample, split_activations
-from molgen.sketches import sketches
-from molgen.suite import PARTS, kept_sketches, suite_figures
+from molgen.data.prepared import PreparedSet, cache_folder, prepare
+from molgen.data.public import MOSES_WHEEL, fetch_wheel
+from molgen.evaluation.descriptors import sketches
+from molgen.evaluation.scores import chemnet_activations, fcd_distance, sample, split_activations
+from molgen.evaluation.set_metrics import kl_score, moses_suite
+from molgen.evaluation.suite import PARTS, kept_sketches, suite_figures
+from molgen.parallel import available_cores
 
 HERE = Path(__file__).resolve().parent
 

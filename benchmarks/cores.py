@@ -19,16 +19,16 @@ import torch
 from rdkit import Chem
 from rdkit.Chem.Scaffolds import MurckoScaffold
 
-from molgen.checkpoints import load_checkpoint
-from molgen.chemistry import GraphDecoder
-from molgen.conditions import Condition
-from molgen.cores import Core, parse_core
+from molgen.data.prepared import prepare
+from molgen.device import place
 from molgen.errors import InputError
-from molgen.generate import ENTRIES_PER_BATCH
-from molgen.graph import GraphBatch, pair_count
-from molgen.precision import place
-from molgen.prepared import prepare
-from molgen.wanted import Wanted
+from molgen.generation.cores import Core, parse_core
+from molgen.generation.sampling import ENTRIES_PER_BATCH
+from molgen.generation.wanted import Wanted
+from molgen.models.checkpoints import load_checkpoint
+from molgen.models.conditions import Condition
+from molgen.molecules.chemistry import GraphDecoder
+from molgen.molecules.graph import GraphBatch, pair_count
 
 
 def tasks(smiles: list[str], count: int, vocabulary, sizes: tuple[int, ...], seed: int) -> list[tuple[str, Core]]:

@@ -15,12 +15,12 @@ import torch
 from quality import show
 from rdkit import Chem
 
-from molgen.backends.edge.process import NodePart
-from molgen.checkpoints import load_checkpoint
-from molgen.chemistry import GraphDecoder, parse_smiles
-from molgen.precision import place
-from molgen.prepared import prepare
-from molgen.scores import fcd_distance, split_activations, summarise
+from molgen.data.prepared import prepare
+from molgen.device import place
+from molgen.evaluation.scores import fcd_distance, split_activations, summarise
+from molgen.models.checkpoints import load_checkpoint
+from molgen.models.edge.process import NodePart
+from molgen.molecules.chemistry import GraphDecoder, parse_smiles
 
 BATCH = 500
 COLUMNS = ("obtained", "rings as given", "valid", "sanitised", "unique", "novel", "vun", "fcd")

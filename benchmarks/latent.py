@@ -16,11 +16,11 @@ import torch
 from rdkit import Chem
 from rdkit.Chem import rdFingerprintGenerator
 
-from molgen.checkpoints import load_checkpoint
-from molgen.graph import GraphBatch
-from molgen.measured import EV, QUANTUM, quantum_properties
-from molgen.prepared import cache_folder, prepare
-from molgen.solvers import gaussian
+from molgen.data.measured import EV, QUANTUM, quantum_properties
+from molgen.data.prepared import cache_folder, prepare
+from molgen.models.checkpoints import load_checkpoint
+from molgen.models.gaussian_samplers import gaussian
+from molgen.molecules.graph import GraphBatch
 
 PROPERTIES = {"gap": ("HOMO-LUMO gap, Hartree", 1 / EV), "dipole": ("dipole moment, Debye", 1.0)}
 STRENGTHS = 10.0 ** np.arange(-2, 5)

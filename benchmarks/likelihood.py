@@ -10,10 +10,10 @@ import argparse
 import numpy as np
 import torch
 
-from molgen.checkpoints import load_checkpoint
-from molgen.graph import GraphBatch
-from molgen.precision import place
-from molgen.prepared import prepare
+from molgen.data.prepared import prepare
+from molgen.device import place
+from molgen.models.checkpoints import load_checkpoint
+from molgen.molecules.graph import GraphBatch
 
 
 def main() -> None:

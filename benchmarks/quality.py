@@ -20,14 +20,14 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from molgen.checkpoints import load_checkpoint
-from molgen.chemistry import GraphDecoder
-from molgen.generate import draw_graphs
-from molgen.isolation import available_cores
-from molgen.precision import place
-from molgen.prepared import prepare
-from molgen.rings import unseen_rings
-from molgen.scores import chemnet_activations, fcd_distance, split_activations, summarise
+from molgen.data.prepared import prepare
+from molgen.device import place
+from molgen.evaluation.rings import unseen_rings
+from molgen.evaluation.scores import chemnet_activations, fcd_distance, split_activations, summarise
+from molgen.generation.sampling import draw_graphs
+from molgen.models.checkpoints import load_checkpoint
+from molgen.molecules.chemistry import GraphDecoder
+from molgen.parallel import available_cores
 
 COLUMNS = ("valid", "sanitised", "unique", "novel", "vun", "unseen_rings", "large_rings", "fcd", "seconds")
 

@@ -15,9 +15,9 @@ from pathlib import Path
 
 from processes import memory
 
-from molgen.isolation import available_cores
-from molgen.prepared import prepare
-from molgen.scores import sample
+from molgen.data.prepared import prepare
+from molgen.evaluation.scores import sample
+from molgen.parallel import available_cores
 
 START = "from molgen.cli import main; main()"
 PROFILE = "[ranges]\nmw = [0, 1000]\n"  # lets everything pass, which takes the most memory

@@ -22,12 +22,12 @@ from pathlib import Path
 import click
 from tqdm import tqdm
 
-from molgen.downloads import MOSES_WHEEL, QM9_WHEEL, fetch_wheel
+from molgen.data.importing import import_molecules
+from molgen.data.prepared import MOSES_FILES, cache_folder
+from molgen.data.public import MOSES_WHEEL, QM9_WHEEL, fetch_wheel
+from molgen.data.readers import Row, read_molecules
 from molgen.files import shipped_folder
-from molgen.importing import import_molecules
-from molgen.isolation import available_cores
-from molgen.prepared import MOSES_FILES, cache_folder
-from molgen.readers import Row, read_molecules
+from molgen.parallel import available_cores
 
 LOST = "does not come back from its graph"
 

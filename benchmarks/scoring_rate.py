@@ -19,12 +19,12 @@ from typing import Any
 import click
 from rdkit import Chem
 
-from molgen.chemistry import GraphDecoder, atom_classes, clean, mol_to_graph, parse_smiles
+from molgen.data.readers import read_molecules
+from molgen.evaluation.scores import chemnet_activations, fcd_distance, judge_one, sample
 from molgen.files import shipped_folder
-from molgen.properties import PROPERTIES, properties
-from molgen.readers import read_molecules
-from molgen.scores import chemnet_activations, fcd_distance, judge_one, sample
-from molgen.vocabulary import Vocabulary
+from molgen.molecules.chemistry import GraphDecoder, atom_classes, clean, mol_to_graph, parse_smiles
+from molgen.molecules.properties import PROPERTIES, properties
+from molgen.molecules.vocabulary import Vocabulary
 
 CORES = (1, 2)
 

@@ -21,9 +21,9 @@ import click
 import platformdirs
 from tqdm import tqdm
 
-from molgen.checkpoints import load_checkpoint
+from molgen.data.prepared import prepare
 from molgen.files import atomic_write
-from molgen.prepared import prepare
+from molgen.models.checkpoints import load_checkpoint
 
 HERE = Path(__file__).resolve().parent
 PEER = "torch-molecule"

@@ -14,17 +14,17 @@ import torch
 from torch.profiler import ProfilerActivity, profile
 
 import molgen
-from molgen.backends.edge import EDGE
-from molgen.backends.edge.process import NodePart
-from molgen.checkpoints import MODEL, Model, build_backend, load_checkpoint
-from molgen.chemistry import GraphDecoder, parse_smiles
-from molgen.data import read_json
-from molgen.generate import ENTRIES_PER_BATCH, SHARD_SIZE, draw_graphs
-from molgen.graph import GraphBatch, pair_count
-from molgen.precision import network_dtype, place
-from molgen.prepared import PreparedSet, prepare
-from molgen.properties import properties
-from molgen.train import Progress, Trainer, TrainSettings
+from molgen.data.dataset import read_json
+from molgen.data.prepared import PreparedSet, prepare
+from molgen.device import network_dtype, place
+from molgen.generation.sampling import ENTRIES_PER_BATCH, SHARD_SIZE, draw_graphs
+from molgen.models.checkpoints import MODEL, Model, build_backend, load_checkpoint
+from molgen.models.edge.model import EDGE
+from molgen.models.edge.process import NodePart
+from molgen.molecules.chemistry import GraphDecoder, parse_smiles
+from molgen.molecules.graph import GraphBatch, pair_count
+from molgen.molecules.properties import properties
+from molgen.training.trainer import Progress, Trainer, TrainSettings
 
 PARTS = {"C": 1, "CN": 2, "CO": 2, "C(=O)": 2, "C(F)": 2, "CS": 2, "C1CCN(CC1)": 6, "c1ccc(cc1)": 6, "c1cc(sc1)": 5}
 

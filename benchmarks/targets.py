@@ -16,14 +16,14 @@ import torch
 from rdkit import Chem
 from scipy.stats import spearmanr
 
-from molgen.checkpoints import load_checkpoint
-from molgen.chemistry import GraphDecoder
-from molgen.conditions import Condition
-from molgen.generate import ENTRIES_PER_BATCH
-from molgen.graph import pair_count
-from molgen.precision import place
-from molgen.prepared import prepare
-from molgen.properties import TARGETS, targets
+from molgen.data.prepared import prepare
+from molgen.device import place
+from molgen.generation.sampling import ENTRIES_PER_BATCH
+from molgen.models.checkpoints import load_checkpoint
+from molgen.models.conditions import Condition
+from molgen.molecules.chemistry import GraphDecoder
+from molgen.molecules.graph import pair_count
+from molgen.molecules.properties import TARGETS, targets
 
 
 def main() -> None:

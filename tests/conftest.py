@@ -5,10 +5,10 @@ from dataclasses import replace
 import pytest
 import torch
 
-from molgen.backends import BACKENDS
-from molgen.chemistry import clean, mol_to_graph, parse_smiles
-from molgen.data import GraphDataset, Statistics, TargetStatistics, group_by_size
-from molgen.vocabulary import AtomClass, Vocabulary
+from molgen.data.dataset import GraphDataset, Statistics, TargetStatistics, group_by_size
+from molgen.models.registry import BACKENDS
+from molgen.molecules.chemistry import clean, mol_to_graph, parse_smiles
+from molgen.molecules.vocabulary import AtomClass, Vocabulary
 
 SMILES = [
     "C", "O", "CC", "C#N", "CCO", "C1CC1", "CC(=O)N", "c1ccco1", "c1ccncc1", "Cc1ccccc1", "C[N+](C)(C)CC(=O)[O-]",

@@ -8,8 +8,8 @@ from session import remembered, sets
 from views import KNOWN, UNITS, data_uri, histogram, picture, space_map
 
 from molgen.errors import MolgenError
-from molgen.report_page import map_points
-from molgen.screening import profile_text, shipped_profiles
+from molgen.evaluation.report_page import map_points
+from molgen.evaluation.screening import profile_text, shipped_profiles
 
 ON_MAP = 400  # molecules of a set; each brings its picture
 CHARTED = ("mw", "logp", "tpsa", "qed", "sa", "np", "fraction_sp3", "rotatable_bonds")

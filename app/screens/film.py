@@ -6,8 +6,8 @@ import streamlit as st
 from server import server
 
 from molgen.errors import MolgenError
-from molgen.film import SIDE, Film, films
-from molgen.generate import choose_settings
+from molgen.generation.sampling import choose_settings
+from molgen.generation.trajectory import SIDE, Film, films
 
 SAMPLES = 6
 TELL = {

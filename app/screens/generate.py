@@ -6,9 +6,9 @@ from server import server
 from session import begin, current
 from views import cards
 
-from molgen.checkpoints import Model
 from molgen.errors import MolgenError
-from molgen.generate import choose_settings
+from molgen.generation.sampling import choose_settings
+from molgen.models.checkpoints import Model
 
 SHOWN = 12
 FIGURES = {"valid": "valid", "unique": "unique", "novel": "novel", "fcd": "FCD"}

@@ -8,14 +8,14 @@ from session import basket, put_in_basket
 from viewer import HEIGHT, STYLES, viewer_page
 from views import UNITS, picture
 
-from molgen.assessment import assess_one
-from molgen.conformers import Conformers, conformers
-from molgen.draw import to_png
+from molgen.data.readers import Row
 from molgen.errors import MolgenError
-from molgen.generate import likelihood_of
-from molgen.latent import neighbours
-from molgen.readers import Row
-from molgen.search import alert_atoms
+from molgen.evaluation.assessment import assess_one
+from molgen.evaluation.search import alert_atoms
+from molgen.generation.latent import neighbours
+from molgen.generation.sampling import likelihood_of
+from molgen.molecules.conformers import Conformers, conformers
+from molgen.molecules.drawing import to_png
 
 NEAREST = 4
 CONFORMERS = 20

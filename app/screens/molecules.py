@@ -7,9 +7,9 @@ from session import basket, current, put_in_basket
 from viewer import sketcher
 from views import UNITS, downloads, table
 
-from molgen.alerts import SETS
 from molgen.errors import MolgenError
-from molgen.search import has_part, similarities
+from molgen.evaluation.search import has_part, similarities
+from molgen.molecules.alerts import SETS
 
 PAGE = 50
 

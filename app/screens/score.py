@@ -7,7 +7,7 @@ from session import begin, current
 from viewer import sketcher
 from views import csv_bytes
 
-from molgen.readers import FORMATS
+from molgen.data.readers import FORMATS
 
 
 def bring() -> None:

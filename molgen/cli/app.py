@@ -78,7 +78,7 @@ def command(
             raise InputError(f"no reference {reference!r}; give {', '.join(PUBLIC)} or a file of molecules")
         limits["MOLGEN_APP_REFERENCE"] = str(Path(reference).resolve())
     if model is not None:
-        from molgen.checkpoints import load_checkpoint
+        from molgen.models.checkpoints import load_checkpoint
 
         load_checkpoint(model)  # tells now what is wrong with it
         limits["MOLGEN_APP_MODEL"] = str(Path(model).resolve())

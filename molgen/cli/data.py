@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 if TYPE_CHECKING:
-    from molgen.prepared import PreparedSet, Progress
+    from molgen.data.prepared import PreparedSet, Progress
 
 
 @click.command(short_help="Fetch, check and prepare a data set.")
@@ -51,8 +51,8 @@ def command(
 
 
 def prepare_shown(source: str, **options: Any) -> PreparedSet:
-    """`molgen.prepared.prepare` with a progress bar on standard error."""
-    from molgen.prepared import prepare
+    """`molgen.data.prepared.prepare` with a progress bar on standard error."""
+    from molgen.data.prepared import prepare
 
     with shown() as progress:
         return prepare(source, progress=progress, **options)

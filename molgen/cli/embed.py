@@ -37,11 +37,11 @@ def command(file: str, model_name: str, output: str, smiles_column: str | None, 
 
     from tqdm import tqdm
 
-    from molgen.checkpoints import load_checkpoint
+    from molgen.data.importing import Rejects
+    from molgen.data.readers import Row, read_molecules
     from molgen.files import atomic_write
-    from molgen.importing import Rejects
-    from molgen.latent import embeddings
-    from molgen.readers import Row, read_molecules
+    from molgen.generation.latent import embeddings
+    from molgen.models.checkpoints import load_checkpoint
 
     if Path(output).suffix.lower() != ".parquet":
         raise InputError(f"--output should end in .parquet, got {output}")

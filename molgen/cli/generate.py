@@ -11,7 +11,7 @@ import click
 from molgen.errors import InputError
 
 if TYPE_CHECKING:
-    from molgen.scores import Summary
+    from molgen.evaluation.scores import Summary
 
 DEFAULT_WORKERS = 4  # each takes some 600 MB
 
@@ -128,10 +128,10 @@ def command(
     """
     from tqdm import tqdm
 
-    from molgen.checkpoints import load_checkpoint
-    from molgen.generate import choose_settings, wanted_of
-    from molgen.isolation import available_cores
-    from molgen.runs import run
+    from molgen.generation.runs import run
+    from molgen.generation.sampling import choose_settings, wanted_of
+    from molgen.models.checkpoints import load_checkpoint
+    from molgen.parallel import available_cores
 
     for name, value in (("--num", num), ("--unique", unique), ("--max-samples", max_samples), ("--steps", steps)):
         if value is not None and value < 1:

@@ -24,8 +24,8 @@ def command(first: str, second: str, model_name: str, num: int) -> None:
 
     Example: molgen interpolate CCCCCCO Cc1ccccc1
     """
-    from molgen.checkpoints import load_checkpoint
-    from molgen.latent import path
+    from molgen.generation.latent import path
+    from molgen.models.checkpoints import load_checkpoint
 
     for position, point in enumerate(path(load_checkpoint(model_name), first, second, num)):
         click.echo(f"{position / (num - 1):.2f}  {point.smiles if point.valid else f'({point.reason})'}")

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 if TYPE_CHECKING:
-    from molgen.checkpoints import Model
+    from molgen.models.checkpoints import Model
 
 COLUMNS = ("name", "data", "backend", "parameters", "valid", "unique", "FCD")
 
@@ -21,7 +21,7 @@ def command(name: str | None) -> None:
     told: a core to keep, and values of properties, with the range that 90 % of its training molecules lie in. Any of
     the names, or the folder of a model of your own, goes after `molgen generate --model`.
     """
-    from molgen.checkpoints import card_text, list_models, load_checkpoint
+    from molgen.models.checkpoints import card_text, list_models, load_checkpoint
 
     if name is not None:
         chosen = load_checkpoint(name)

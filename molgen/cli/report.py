@@ -53,12 +53,12 @@ def command(
     from tqdm import tqdm
 
     from molgen.cli.score import fcd_target, is_prepared, run_counts
-    from molgen.isolation import available_cores
-    from molgen.prepared import prepare
-    from molgen.readers import expected_rows, read_molecules
-    from molgen.reference import file_reference, prepared_reference
-    from molgen.report import Report, prepared_target
-    from molgen.screening import load_profile
+    from molgen.data.prepared import prepare
+    from molgen.data.readers import expected_rows, read_molecules
+    from molgen.evaluation.reference import file_reference, prepared_reference
+    from molgen.evaluation.report import Report, prepared_target
+    from molgen.evaluation.screening import load_profile
+    from molgen.parallel import available_cores
 
     workers = workers or available_cores()
     wanted = load_profile(profile)

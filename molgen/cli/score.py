@@ -16,12 +16,12 @@ from molgen.errors import InputError
 if TYPE_CHECKING:
     import numpy as np
 
-    from molgen.chemistry import Decoded
-    from molgen.readers import Row
-    from molgen.report import Target
-    from molgen.scores import Summary
+    from molgen.data.readers import Row
+    from molgen.evaluation.report import Target
+    from molgen.evaluation.scores import Summary
+    from molgen.molecules.chemistry import Decoded
 
-PUBLIC = ("qm9", "moses")  # as in molgen.prepared, which is not imported before it is needed
+PUBLIC = ("qm9", "moses")  # as in molgen.data.prepared, which is not imported before it is needed
 
 
 @dataclass(frozen=True)
@@ -103,10 +103,10 @@ def command(
 
     Example: molgen score molecules.csv --reference qm9
     """
-    from molgen import scores
-    from molgen.isolation import available_cores, chunks
-    from molgen.readers import expected_rows, read_molecules
-    from molgen.suite import SUITE_SAMPLE
+    from molgen.data.readers import expected_rows, read_molecules
+    from molgen.evaluation import scores
+    from molgen.evaluation.suite import SUITE_SAMPLE
+    from molgen.parallel import available_cores, chunks
 
     workers = workers or available_cores()
     if output is None and file != "-":
@@ -159,9 +159,9 @@ def command(
 
 
 def _suite(smiles: list[str], reference: str, workers: int) -> dict[str, Any]:
-    from molgen.prepared import prepare
-    from molgen.rings import unseen_rings
-    from molgen.suite import suite_figures
+    from molgen.data.prepared import prepare
+    from molgen.evaluation.rings import unseen_rings
+    from molgen.evaluation.suite import suite_figures
 
     with _bar("suite", None) as bar:
 
@@ -177,7 +177,7 @@ def _suite(smiles: list[str], reference: str, workers: int) -> dict[str, Any]:
 
 def _fcd(smiles: list[str], compared: Reference) -> tuple[dict | None, list[str]]:
     """The FCD of valid molecules and its floor, both with the sample sizes, and warnings; None without a target."""
-    from molgen import scores
+    from molgen.evaluation import scores
 
     if compared.target is None:
         return None, [f"no FCD: the model {compared.name} keeps no molecules to measure it against, give a data set"]
@@ -221,7 +221,7 @@ def is_prepared(source: str) -> bool:
 
 def fcd_target(source: str, workers: int) -> Target:
     """What the FCD of a report is measured against: the test part of a data set, or a file of molecules."""
-    from molgen.report import Target
+    from molgen.evaluation.report import Target
 
     compared = _reference(source, None, workers)
     if compared.target is None:
@@ -230,7 +230,7 @@ def fcd_target(source: str, workers: int) -> Target:
 
 
 def _model_reference(source: str) -> Reference:
-    from molgen.checkpoints import list_models, load_checkpoint
+    from molgen.models.checkpoints import list_models, load_checkpoint
 
     if not Path(source).exists() and source not in (models := list_models()):
         choices = ", ".join((*PUBLIC, *models))
@@ -242,9 +242,9 @@ def _model_reference(source: str) -> Reference:
 def _prepared_reference(source: str, split: str) -> Reference:
     import numpy as np
 
-    from molgen.hashing import smiles_hashes
-    from molgen.prepared import prepare
-    from molgen.scores import FCD_SAMPLE, split_activations
+    from molgen.data.prepared import prepare
+    from molgen.evaluation.scores import FCD_SAMPLE, split_activations
+    from molgen.molecules.hashing import smiles_hashes
 
     with _bar(f"preparing {source}", None) as bar:
 
@@ -273,9 +273,9 @@ def _prepared_reference(source: str, split: str) -> Reference:
 def _file_reference(source: str, workers: int) -> Reference:
     import numpy as np
 
-    from molgen.hashing import smiles_hashes
-    from molgen.readers import read_molecules
-    from molgen.scores import FCD_SAMPLE, chemnet_activations, judge, sample
+    from molgen.data.readers import read_molecules
+    from molgen.evaluation.scores import FCD_SAMPLE, chemnet_activations, judge, sample
+    from molgen.molecules.hashing import smiles_hashes
 
     with _bar(f"reading {source}", None) as bar:
         molecules = _counted(read_molecules(source), bar.update)
@@ -349,7 +349,7 @@ def run_counts(file: str) -> dict:
 
 def _run_record(path: Path) -> dict:
     """The record that `molgen generate` leaves beside its output; empty where there is none."""
-    from molgen.data import read_json
+    from molgen.data.dataset import read_json
 
     try:
         record = read_json(path)

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import click
 
-from molgen.backends import BACKENDS
 from molgen.errors import InputError, TrainingError
-from molgen.train import TrainSettings
+from molgen.models.registry import BACKENDS
+from molgen.training.trainer import TrainSettings
 
 # of a training that starts from a model: high rates would wipe out what it knows
 TUNING: dict[str, float | int] = {"patience": 3, "matrix_rate": 0.001, "learning_rate": 0.0005}
@@ -153,14 +153,14 @@ def command(data, output, properties, backend, init, check, resume, max_minutes,
     from filelock import FileLock, Timeout
     from tqdm import tqdm
 
-    from molgen.checkpoints import build_backend, load_checkpoint
     from molgen.cli.data import prepare_shown
-    from molgen.devices import pick_device
-    from molgen.hashing import smiles_hashes
-    from molgen.measured import QUANTUM
-    from molgen.plots import loss_curve
-    from molgen.properties import TARGETS
-    from molgen.train import LOG, STATE, Trainer, saved_settings
+    from molgen.data.measured import QUANTUM
+    from molgen.device import pick_device
+    from molgen.evaluation.plots import loss_curve
+    from molgen.models.checkpoints import build_backend, load_checkpoint
+    from molgen.molecules.hashing import smiles_hashes
+    from molgen.molecules.properties import TARGETS
+    from molgen.training.trainer import LOG, STATE, Trainer, saved_settings
 
     if max_minutes is not None and max_minutes <= 0:
         raise InputError(f"--max-minutes should be above 0, got {max_minutes}")
@@ -262,7 +262,7 @@ def told_graphs(prepared, targets: bool):
     """The graphs of train and valid by split, with the properties that a model can be told where `targets`; and the
     statistics of the training molecules, those of the properties among them."""
     from molgen.cli.data import shown
-    from molgen.data import told_statistics
+    from molgen.data.dataset import told_statistics
 
     graphs = {split: prepared.graphs(split) for split in ("train", "valid")}
     if not targets:
@@ -283,7 +283,7 @@ def advance_check(model, backend: str, prepared, graphs, settings: TrainSettings
     import tempfile
 
     from molgen.cli.data import summary
-    from molgen.train import Trainer
+    from molgen.training.trainer import Trainer
 
     train, parameters = graphs["train"], sum(parameter.numel() for parameter in model.parameters())
     with tempfile.TemporaryDirectory(prefix="molgen-") as folder:
@@ -360,9 +360,9 @@ def target_weights(fresh, names: tuple[str, ...], old, old_names: tuple[str, ...
 def evaluator(prepared, samples: int, seed: int, known):
     """Measures a model by `samples` drawn molecules: shares valid, unique and novel, FCD to the validation
     molecules."""
-    from molgen.generate import sample_smiles
-    from molgen.hashing import contains, smiles_hashes
-    from molgen.scores import fcd_distance, split_activations
+    from molgen.evaluation.scores import fcd_distance, split_activations
+    from molgen.generation.sampling import sample_smiles
+    from molgen.molecules.hashing import contains, smiles_hashes
 
     def evaluate(backend) -> dict[str, float]:
         drawn = sample_smiles(backend, prepared.vocabulary, prepared.statistics, samples, seed=seed)
@@ -380,7 +380,7 @@ def log_rows(folder: Path) -> list[dict[str, str]]:
     """The lines of a run's log, none where it has not begun."""
     import csv
 
-    from molgen.train import LOG
+    from molgen.training.trainer import LOG
 
     if not (folder / LOG).exists():
         return []
@@ -392,7 +392,7 @@ def save_model(trainer, backend_name: str, prepared, known, device: str) -> None
     """Write the averaged weights as a checkpoint folder `model` in the run's folder, with its card."""
     import torch
 
-    from molgen.checkpoints import save_checkpoint
+    from molgen.models.checkpoints import save_checkpoint
 
     measured = log_rows(trainer.folder)
     last = measured[-1] if measured else {}

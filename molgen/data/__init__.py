@@ -1,0 +1,1 @@
+"""From files of molecules to training sets."""

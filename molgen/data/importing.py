@@ -1,0 +1,239 @@
+"""Turn rows of strangers' files into graphs: every row is kept, or rejected with a reason.
+
+RDKit works in other processes (molgen.parallel), since some molecules crash or hang it: only the row at fault is
+rejected. Nothing here imports torch, which those processes would have to load too.
+"""
+
+import csv
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
+from functools import partial
+from typing import IO, NamedTuple
+
+import numpy as np
+
+from molgen.data.readers import Row
+from molgen.errors import InputError
+from molgen.files import spreadsheet_safe
+from molgen.molecules.chemistry import (
+    Cleaned,
+    GraphDecoder,
+    Rejected,
+    atom_classes,
+    clean,
+    mol_to_graph,
+    parse_block,
+    parse_smiles,
+)
+from molgen.molecules.vocabulary import AtomClass, Vocabulary
+from molgen.parallel import available_cores, isolated_chunks
+
+CHUNK = 2_000  # rows; about a second of work, and under a megabyte to send back
+ROW_SECONDS = 10
+MAX_CLASSES = 255  # a class index is one byte
+SHOWN = 200  # characters of a rejected row that the list of rejects repeats
+
+
+class Settings(NamedTuple):
+    """How a row is judged; vocabulary None: every atom class is welcome."""
+
+    vocabulary: Vocabulary | None
+    max_atoms: int | None
+    keep_largest: bool
+
+
+class Converted(NamedTuple):
+    """What one chunk of k rows became; atoms: the classes that its node codes mean.
+
+    smiles: of the usable rows, in order; groups: size -> (which of them, nodes uint8 [m, n], pairs uint8 [m, p]).
+    dropped: bool [usable, 3]: stereo, isotopes, fragments. rejected: position in the chunk -> reason.
+    """
+
+    smiles: list[str]
+    groups: dict[int, tuple[np.ndarray, np.ndarray, np.ndarray]]
+    dropped: np.ndarray
+    rejected: dict[int, str]
+    atoms: list[AtomClass]
+
+
+@dataclass
+class Imported:
+    """The kept molecules and the account of all rows.
+
+    smiles: canonical, in the order of the rows. by_size: n -> (positions in smiles int64 [k], ascending,
+    nodes uint8 [k, n], pairs uint8 [k, n(n-1)/2]). rejected: number of rows by reason; rows = len(smiles) + their sum.
+    stereo, isotopes, fragments: number of kept rows that lost them. values: Row.values of each kept row.
+    """
+
+    vocabulary: Vocabulary
+    smiles: list[str]
+    by_size: dict[int, tuple[np.ndarray, np.ndarray, np.ndarray]]
+    rows: int = 0
+    rejected: Counter = field(default_factory=Counter)
+    stereo: int = 0
+    isotopes: int = 0
+    fragments: int = 0
+    values: list[tuple[float, ...]] = field(default_factory=list)
+
+
+def import_molecules(
+    rows: Iterable[Row],
+    *,
+    vocabulary: Vocabulary | None = None,
+    max_atoms: int | None = None,
+    keep_largest: bool = False,
+    deduplicate: bool = True,
+    workers: int | None = None,
+    on_reject: Callable[[Row, str], None] | None = None,
+    on_progress: Callable[[int], None] | None = None,
+) -> Imported:
+    """Graphs of all usable rows, on `workers` processes (None: one per core).
+
+    A row is usable when it parses, is one molecule without radicals, has atoms of the vocabulary alone, at most
+    max_atoms of them, and its graph decodes to the same canonical SMILES. Stereo and isotopes are dropped and counted.
+    With vocabulary None it is measured: the classes of the kept molecules, most frequent first, then by element and
+    charge, however rare, up to MAX_CLASSES. keep_largest: of several fragments, keep the largest. deduplicate: of
+    equal canonical SMILES keep the first. on_reject is called with each rejected row and the reason, on_progress with
+    the number of rows done. Raises InputError when no row is usable.
+    """
+    done = Imported(vocabulary or Vocabulary((AtomClass("C", 0),)), [], {})
+    codes = {} if vocabulary is None else dict(vocabulary.index)
+    parts: dict[int, list[tuple[np.ndarray, np.ndarray, np.ndarray]]] = {}
+    seen: set[str] = set()
+    settings = Settings(vocabulary, max_atoms, keep_largest)
+    for chunk, converted in _converted(rows, settings, workers or available_cores()):
+        _take(chunk, converted, done, parts, codes, seen if deduplicate else None, on_reject)
+        if on_progress is not None:
+            on_progress(done.rows)
+    if not done.smiles:
+        reasons = ", ".join(f"{count} {reason}" for reason, count in done.rejected.most_common(3))
+        raise InputError(f"none of the {done.rows} rows holds a usable molecule ({reasons})")
+    for size in sorted(parts):
+        positions, nodes, pairs = zip(*parts.pop(size), strict=True)
+        done.by_size[size] = (np.concatenate(positions), np.concatenate(nodes), np.concatenate(pairs))
+    if vocabulary is None:
+        done.vocabulary = _measured(done, codes)
+    return done
+
+
+class Rejects:
+    """Writes rejected rows as CSV: line, text (shortened), name, reason."""
+
+    def __init__(self, file: IO[str]) -> None:
+        self.writer = csv.writer(file, lineterminator="\n")
+        self.writer.writerow(["line", "text", "name", "reason"])
+
+    def __call__(self, row: Row, reason: str) -> None:
+        text = "" if row.is_block else " ".join(row.text[:SHOWN].split("\n"))
+        self.writer.writerow([row.line, spreadsheet_safe(text), spreadsheet_safe(row.name[:SHOWN]), reason])
+
+
+def convert(rows: list[Row], settings: Settings) -> Converted:
+    """Judge rows and turn the usable ones into graphs; runs in a worker process."""
+    index = {} if settings.vocabulary is None else dict(settings.vocabulary.index)
+    found = []
+    rejected = {}
+    for position, row in enumerate(rows):
+        try:
+            cleaned = clean(parse_block(row.text) if row.is_block else parse_smiles(row.text), settings.keep_largest)
+            size = cleaned.mol.GetNumAtoms()
+            if settings.max_atoms is not None and size > settings.max_atoms:
+                raise Rejected(f"more than {settings.max_atoms} heavy atoms")
+            if settings.vocabulary is None:
+                new = dict.fromkeys(atom for atom in atom_classes(cleaned.mol) if atom not in index)
+                if len(index) + len(new) > MAX_CLASSES:
+                    raise Rejected(f"more than {MAX_CLASSES} atom types")
+                index.update({atom: len(index) + k for k, atom in enumerate(new)})
+            found.append((position, cleaned, *mol_to_graph(cleaned.mol, index)))
+        except Rejected as reason:
+            rejected[position] = str(reason)
+    if not found:
+        return Converted([], {}, np.zeros((0, 3), bool), rejected, list(index))
+    decoder = GraphDecoder(Vocabulary(tuple(index)))
+    usable: list[Cleaned] = []
+    members: dict[int, list[tuple[int, np.ndarray, np.ndarray]]] = {}
+    for position, cleaned, nodes, pairs in found:
+        if decoder.decode(nodes, pairs).smiles != cleaned.smiles:
+            rejected[position] = "does not come back from its graph"
+            continue
+        members.setdefault(len(nodes), []).append((len(usable), nodes, pairs))
+        usable.append(cleaned)
+    groups = {}
+    for size, graphs in members.items():
+        which, all_nodes, all_pairs = zip(*graphs, strict=True)
+        groups[size] = (np.array(which), np.stack(all_nodes), np.stack(all_pairs))
+    dropped = [(item.stereo_dropped, item.isotopes_dropped, item.fragments_dropped) for item in usable]
+    return Converted(
+        [item.smiles for item in usable], groups, np.array(dropped, bool).reshape(-1, 3), rejected, list(index)
+    )
+
+
+def _converted(rows: Iterable[Row], settings: Settings, workers: int) -> Iterator[tuple[list[Row], Converted]]:
+    """Chunks of rows with what they became, in order; a row that crashes RDKit or takes too long is rejected."""
+    return isolated_chunks(
+        partial(convert, settings=settings), rows, _failed, workers=workers, chunk=CHUNK, seconds=ROW_SECONDS
+    )
+
+
+def _failed(reason: str) -> Converted:
+    return Converted([], {}, np.zeros((0, 3), bool), {0: reason}, [])
+
+
+def _take(
+    chunk: list[Row],
+    converted: Converted,
+    done: Imported,
+    parts: dict[int, list[tuple[np.ndarray, np.ndarray, np.ndarray]]],
+    codes: dict[AtomClass, int],
+    seen: set[str] | None,
+    on_reject: Callable[[Row, str], None] | None,
+) -> None:
+    """Add one chunk to what is done; codes and seen grow."""
+    rejected = dict(converted.rejected)
+    rows = [position for position in range(len(chunk)) if position not in rejected]  # of the usable ones
+    for atom in converted.atoms:
+        if len(codes) < MAX_CLASSES:
+            codes.setdefault(atom, len(codes))
+    translate = np.array([codes.get(atom, MAX_CLASSES) for atom in converted.atoms], np.uint8)
+    keep = np.ones(len(rows), bool)
+    for members, nodes, _ in converted.groups.values():
+        for k in members[(translate[nodes] == MAX_CLASSES).any(1)].tolist():
+            keep[k], rejected[rows[k]] = False, f"more than {MAX_CLASSES} atom types"
+    if seen is not None:
+        for k, smiles in enumerate(converted.smiles):
+            if not keep[k]:
+                continue
+            if smiles in seen:
+                keep[k], rejected[rows[k]] = False, "duplicate"
+            seen.add(smiles)
+    positions = len(done.smiles) + np.cumsum(keep) - 1
+    for size, (members, nodes, pairs) in converted.groups.items():
+        kept = keep[members]
+        if kept.any():
+            parts.setdefault(size, []).append((positions[members[kept]], translate[nodes[kept]], pairs[kept]))
+    done.smiles += [smiles for k, smiles in enumerate(converted.smiles) if keep[k]]
+    done.values += [chunk[row].values for k, row in enumerate(rows) if keep[k]]
+    stereo, isotopes, fragments = converted.dropped[keep].sum(0).tolist()
+    done.stereo += stereo
+    done.isotopes += isotopes
+    done.fragments += fragments
+    done.rows += len(chunk)
+    done.rejected.update(rejected.values())
+    if on_reject is not None:
+        for position in sorted(rejected):
+            on_reject(chunk[position], rejected[position])
+
+
+def _measured(done: Imported, codes: dict[AtomClass, int]) -> Vocabulary:
+    """The vocabulary of the kept molecules; their node codes are rewritten to it in place."""
+    counts = np.zeros(MAX_CLASSES + 1, np.int64)
+    for _, nodes, _ in done.by_size.values():
+        counts += np.bincount(nodes.ravel(), minlength=MAX_CLASSES + 1)
+    present = [atom for atom, code in codes.items() if counts[code]]
+    ordered = sorted(present, key=lambda atom: (-counts[codes[atom]], atom))
+    translate = np.zeros(MAX_CLASSES + 1, np.uint8)
+    translate[[codes[atom] for atom in ordered]] = np.arange(len(ordered))
+    for size, (positions, nodes, pairs) in done.by_size.items():
+        done.by_size[size] = (positions, translate[nodes], pairs)
+    return Vocabulary(tuple(ordered))

@@ -1,0 +1,141 @@
+"""Target values of the molecules of a prepared set: measured once, kept beside the set, and gone on with after a kill.
+
+RDKit works in other processes (molgen.parallel), as in molgen.data.importing. Nothing here imports torch, which those
+processes would have to load too.
+"""
+
+import csv
+import io
+import json
+import math
+import os
+import zipfile
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from safetensors import SafetensorError, safe_open
+from safetensors.numpy import save
+
+from molgen.data.public import QM9_WHEEL, fetch_wheel
+from molgen.files import atomic_write
+from molgen.molecules.chemistry import Rejected, clean, parse_smiles
+from molgen.molecules.properties import TARGETS, targets
+from molgen.parallel import available_cores, isolated_chunks
+
+CHUNK = 2_000  # molecules; some seconds of work, and what a kill costs
+MOLECULE_SECONDS = 10
+EV = 27.211386  # in one Hartree
+
+# What QM9 (Ramakrishnan et al. 2014, B3LYP/6-31G(2df,p)) says of its molecules beyond TARGETS: the column in the
+# package qm9pack and the factor to the unit here.
+QUANTUM: dict[str, tuple[str, float]] = {
+    "dipole": ("Dipole_debye", 1.0),  # Debye
+    "homo": ("HOMO_au", EV),  # eV, energy of the highest occupied orbital
+    "lumo": ("LUMO_au", EV),  # eV, energy of the lowest unoccupied orbital
+    "gap": ("HOMO_LUMO_gap_au", EV),  # eV, lumo - homo
+    "polarisability": ("Polarizability_bohr3", 1.0),  # cubic bohr, isotropic
+    "spatial_extent": ("R2_bohr2", 1.0),  # square bohr, expectation of R^2 of the electrons
+    "zero_point_energy": ("ZPVE_au", EV),  # eV, of the vibrations
+    "heat_capacity": ("Heatcapacity_Cv_cal_mol_K", 1.0),  # cal/(mol K), constant volume, 298.15 K
+}
+
+
+@dataclass(frozen=True, eq=False)
+class TargetTable:
+    """Values of the molecules of one split: names of the k columns, values float32 [molecules, k], NaN where none."""
+
+    names: tuple[str, ...]
+    values: np.ndarray
+
+
+def measure(smiles: list[str]) -> np.ndarray:
+    """TARGETS of each SMILES, float32 [molecules, len(TARGETS)]; a row of NaN where it cannot be read."""
+    rows = np.full((len(smiles), len(TARGETS)), math.nan, np.float32)
+    for row, text in zip(rows, smiles, strict=True):
+        try:
+            row[:] = targets(parse_smiles(text))
+        except Rejected:
+            continue
+    return rows
+
+
+def measured(
+    part: Path, smiles: list[str], workers: int | None = None, on_progress: Callable[[int], None] | None = None
+) -> np.ndarray:
+    """TARGETS of each SMILES, float32 [molecules, len(TARGETS)], on `workers` processes (None: one per core).
+
+    part: a file that grows with every chunk and is left complete; what it holds when this is called, from a run that
+    was killed, is not measured again. One line of JSON, the names of TARGETS, then rows of float32. A molecule that
+    crashes RDKit or takes longer than MOLECULE_SECONDS is a row of NaN. on_progress is called with the molecules done.
+    """
+    head = (json.dumps(list(TARGETS)) + "\n").encode()
+    width = 4 * len(TARGETS)
+    with part.open("a+b") as file:
+        file.seek(0)
+        if file.read(len(head)) != head:  # new, or of other targets
+            file.truncate(0)
+            file.write(head)
+        done = min((file.seek(0, os.SEEK_END) - len(head)) // width, len(smiles))
+        file.truncate(len(head) + done * width)  # a row that was half written when the process was killed
+        if done < len(smiles):
+            count = workers or available_cores()
+            todo = isolated_chunks(
+                measure, smiles[done:], _failed, workers=count, chunk=CHUNK, seconds=MOLECULE_SECONDS
+            )
+            for chunk, rows in todo:
+                file.write(rows.tobytes())
+                file.flush()
+                done += len(chunk)
+                if on_progress is not None:
+                    on_progress(done)
+        file.seek(len(head))
+        return np.frombuffer(file.read(), np.float32).reshape(-1, len(TARGETS))
+
+
+def quantum_properties(downloads: Path) -> dict[str, list[float]]:
+    """QUANTUM of each canonical SMILES of QM9, in that order; of equal SMILES the first.
+
+    They come from the pinned package qm9pack (104 MB), fetched into the folder `downloads` where it does not lie there
+    already; reading it takes half a minute. Raises DownloadError when it cannot be fetched.
+    """
+    found: dict[str, list[float]] = {}
+    with zipfile.ZipFile(fetch_wheel(QM9_WHEEL, downloads)) as wheel:
+        for record in _qm9_records(wheel):
+            try:
+                smiles = clean(parse_smiles(record["SMILES"])).smiles
+            except Rejected:
+                continue
+            if smiles not in found:
+                found[smiles] = [float(record[column]) * factor for column, factor in QUANTUM.values()]
+    return found
+
+
+def read_table(path: Path, names: tuple[str, ...], count: int) -> TargetTable | None:
+    """The table that `write_table` kept; None where there is none with these columns and `count` rows, undamaged."""
+    try:
+        with safe_open(path, framework="numpy") as file:
+            kept = tuple(json.loads(file.metadata()["names"]))
+            values = file.get_tensor("values")
+    except (SafetensorError, OSError, KeyError, TypeError, ValueError):
+        return None
+    if kept != names or values.shape != (count, len(names)) or values.dtype != np.float32:
+        return None
+    return TargetTable(names, values)
+
+
+def write_table(path: Path, table: TargetTable) -> None:
+    """Keep a table as safetensors: tensor "values", metadata "names" as a JSON list."""
+    with atomic_write(path, "wb") as file:
+        file.write(save({"values": table.values}, metadata={"names": json.dumps(table.names)}))
+
+
+def _failed(_reason: str) -> np.ndarray:
+    return np.full((1, len(TARGETS)), math.nan, np.float32)
+
+
+def _qm9_records(wheel: zipfile.ZipFile) -> Iterator[dict[str, str]]:
+    for part in (1, 2, 3):
+        with wheel.open(f"qm9pack/data/qm9_part{part}.csv") as file:
+            yield from csv.DictReader(io.TextIOWrapper(file, encoding="utf-8", newline=""))

@@ -1,0 +1,49 @@
+"""Where a network runs, and in which number format: bfloat16 products where the hardware has them, else float32."""
+
+from contextlib import AbstractContextManager
+from functools import cache
+
+import torch
+
+from molgen.errors import InputError
+
+
+def pick_device(name: str) -> torch.device:
+    """The device of "auto" (the GPU where there is one), "cpu" or "cuda". Raises InputError for any other or none."""
+    if name not in ("auto", "cpu", "cuda"):
+        raise InputError(f"device {name!r} is not one of auto, cpu, cuda")
+    if name == "cuda" and not torch.cuda.is_available():
+        raise InputError("device cuda was asked for, but torch sees no GPU here")
+    if name == "auto":
+        name = "cuda" if torch.cuda.is_available() else "cpu"
+    return torch.device(name)
+
+
+@cache
+def network_dtype(device_type: str) -> torch.dtype:
+    """bfloat16 where the device multiplies it natively, else float32."""
+    if device_type == "cuda":
+        return torch.bfloat16 if torch.cuda.is_bf16_supported(including_emulation=False) else torch.float32
+    if device_type == "cpu":
+        # without hardware support bfloat16 on a CPU is slower than float32
+        native = torch.backends.mkldnn.is_available() and torch.ops.mkldnn._is_mkldnn_bf16_supported()
+        return torch.bfloat16 if native else torch.float32
+    return torch.float32
+
+
+def autocast(device: torch.device) -> AbstractContextManager:
+    """Run matrix products of the block in `network_dtype`."""
+    dtype = network_dtype(device.type)
+    return torch.autocast(device.type, dtype, enabled=dtype != torch.float32)
+
+
+def place(module: torch.nn.Module, device: torch.device | str) -> None:
+    """Move to the device, linear layers in `network_dtype`, so that autocast need not convert them at every call.
+
+    For a module that is only evaluated: training needs float32 weights.
+    """
+    module.to(device)
+    dtype = network_dtype(torch.device(device).type)
+    for part in module.modules():
+        if isinstance(part, torch.nn.Linear):
+            part.to(dtype)

@@ -1,0 +1,1 @@
+"""Judging molecules: verdicts, distances between sets, reports."""

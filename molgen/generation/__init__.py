@@ -1,0 +1,1 @@
+"""Drawing molecules from a model: settings, runs, conditions."""

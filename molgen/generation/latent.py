@@ -1,0 +1,104 @@
+"""Molecules as vectors, for models that have a latent space: embeddings of a file of molecules, paths between two."""
+
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+
+from molgen.data.importing import import_molecules
+from molgen.data.readers import Row
+from molgen.errors import InputError
+from molgen.generation.sampling import molecule_graph
+from molgen.models.checkpoints import Model
+from molgen.molecules.chemistry import Decoded, GraphDecoder
+from molgen.molecules.graph import GraphBatch
+
+CELLS = 50_000  # of the square matrices of a batch
+
+
+def embeddings(
+    model: Model,
+    rows: Iterable[Row],
+    *,
+    workers: int | None = None,
+    on_reject: Callable[[Row, str], None] | None = None,
+    on_progress: Callable[[int], None] | None = None,
+) -> pd.DataFrame:
+    """One row for each usable molecule, in order: line, name, smiles (canonical), embedding (float32 [width]).
+
+    Raises InputError where the model has no embedding or no row is usable.
+    """
+    backend = _with(model, "embed")
+    seen: list[tuple[int, str]] = []
+    rejected: set[int] = set()
+
+    def numbered() -> Iterator[Row]:
+        for row in rows:
+            seen.append((row.line, row.name))
+            yield row._replace(line=len(seen) - 1)
+
+    def refuse(row: Row, reason: str) -> None:
+        rejected.add(row.line)
+        if on_reject is not None:
+            on_reject(row._replace(line=seen[row.line][0]), reason)
+
+    found = import_molecules(
+        numbered(),
+        vocabulary=model.vocabulary,
+        deduplicate=False,
+        workers=workers,
+        on_reject=refuse,
+        on_progress=on_progress,
+    )
+    vectors: list[np.ndarray] = [np.empty(0)] * len(found.smiles)
+    for size, (positions, nodes, pairs) in found.by_size.items():
+        graphs = GraphBatch(torch.from_numpy(nodes), torch.from_numpy(pairs))
+        count = max(1, CELLS // size**2)
+        for start in range(0, len(positions), count):
+            part = backend.embed(graphs[slice(start, start + count)].to(torch.int64)).numpy()
+            for position, vector in zip(positions[start : start + count], part, strict=True):
+                vectors[position] = vector
+    kept = [entry for position, entry in enumerate(seen) if position not in rejected]
+    return pd.DataFrame(
+        {
+            "line": [line for line, _ in kept],
+            "name": [name for _, name in kept],
+            "smiles": found.smiles,
+            "embedding": vectors,
+        }
+    )
+
+
+def neighbours(model: Model, smiles: str, others: list[str], count: int) -> list[tuple[str, float]]:
+    """The `count` others whose embeddings are nearest to a molecule's, with the Euclidean distance; itself left out.
+
+    Others that the model cannot hold are left out. Raises InputError where the model has no embedding or cannot hold
+    the molecule.
+    """
+    backend = _with(model, "embed")
+    own = backend.embed(molecule_graph(model, smiles)).numpy()[0]
+    rows = (Row(number, "", text) for number, text in enumerate(others, 1))
+    table = embeddings(model, rows, workers=1)
+    table["distance"] = np.linalg.norm(np.stack(table["embedding"].to_list()) - own, axis=1)
+    nearest = table[table["smiles"] != smiles].nsmallest(count, "distance")
+    return list(zip(nearest["smiles"], nearest["distance"], strict=True))
+
+
+def path(model: Model, first: str, second: str, count: int) -> list[Decoded]:
+    """`count` decoded molecules from the SMILES `first` to `second`, the ends included; not all need be valid.
+
+    Raises InputError where the model has no latent space, a SMILES is unusable, or their sizes differ.
+    """
+    backend = _with(model, "interpolate")
+    graphs = backend.interpolate(molecule_graph(model, first), molecule_graph(model, second), count)
+    decoder = GraphDecoder(model.vocabulary)
+    nodes, pairs = graphs.nodes.numpy(), graphs.pairs.numpy()
+    return [decoder.decode(nodes[row], pairs[row]) for row in range(count)]
+
+
+def _with(model: Model, ability: str) -> Any:
+    if not hasattr(model.backend, ability):
+        raise InputError(f"model {model.name} ({model.backend_name}) has no latent space; a nvdiff model has")
+    return model.backend

@@ -1,0 +1,1 @@
+"""The networks that generate: one folder for each family."""

@@ -1,0 +1,178 @@
+"""What every generative model offers, whatever its kind of diffusion."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from molgen.data.dataset import Statistics
+from molgen.errors import InputError
+from molgen.models.conditions import HYDROGENS, Condition
+from molgen.molecules.graph import GraphBatch
+from molgen.molecules.vocabulary import Vocabulary
+
+if TYPE_CHECKING:
+    from molgen.molecules.composition import Request
+
+# called after each network evaluation with (evaluations done, evaluations in all, what makes the graphs so far)
+Callback = Callable[[int, int, Callable[[], GraphBatch]], None]
+
+
+class Bound(NamedTuple):
+    """An upper bound on the negative log-likelihood of each graph, in nats, with its standard error; float [b]."""
+
+    nats: Tensor
+    standard_error: Tensor
+
+
+def stratified_bound(term: Callable[[int], Tensor], draws: int) -> Bound:
+    """A bound from one estimate of it, term(k) [b], in each of `draws` equal strata of time.
+
+    Its error comes from the differences of neighbouring strata (Cochran 1977, section 5A.12), slightly too large.
+    Raises InputError for a number of draws that is not even and at least 2.
+    """
+    if draws < 2 or draws % 2:
+        raise InputError(f"the likelihood needs an even number of draws, at least 2, got {draws}")
+    terms = torch.stack([term(stratum) for stratum in range(draws)])
+    return Bound(terms.mean(0), (terms[0::2] - terms[1::2]).square().sum(0).sqrt() / draws)
+
+
+def spread_uniforms(count: int, generator: torch.Generator | None, device: torch.device) -> Tensor:
+    """Numbers in [0, 1), one in each of `count` equal strata, in random order, [count]: a batch covers all times."""
+    source = device if generator is None else generator.device
+    offset = torch.rand((), generator=generator, device=source)
+    order = torch.randperm(count, generator=generator, device=source)
+    return ((order + offset) / count).to(device)
+
+
+def stratum_uniforms(
+    count: int, stratum: int, strata: int, generator: torch.Generator | None, device: torch.device
+) -> Tensor:
+    """Numbers of one stratum, (stratum + u) / strata, [count]; rounding can make one as large as the stratum's end."""
+    source = device if generator is None else generator.device
+    uniform = torch.rand(count, generator=generator, device=source).to(device)
+    return (stratum + uniform) / strata
+
+
+class Backend(nn.Module, ABC):
+    """A torch module built from (config, vocabulary, statistics).
+
+    samplers: the names that `sample` takes, the default first; requests: the kinds of request that it takes, of
+    "formula" and "atoms". atom_axes: parameters with an axis that counts atom classes: their name -> (axis, how many
+    times all classes follow each other at its beginning, entries for each class), so that the classes can grow.
+    known_axes: parameters whose axis 1 ends with inputs that tell what is known: a model that was not trained with
+    known parts lacks them, and starts from zeros there when it learns about them.
+    keeps_parts: whether what is known is put in place while graphs are drawn; if not, a graph may contradict it.
+    target_module: the `TargetEncoding` through which it is told targets; in its state dict all names begin so.
+    new_modules: beginnings of the names of other parts that a model lacks which was not trained with known parts.
+    A config has `known_parts`: whether the network has these inputs.
+    """
+
+    Config: ClassVar[type]
+    requests: ClassVar[tuple[str, ...]]
+    atom_axes: ClassVar[dict[str, tuple[int, int, int]]]
+    known_axes: ClassVar[tuple[str, ...]] = ()
+    keeps_parts: ClassVar[bool] = True
+    target_module: ClassVar[str] = "network.targets"
+    new_modules: ClassVar[tuple[str, ...]] = ()
+    config: Any
+    network: nn.Module
+    vocabulary: Vocabulary
+    statistics: Statistics
+    samplers: tuple[str, ...]
+    default_steps: int
+
+    def __init__(self, config: Any, vocabulary: Vocabulary, statistics: Statistics) -> None:
+        super().__init__()
+        self.config, self.vocabulary, self.statistics = config, vocabulary, statistics
+
+    @abstractmethod
+    def loss(self, batch: GraphBatch, generator: torch.Generator | None, condition: Condition | None = None) -> Tensor:
+        """Training loss of each graph, float [b]; of its entries that are not known, under what it is told."""
+
+    def sample(
+        self,
+        size: int,
+        count: int,
+        *,
+        steps: int,
+        sampler: str,
+        generator: torch.Generator | None,
+        callback: Callback | None = None,
+        request: Request | None = None,
+        condition: Condition | None = None,
+        guidance: float = 0.0,
+    ) -> GraphBatch:
+        """`count` new graphs of `size` nodes as class indices int64, with `steps` network evaluations.
+
+        request: the atoms that they should have, of a kind in `requests`. condition: what is known of each graph, and
+        the properties that it should have. guidance: weight w of classifier-free guidance (Ho and Salimans 2022),
+        log p(x | targets) + w (log p(x | targets) - log p(x)); above 0 each evaluation is two.
+        Raises InputError for an unknown sampler, steps < 1, a guidance below 0 or one without targets, a condition on
+        other graphs, and for what the model was not trained to be told.
+        """
+        if sampler not in self.samplers:
+            raise InputError(f"unknown sampler {sampler!r}; choose from {', '.join(self.samplers)}")
+        if steps < 1:
+            raise InputError(f"steps should be at least 1, got {steps}")
+        if not 0 <= guidance < float("inf"):
+            raise InputError(f"guidance should be 0 or more, got {guidance}")
+        if request is not None and not self.requests:
+            raise InputError("this model takes no request for atoms: it settles them at the end")
+        if condition is not None:
+            self._check(condition, size, count)
+        if guidance and (condition is None or not condition.targets.isfinite().any()):
+            raise InputError("guidance goes with targets, and none are given")
+        return self._sample(size, count, Drawing(steps, sampler, generator, callback, request, condition, guidance))
+
+    @abstractmethod
+    def _sample(self, size: int, count: int, drawing: Drawing) -> GraphBatch: ...
+
+    @abstractmethod
+    def likelihood(self, batch: GraphBatch, *, draws: int, generator: torch.Generator | None) -> Bound:
+        """Bound on -log p(graph | its size), from `draws` noise levels per graph."""
+
+    @property
+    def targets(self) -> tuple[str, ...]:
+        """The properties that the model can be asked for, in the order of `Condition.targets`."""
+        return tuple(target.name for target in self.statistics.targets)
+
+    def told(self, request: Request | None, condition: Condition | None, count: int) -> Condition | None:
+        """The request as a condition: its atoms are known, and its hydrogens a target where the model knows them."""
+        if request is None:
+            return condition
+        device = next(self.parameters()).device
+        asked = Condition.nothing(request.size, count, len(self.targets), device)
+        nodes = torch.tensor(request.classes(self.vocabulary), device=device).expand(count, -1)
+        targets = asked.targets if condition is None else condition.targets.clone()
+        if request.hydrogens is not None and HYDROGENS in self.targets:
+            targets[:, self.targets.index(HYDROGENS)] = request.hydrogens
+        graph = GraphBatch(nodes, asked.graph.pairs)
+        return Condition(graph, torch.ones_like(nodes, dtype=torch.bool), asked.known_pairs, targets)
+
+    def _check(self, condition: Condition, size: int, count: int) -> None:
+        if len(condition) != count or condition.graph.size != size:
+            raise InputError(
+                f"the condition is on {len(condition)} graphs of {condition.graph.size} nodes, not on {count} of {size}"
+            )
+        if condition.targets.shape[1] != len(self.targets):
+            raise InputError(f"the model has {len(self.targets)} targets, the condition {condition.targets.shape[1]}")
+        known = bool(condition.known_nodes.any() or condition.known_pairs.any())
+        if known and not self.config.known_parts:
+            raise InputError("this model was not trained with known parts")
+
+
+class Drawing(NamedTuple):
+    """How graphs are drawn; see `Backend.sample`."""
+
+    steps: int
+    sampler: str
+    generator: torch.Generator | None
+    callback: Callback | None
+    request: Request | None
+    condition: Condition | None
+    guidance: float

@@ -1,0 +1,190 @@
+"""Trained models as folders: weights, what rebuilds the model, what novelty needs, and a card. Nothing is unpickled.
+
+weights.safetensors     the averaged weights; matrices in bfloat16, the dtype they are multiplied in
+model.json              backend, config, vocabulary, statistics of the training data
+known.safetensors       sorted 64-bit hashes of the canonical SMILES trained on, uint64
+card.json, README.md    data, licence, training, figures, limits; the second is the first made readable
+checksums.json          the SHA-256 of each of the others but README.md
+"""
+
+import dataclasses
+import json
+import shutil
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+
+import numpy as np
+import safetensors.numpy
+import safetensors.torch
+import torch
+from safetensors import SafetensorError
+
+import molgen
+from molgen.data.dataset import Statistics, read_json
+from molgen.errors import CheckpointError, InputError
+from molgen.files import atomic_write, sha256_of, shipped_folder
+from molgen.models.base import Backend
+from molgen.models.registry import BACKENDS
+from molgen.molecules.vocabulary import Vocabulary
+
+WEIGHTS, MODEL, KNOWN, CARD, CHECKSUMS = (
+    "weights.safetensors",
+    "model.json",
+    "known.safetensors",
+    "card.json",
+    "checksums.json",
+)
+# what the configurations of models say that were made before there was such a field
+BEFORE = {"known_parts": False}
+
+
+@dataclass(frozen=True)
+class Model:
+    """A model ready to generate. known: sorted hashes of the training molecules, uint64 [N]."""
+
+    name: str
+    path: Path
+    backend_name: str
+    backend: Backend  # in eval mode
+    vocabulary: Vocabulary
+    statistics: Statistics
+    card: dict
+    known: np.ndarray
+    weights_sha256: str
+
+
+def build_backend(name: str, config: dict, vocabulary: Vocabulary, statistics: Statistics) -> Backend:
+    """An untrained backend. Raises InputError for an unknown backend or an unknown key of its config."""
+    if name not in BACKENDS:
+        raise InputError(f"unknown backend {name!r}; choose from {', '.join(BACKENDS)}")
+    kind = BACKENDS[name]
+    allowed = [field.name for field in dataclasses.fields(kind.Config)]
+    unknown = sorted(set(config) - set(allowed))
+    if unknown:
+        raise InputError(f"unknown setting {unknown[0]!r} for backend {name}; it takes {', '.join(allowed)}")
+    return kind(kind.Config(**config), vocabulary, statistics)
+
+
+def save_checkpoint(
+    folder: Path,
+    *,
+    backend_name: str,
+    backend: Backend,
+    weights: dict[str, torch.Tensor],
+    vocabulary: Vocabulary,
+    statistics: Statistics,
+    known: np.ndarray,
+    card: dict,
+) -> None:
+    """Write a checkpoint folder, whole: it is made beside `folder` and then takes its place."""
+    making = folder.with_name(folder.name + ".new")
+    shutil.rmtree(making, ignore_errors=True)
+    making.mkdir(parents=True)
+    tensors = {
+        name: (tensor.to(torch.bfloat16) if tensor.ndim >= 2 else tensor).detach().cpu().contiguous()
+        for name, tensor in weights.items()
+    }
+    for file, content in (
+        (WEIGHTS, safetensors.torch.save(tensors)),
+        (KNOWN, safetensors.numpy.save({"hashes": known})),
+    ):
+        with atomic_write(making / file, "wb") as out:
+            out.write(content)
+    record = {
+        "backend": backend_name,
+        "molgen": molgen.__version__,
+        "rdkit": version("rdkit"),
+        "config": dataclasses.asdict(backend.config),
+        "vocabulary": vocabulary.to_json(),
+        "statistics": statistics.to_json(),
+    }
+    _write_text(making / MODEL, json.dumps(record, indent=1) + "\n")
+    write_card(making, card)
+    _write_checksums(making)
+    old = folder.with_name(folder.name + ".old")
+    shutil.rmtree(old, ignore_errors=True)
+    if folder.exists():
+        folder.rename(old)
+    making.rename(folder)
+    shutil.rmtree(old, ignore_errors=True)
+
+
+def write_card(folder: Path, card: dict) -> None:
+    """Write card.json and README.md, and the checksums again where there are some."""
+    _write_text(folder / CARD, json.dumps(card, indent=1) + "\n")
+    _write_text(folder / "README.md", card_text(card))
+    if (folder / CHECKSUMS).exists():
+        _write_checksums(folder)
+
+
+def card_text(card: dict) -> str:
+    """The card as Markdown: a section for each key, a table for each dictionary."""
+    lines = [f"# {card.get('name', 'model')}", ""]
+    for key, value in card.items():
+        if key == "name":
+            continue
+        lines += [f"## {key.replace('_', ' ').capitalize()}", ""]
+        if isinstance(value, dict):
+            lines += ["| | |", "|---|---|"]
+            lines += [f"| {name.replace('_', ' ')} | {entry} |" for name, entry in value.items()]
+        else:
+            lines.append(str(value))
+        lines.append("")
+    return "\n".join(lines)
+
+
+def load_checkpoint(name_or_path: str) -> Model:
+    """The model of a shipped name or of a folder.
+
+    Raises CheckpointError where there is none, or where a file is missing, damaged or of another program.
+    """
+    folder = _find(name_or_path)
+    try:
+        expected = read_json(folder / CHECKSUMS)
+        for file in (WEIGHTS, MODEL, KNOWN, CARD):
+            if sha256_of(folder / file) != expected.get(file):
+                raise CheckpointError(f"{folder / file} is damaged: its SHA-256 is not the one in {CHECKSUMS}")
+        record = read_json(folder / MODEL)
+        vocabulary = Vocabulary.from_json(record["vocabulary"])
+        statistics = Statistics.from_json(record["statistics"])
+        config = BEFORE | record["config"] if record["backend"] in BACKENDS else record["config"]
+        backend = build_backend(record["backend"], config, vocabulary, statistics)
+        weights = safetensors.torch.load_file(folder / WEIGHTS)
+        backend.load_state_dict(weights)
+        known = safetensors.numpy.load_file(folder / KNOWN)["hashes"]
+        card = read_json(folder / CARD)
+    except (OSError, KeyError, TypeError, ValueError, RuntimeError, InputError, SafetensorError) as error:
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise CheckpointError(f"{folder} is not a usable molgen checkpoint: {reason}") from None
+    backend.eval().requires_grad_(False)
+    name = str(card.get("name", folder.name))
+    return Model(name, folder, record["backend"], backend, vocabulary, statistics, card, known, expected[WEIGHTS])
+
+
+def list_models() -> dict[str, Path]:
+    """The shipped models by name."""
+    folder = shipped_folder("checkpoints")
+    return {path.name: path for path in sorted(folder.iterdir()) if (path / MODEL).is_file()}
+
+
+def _find(name_or_path: str) -> Path:
+    shipped = list_models()
+    if name_or_path in shipped:
+        return shipped[name_or_path]
+    folder = Path(name_or_path)
+    if not folder.is_dir():
+        raise CheckpointError(
+            f"no model {name_or_path!r}; choose from {', '.join(shipped) or 'none shipped'}, or give the folder of one"
+        )
+    return folder
+
+
+def _write_checksums(folder: Path) -> None:
+    sums = {file: sha256_of(folder / file) for file in (WEIGHTS, MODEL, KNOWN, CARD)}
+    _write_text(folder / CHECKSUMS, json.dumps(sums, indent=1) + "\n")
+
+
+def _write_text(path: Path, text: str) -> None:
+    with atomic_write(path) as file:
+        file.write(text)

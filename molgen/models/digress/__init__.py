@@ -1,0 +1,1 @@
+"""DiGress (Vignac et al. 2023)."""

@@ -1,0 +1,1 @@
+"""EDP-GNN (Niu et al. 2020)."""

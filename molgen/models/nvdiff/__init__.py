@@ -1,0 +1,1 @@
+"""NVDiff (Chen et al. 2022)."""

@@ -1,0 +1,1 @@
+"""What a molecule is: graph, vocabulary, SMILES and back, properties, pictures."""

@@ -1,0 +1,102 @@
+"""Structures as pictures."""
+
+from collections.abc import Sequence
+
+import numpy as np
+from rdkit import Chem
+from rdkit.Chem import rdDepictor
+from rdkit.Chem.Draw import MolsToGridImage, rdMolDraw2D
+
+from molgen.molecules.chemistry import parse_smiles
+
+PADDING = 0.08
+LARGEST_FONT = 16  # of a picture 400 pixels wide or less
+
+
+def to_svg(
+    smiles: str, *, width: int, height: int, highlight_atoms: Sequence[int] = (), aligned_on: str | None = None
+) -> str:
+    """The 2D structure as an SVG element of width x height pixels, on white.
+
+    highlight_atoms: indices of atoms of the SMILES; aligned_on: SMILES of a part that should lie as it lies alone.
+    Raises molgen.molecules.chemistry.Rejected for a SMILES that is no molecule.
+    """
+    mol = _laid_out(smiles, aligned_on)
+    return _svg(mol, width, height, highlight_atoms)
+
+
+def to_png(smiles: str, *, width: int, height: int) -> bytes:
+    """The 2D structure as a PNG of width x height pixels, on white. Raises Rejected for what is no molecule."""
+    drawing = rdMolDraw2D.MolDraw2DCairo(width, height)
+    drawing.drawOptions().padding = PADDING  # type: ignore[assignment]
+    rdMolDraw2D.PrepareAndDrawMolecule(drawing, _laid_out(smiles, None))
+    drawing.FinishDrawing()
+    return drawing.GetDrawingText()
+
+
+def sheet_png(smiles: Sequence[str], legends: Sequence[str], *, columns: int = 4, side: int = 300) -> bytes:
+    """Structures in rows on one PNG, each with its legend. Raises Rejected for a SMILES that is no molecule."""
+    mols = [_laid_out(text, None) for text in smiles]
+    return MolsToGridImage(mols, columns, (side, side), legends=list(legends), returnPNG=True, useSVG=False)
+
+
+def graph_svg(mol: Chem.Mol, places: np.ndarray, *, width: int, height: int) -> str:
+    """Atoms and bonds as they are, without hydrogens or a check of valences, atom k at places[k], float [n, 2].
+
+    For graphs that are not molecules yet, as `molgen.molecules.chemistry.GraphDecoder.to_mol` makes them.
+    """
+    mol = Chem.Mol(mol)
+    for index in range(mol.GetNumAtoms()):
+        mol.GetAtomWithIdx(index).SetNoImplicit(True)
+    mol.UpdatePropertyCache(strict=False)
+    mol.RemoveAllConformers()
+    conformer = Chem.Conformer(mol.GetNumAtoms())
+    for index, (x, y) in enumerate(places.tolist()):
+        conformer.SetAtomPosition(index, (x, y, 0.0))
+    mol.AddConformer(conformer, assignId=True)
+    return _svg(mol, width, height, (), prepare=False)
+
+
+def block_svg(block: str, *, width: int, height: int) -> str:
+    """The atoms of a mol block at their places in its x-y plane: a 3D structure without a 3D viewer."""
+    mol = Chem.MolFromMolBlock(block, removeHs=False)
+    return graph_svg(mol, mol.GetConformer().GetPositions()[:, :2], width=width, height=height)
+
+
+def places_of(mol: Chem.Mol) -> np.ndarray:
+    """Places for the atoms of any graph, float [n, 2]: those of its 2D structure."""
+    mol = Chem.Mol(mol)
+    mol.UpdatePropertyCache(strict=False)
+    Chem.FastFindRings(mol)
+    rdDepictor.SetPreferCoordGen(False)
+    rdDepictor.Compute2DCoords(mol)
+    return mol.GetConformer().GetPositions()[:, :2]
+
+
+def _laid_out(smiles: str, aligned_on: str | None) -> Chem.Mol:
+    mol = parse_smiles(smiles)
+    template = parse_smiles(aligned_on) if aligned_on else None
+    rdDepictor.SetPreferCoordGen(False)
+    if template is not None and mol.HasSubstructMatch(template):
+        rdDepictor.Compute2DCoords(template)
+        rdDepictor.GenerateDepictionMatching2DStructure(mol, template)
+    else:
+        rdDepictor.Compute2DCoords(mol)
+        rdDepictor.StraightenDepiction(mol)
+    return mol
+
+
+def _svg(mol: Chem.Mol, width: int, height: int, highlight_atoms: Sequence[int], prepare: bool = True) -> str:
+    drawing = rdMolDraw2D.MolDraw2DSVG(width, height)
+    options = drawing.drawOptions()
+    options.padding = PADDING  # type: ignore[assignment]
+    options.maxFontSize = max(LARGEST_FONT, width // 25)  # type: ignore[assignment]
+    if prepare:
+        rdMolDraw2D.PrepareAndDrawMolecule(drawing, Chem.Mol(mol), highlightAtoms=list(highlight_atoms))
+    else:
+        options.prepareMolsBeforeDrawing = False  # type: ignore[assignment]
+        options.explicitMethyl = True  # type: ignore[assignment]
+        drawing.DrawMolecule(mol)
+    drawing.FinishDrawing()
+    text = drawing.GetDrawingText()
+    return text[text.index("<svg") :]

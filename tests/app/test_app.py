@@ -1,0 +1,411 @@
+"""The app's pages without a browser: each is run, filled in and read by Streamlit's own test harness."""
+
+import io
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from click.testing import CliRunner
+from streamlit.testing.v1 import AppTest
+
+from molgen.cli import cli
+from molgen.generation.sampling import choose_settings, draw_shard
+from molgen.models.checkpoints import load_checkpoint, save_checkpoint
+from molgen.models.nvdiff.model import NVDiff, NVDiffConfig
+from molgen.molecules.hashing import smiles_hashes
+from tests.conftest import SMILES, TINY
+
+APP = Path(__file__).resolve().parents[2] / "app"
+HOSTILE = "<script>alert(1)</script>"
+
+
+@pytest.fixture(scope="module", autouse=True)
+def environment(tmp_path_factory):
+    """A small reference, so that no data set is prepared, and a server that starts anew."""
+    folder = tmp_path_factory.mktemp("app")
+    known = folder / "known.smi"
+    known.write_text("".join(f"{smiles}\n" for smiles in [*SMILES, "CCC", "CCCC", "c1ccccc1", "CCOC"]))
+    patch = pytest.MonkeyPatch()
+    patch.setenv("MOLGEN_APP_REFERENCE", str(known))
+    patch.setenv("MOLGEN_APP_MAX_MOLECULES", "200")
+    patch.syspath_prepend(str(APP))
+    import streamlit as st
+
+    st.cache_resource.clear()
+    yield
+    st.cache_resource.clear()
+    patch.undo()
+    for name in ("server", "session", "jobs", "views", "viewer"):
+        sys.modules.pop(name, None)
+
+
+def opened(page: str = "generate", **address: str) -> AppTest:
+    app = AppTest.from_file(str(APP / "main.py"), default_timeout=60)
+    for name, value in address.items():
+        app.query_params[name] = value
+    app.run()
+    if page != "generate":
+        app.switch_page(f"screens/{page}.py").run()
+    return fine(app)
+
+
+def fine(app: AppTest) -> AppTest:
+    assert not app.exception, app.exception[0].stack_trace
+    return app
+
+
+def until_done(app: AppTest) -> AppTest:
+    """Run the page again until the visitor's newest job has ended."""
+    from server import server
+
+    for _ in range(600):
+        job = server().jobs[app.session_state["sets"][0]]
+        if not job.busy:
+            return fine(app.run())
+        time.sleep(0.1)
+    raise AssertionError(f"the job is still {job.state}: {job.doing}")
+
+
+def press(app: AppTest, label: str) -> AppTest:
+    return fine(next(button for button in app.button if button.label == label).click().run())
+
+
+def texts(app: AppTest) -> str:
+    parts = [*app.markdown, *app.caption, *app.error, *app.info, *app.text, *app.code, *app.success, *app.subheader]
+    return "\n".join(str(part.value) for part in parts)
+
+
+def made(**values) -> AppTest:
+    app = opened()
+    for key, value in {"num": 12, "seed": 3, **values}.items():
+        next(box for box in [*app.number_input, *app.text_input] if box.key == key).set_value(value)
+    app.run()
+    return until_done(press(app, "Make molecules"))
+
+
+def molecule_set(app: AppTest):
+    from server import server
+
+    return server().jobs[app.session_state["sets"][0]]
+
+
+def test_the_molecules_are_those_of_the_command_line():
+    app = made()
+    job = molecule_set(app)
+    model = load_checkpoint("qm9-digress")
+    rows = draw_shard(model, choose_settings(model, num=12, seed=3), 0)
+    frame = job.frame()
+    assert frame["smiles"].tolist() == rows.smiles[rows.reason == ""].tolist()
+    assert frame["sample"].tolist() == rows["sample"][rows.reason == ""].tolist()
+    assert "molgen generate --model qm9-digress --num 12 --sampler ancestral --steps 50 --seed 3" in app.code[0].value
+    metrics = {metric.label: metric.value for metric in app.metric[-4:]}
+    assert metrics == {name: str(value) for name, value in job.counts().items()}
+    assert job.counts()["requested"] == 12
+
+
+def test_a_reload_finds_the_molecules_again():
+    key = made().session_state["sets"][0]
+    again = opened(sets=key)
+    assert again.session_state["sets"] == [key]
+    assert again.metric[-4].value == "12"
+    assert opened(sets="never-was").session_state["sets"] == []
+
+
+def test_another_visitor_has_nothing_of_it():
+    made()
+    other = opened("molecules")
+    assert other.session_state["sets"] == []
+    assert "There are no molecules yet" in texts(other)
+
+
+def test_wrong_input_is_told_and_starts_nothing():
+    app = opened()
+    next(box for box in app.text_input if box.key == "formula").set_value("C5H99").run()
+    press(app, "Make molecules")
+    assert "C5H99" in app.error[0].value
+    assert app.session_state["sets"] == []
+
+
+def test_a_run_can_be_stopped_and_keeps_what_is_there():
+    from jobs import Generation, seeded
+    from server import server
+
+    place = server()
+    model = place.model("qm9-digress")
+    job = Generation("x", 5, model, seeded(choose_settings(model, num=200, steps=60)), place.reference)
+    place.start(job)
+    while job.busy and len(job.frame()) == 0:
+        time.sleep(0.02)
+    job.stop.set()
+    job.thread.join(60)
+    assert job.state == "stopped"
+    assert 0 < len(job.frame()) < 200
+    assert len(job.frame()) == job.counts()["valid"] <= job.requested < 200
+
+
+def test_the_time_limit_ends_a_job_with_a_reason():
+    from jobs import Generation, seeded
+    from server import server
+
+    place = server()
+    model = place.model("qm9-digress")
+    job = Generation("x", 0.001, model, seeded(choose_settings(model, num=200)), place.reference)
+    place.start(job)
+    job.thread.join(60)
+    assert job.state == "stopped" and "0.001 minutes" in job.error
+
+
+def test_distinct_molecules_are_as_many_as_asked_for():
+    app = opened()
+    app.number_input(key="num").set_value(5)
+    next(toggle for toggle in app.toggle if toggle.key == "distinct").set_value(True).run()
+    until_done(press(app, "Make molecules"))
+    assert len(molecule_set(app).frame()) == 5 == molecule_set(app).frame()["smiles"].nunique()
+
+
+@pytest.mark.parametrize("spoilt", ["the first", "all"])
+def test_batches_without_a_valid_molecule_end_no_job(monkeypatch, spoilt):
+    import jobs
+    from server import server
+
+    def batches(*arguments):
+        for number, batch in enumerate(jobs_batches(*arguments)):
+            yield batch.assign(reason="spoilt") if number == 0 or spoilt == "all" else batch
+
+    jobs_batches = jobs.shard_batches
+    monkeypatch.setattr(jobs, "shard_batches", batches)
+    place = server()
+    model = place.model("qm9-digress")
+    settings = jobs.seeded(choose_settings(model, unique=5, max_samples=60, seed=1))
+    job = jobs.Generation("x", 1, model, settings, place.reference)
+    place.start(job)
+    job.thread.join(60)
+    assert (job.state, job.error) == ("done", "")
+    assert len(job.frame()) == job.counts()["unique"] == (0 if spoilt == "all" else 5)
+    assert job.counts()["requested"] == 60 if spoilt == "all" else job.counts()["requested"] >= 5
+
+
+@pytest.fixture(scope="module")
+def looked(environment) -> AppTest:
+    app = made(num=40)
+    app.switch_page("screens/molecules.py").run()
+    return fine(app)
+
+
+def shown(app: AppTest) -> list[str]:
+    return app.dataframe[0].value["SMILES"].tolist()
+
+
+def test_filters_narrow_the_table(looked: AppTest):
+    frame = molecule_set(looked).frame().drop_duplicates("smiles")
+    assert shown(looked) == frame["smiles"].tolist()
+    looked.text_input(key="smarts").set_value("[#8]").run()
+    assert shown(fine(looked)) == [smiles for smiles in frame["smiles"] if "O" in smiles or "o" in smiles]
+    looked.text_input(key="smarts").set_value("").run()
+    looked.selectbox(key="sort").set_value("mw").run()
+    assert looked.dataframe[0].value["mw"].is_monotonic_increasing
+    looked.text_input(key="like").set_value("CCO").run()
+    assert fine(looked).dataframe[0].value["likeness"].between(0, 1).all()
+    looked.text_input(key="like").set_value("").run()
+
+
+def test_wrong_smarts_are_told(looked: AppTest):
+    looked.text_input(key="smarts").set_value("[[").run()
+    assert "'[[' is not SMARTS" in fine(looked).error[0].value
+    looked.text_input(key="smarts").set_value("").run()
+    assert not fine(looked).error
+
+
+def test_a_filter_that_none_passes_says_so(looked: AppTest):
+    looked.text_input(key="smarts").set_value("[Br]").run()
+    assert "No molecule passes" in texts(fine(looked))
+    looked.text_input(key="smarts").set_value("").run()
+
+
+def test_an_address_brings_its_filters(looked: AppTest):
+    app = opened("molecules", sets=looked.session_state["sets"][0], smarts="[#7]")
+    assert app.text_input(key="smarts").value == "[#7]"
+
+
+def test_files_to_take_away_are_whole(looked: AppTest):
+    from rdkit import Chem
+    from views import _written, csv_bytes, three_d_bytes
+
+    frame = molecule_set(looked).frame()
+    table = pd.read_csv(io.BytesIO(csv_bytes(frame)), dtype=str, keep_default_na=False)
+    assert table["smiles"].tolist() == frame["smiles"].tolist()
+    lines = _written(frame, ".smi").decode().splitlines()
+    assert [line.split("\t")[0] for line in lines] == frame["smiles"].tolist()
+    supplier = Chem.SDMolSupplier()
+    supplier.SetData(three_d_bytes(frame[:3]).decode(), removeHs=False)
+    found = list(supplier)
+    assert [Chem.MolToSmiles(Chem.RemoveHs(mol), isomericSmiles=False) for mol in found] == frame["smiles"][:3].tolist()
+    assert all(mol.GetConformer().Is3D() for mol in found)
+
+
+def test_one_molecule_is_shown_with_all_there_is_of_it():
+    app = opened("molecule", smiles="CC(=O)N")
+    for _ in range(100):
+        if "Nearest known molecules" in texts(app):
+            break
+        time.sleep(0.2)
+        app = fine(app.run())
+    assert "C2H5NO" in texts(app)
+    assert "Nearest known molecules" in texts(app)
+    values = app.dataframe[0].value.set_index("property")["value"]
+    assert values["molecular weight [g/mol]"] == pytest.approx(59.07, abs=0.01)
+    next(toggle for toggle in app.toggle if toggle.key == "likelihood").set_value(True).run()
+    assert "nats" in texts(fine(app))
+
+
+@pytest.mark.parametrize(
+    ("smiles", "reason"), [("C(", "unparsable"), ("C" * 20_000, "longer"), (HOSTILE, "unparsable")]
+)
+def test_what_is_no_molecule_is_told(smiles: str, reason: str):
+    app = opened("molecule")
+    app.text_input(key="smiles").set_value(smiles).run()
+    assert reason in fine(app).error[0].value
+
+
+def test_the_film_has_a_picture_for_each_step():
+    from server import server
+
+    app = opened("film")
+    assert len(app.radio[0].options) == 6
+    from molgen.generation.trajectory import films
+
+    model = server().model("qm9-digress")
+    made = films(model, choose_settings(model, num=3, seed=7, steps=9))
+    rows = draw_shard(model, choose_settings(model, num=3, seed=7, steps=9), 0)
+    assert [film.smiles for film in made] == rows.smiles.tolist()
+    assert all(len(film.pictures) == 10 and film.pictures[0].startswith("<svg") for film in made)
+    assert all(film.pictures[0] != film.pictures[-1] for film in made)
+
+
+def judged(name: str, content: bytes) -> AppTest:
+    app = opened("score")
+    app.file_uploader[0].set_value((name, content, "text/plain")).run()
+    return until_done(press(app, "Judge the file"))
+
+
+def test_a_messy_file_is_judged_row_by_row():
+    lines = ["smiles,name", "CCO,=cmd", f"{HOSTILE},x", "CC.O,salt", ",empty", f"CCN,{HOSTILE}", "CCO,again"]
+    app = judged(f"../../{HOSTILE}.csv", "\n".join(lines).encode())
+    job = molecule_set(app)
+    assert "/" not in job.label.replace("</script>", "")
+    assert job.counts() == {"requested": 6, "valid": 3, "unique": 2, "novel": 1}
+    rejected = app.dataframe[0].value
+    assert rejected["line"].tolist() == [3, 4, 5]
+    assert rejected["reason"].tolist() == ["unparsable", "several fragments", "empty"]
+    from views import csv_bytes
+
+    table = pd.read_csv(io.BytesIO(csv_bytes(job.frame())), dtype=str, keep_default_na=False)
+    assert table["name"].tolist()[0] == "'=cmd"
+    app.switch_page("screens/molecules.py").run()
+    assert shown(fine(app)) == ["CCO", "CCN"]
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "reason"),
+    [
+        ("a.xyz", b"CCO", "ending"),
+        ("a.csv", b"x,y\n1,2\n", "column"),
+        ("a.smi", b"\x00\x01", "binary"),
+        ("a.smi", b"C\n" * 1_001, "more than 1,000 rows"),
+    ],
+)
+def test_a_file_that_cannot_be_used_says_why(name: str, content: bytes, reason: str):
+    app = judged(name, content)
+    assert reason in app.error[0].value
+    assert "upload" not in app.error[0].value  # nothing of the server's folders
+
+
+def test_sets_are_compared_in_a_report():
+    app = made(num=30)
+    app.switch_page("screens/score.py").run()
+    app.text_area[0].set_value("CCO ethanol\nc1ccccc1 benzene\nCCC propane\n").run()
+    until_done(press(app, "Judge the text"))
+    app.switch_page("screens/compare.py").run()
+    press(fine(app), "Judge and write the report")
+    from server import server
+
+    job = server().jobs[app.session_state["comparison"]]
+    job.thread.join(120)
+    assert job.state == "done", job.error
+    app.run()
+    table = fine(app).dataframe[0].value
+    assert table.columns.tolist() == ["1. pasted.smi", "2. qm9-digress"]
+    assert table.loc["valid", "1. pasted.smi"].startswith("100.0% ")
+    assert b"<html" in job.files["report.html"]
+    rows = sum(len(server().jobs[key].frame()) for key in app.session_state["sets"])
+    assert len(pd.read_csv(io.BytesIO(job.files["molecules.csv"]))) == rows
+
+
+def test_a_wrong_profile_is_told_with_its_line():
+    app = made()
+    app.switch_page("screens/compare.py").run()
+    app.text_area[0].set_value("pick = 3\n[ranges]\nweight = [1, 2]\n").run()
+    press(fine(app), "Judge and write the report")
+    assert "line 3" in app.error[0].value and "'weight'" in app.error[0].value
+
+
+def test_the_3d_page_holds_nothing_of_a_title():
+    from viewer import STYLES, viewer_page
+
+    from molgen.molecules.conformers import conformers
+
+    block = next(iter(conformers(["CCO"], 3))).blocks[0]
+    page = viewer_page(f"</script>{HOSTILE}\n" + block.split("\n", 1)[1], "sticks", True)
+    assert "alert(1)" not in page
+    assert all("addModel" in viewer_page(block, style, False) for style in STYLES)
+
+
+def test_a_model_of_ones_own_can_be_chosen(tmp_path, monkeypatch, vocabulary, dataset):
+    from server import Server
+
+    torch.manual_seed(0)
+    save_checkpoint(
+        tmp_path / "mine",
+        backend_name="nvdiff",
+        backend=NVDiff(NVDiffConfig(**TINY["nvdiff"]), vocabulary, dataset.statistics()),
+        weights=NVDiff(NVDiffConfig(**TINY["nvdiff"]), vocabulary, dataset.statistics()).state_dict(),
+        vocabulary=vocabulary,
+        statistics=dataset.statistics(),
+        known=np.sort(smiles_hashes(SMILES)),
+        card={"name": "mine"},
+    )
+    monkeypatch.setenv("MOLGEN_APP_MODEL", str(tmp_path / "mine"))
+    place = Server()
+    assert place.names()[-1] == str(tmp_path / "mine")
+    assert place.model(place.names()[-1]).name == "mine"
+    assert place.model(place.names()[-1]) is place.model(place.names()[-1])
+
+
+@pytest.mark.parametrize(
+    ("arguments", "reason"),
+    [
+        (["--address", "everywhere"], "everywhere"),
+        (["--reference", "nowhere.smi"], "nowhere.smi"),
+        (["--model", "nothing"], "nothing"),
+        (["--port", "0"], "0"),
+    ],
+)
+def test_the_command_refuses_what_cannot_be(arguments: list[str], reason: str):
+    done = CliRunner().invoke(cli, ["app", *arguments])
+    assert done.exit_code != 0
+    assert reason in str(done.exception) + done.output
+
+
+def test_the_settings_that_keep_the_app_to_this_machine_are_shipped():
+    import tomllib
+
+    settings = tomllib.loads((APP / ".streamlit" / "config.toml").read_text())
+    assert settings["server"]["address"] == "127.0.0.1"
+    assert settings["server"]["allowedHosts"] == ["localhost", "127.0.0.1"]
+    assert settings["server"]["maxUploadSize"] == 20
+    assert settings["client"] == {"showErrorDetails": "none", "toolbarMode": "viewer", "disableDataExport": True}
+    assert settings["browser"]["gatherUsageStats"] is False

@@ -1,0 +1,143 @@
+import json
+
+import numpy as np
+import pytest
+import torch
+
+from molgen.errors import CheckpointError, InputError
+from molgen.models.checkpoints import (
+    CARD,
+    KNOWN,
+    MODEL,
+    WEIGHTS,
+    build_backend,
+    load_checkpoint,
+    save_checkpoint,
+    write_card,
+)
+from molgen.models.digress.model import DiGress, DiGressConfig
+from molgen.molecules.chemistry import clean, mol_to_graph, parse_smiles
+from molgen.molecules.graph import GraphBatch
+from molgen.molecules.hashing import smiles_hashes
+from tests.conftest import SMILES, TINY
+
+CARD_RECORD = {"name": "tiny", "backend": "digress", "figures": {"valid": "12 %"}, "limits": "none to speak of"}
+
+
+@pytest.fixture
+def checkpoint(dataset, vocabulary, tmp_path):
+    torch.manual_seed(0)
+    backend = DiGress(DiGressConfig(**TINY["digress"]), vocabulary, dataset.statistics())
+    save_checkpoint(
+        tmp_path / "tiny",
+        backend_name="digress",
+        backend=backend,
+        weights=backend.state_dict(),
+        vocabulary=vocabulary,
+        statistics=dataset.statistics(),
+        known=np.unique(smiles_hashes(SMILES)),
+        card=CARD_RECORD,
+    )
+    return tmp_path / "tiny"
+
+
+def test_a_checkpoint_alone_rebuilds_the_model(checkpoint, dataset, vocabulary):
+    model = load_checkpoint(str(checkpoint))
+    assert model.name == "tiny"
+    assert model.vocabulary == vocabulary
+    assert model.statistics.sizes == dataset.statistics().sizes
+    assert model.card == CARD_RECORD
+    assert len(model.known) == len(SMILES)
+    assert not model.backend.training
+    batch = model.backend.sample(5, 2, steps=2, sampler="ancestral", generator=torch.Generator().manual_seed(0))
+    assert len(batch) == 2
+
+
+def test_saving_over_a_checkpoint_replaces_it_whole(checkpoint):
+    model = load_checkpoint(str(checkpoint))
+    save_checkpoint(
+        checkpoint,
+        backend_name="digress",
+        backend=model.backend,
+        weights=model.backend.state_dict(),
+        vocabulary=model.vocabulary,
+        statistics=model.statistics,
+        known=model.known,
+        card=CARD_RECORD | {"name": "second"},
+    )
+    again = load_checkpoint(str(checkpoint))
+    assert again.name == "second"
+    assert again.weights_sha256 == model.weights_sha256
+    assert [path.name for path in checkpoint.parent.iterdir()] == ["tiny"]
+
+
+def test_a_new_card_keeps_the_checkpoint_whole(checkpoint):
+    write_card(checkpoint, CARD_RECORD | {"figures": {"valid": "99 %"}})
+    assert load_checkpoint(str(checkpoint)).card["figures"] == {"valid": "99 %"}
+    assert "| valid | 99 % |" in (checkpoint / "README.md").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("file", [WEIGHTS, MODEL, KNOWN, CARD])
+def test_damage_is_told(checkpoint, file):
+    data = bytearray((checkpoint / file).read_bytes())
+    data[len(data) // 2] ^= 1
+    (checkpoint / file).write_bytes(data)
+    with pytest.raises(CheckpointError, match=f"{file} is damaged"):
+        load_checkpoint(str(checkpoint))
+    (checkpoint / file).unlink()
+    with pytest.raises(CheckpointError, match="not a usable molgen checkpoint"):
+        load_checkpoint(str(checkpoint))
+
+
+def test_foreign_folders_and_unknown_names_are_told(tmp_path):
+    (tmp_path / "checksums.json").write_text("[1]")
+    with pytest.raises(CheckpointError, match="not a usable molgen checkpoint"):
+        load_checkpoint(str(tmp_path))
+    with pytest.raises(CheckpointError, match="no model 'qm9-magic'; choose from"):
+        load_checkpoint("qm9-magic")
+
+
+def test_a_config_of_another_version_is_told(checkpoint, vocabulary, dataset):
+    with pytest.raises(InputError, match="unknown setting 'magic' for backend digress; it takes layers"):
+        build_backend("digress", {"magic": 1}, vocabulary, dataset.statistics())
+    with pytest.raises(InputError, match="unknown backend 'magic'; choose from digress"):
+        build_backend("magic", {}, vocabulary, dataset.statistics())
+    assert json.loads((checkpoint / MODEL).read_text(encoding="utf-8"))["config"]["layers"] == 2
+
+
+def test_the_shipped_model_tells_molecules_from_shuffled_ones():
+    """The same atoms and bonds on other pairs of atoms are less likely: in each of these molecules by far."""
+    model = load_checkpoint("qm9-digress")
+    smiles = ["CC1(C)CC(O)C1=O", "CCOC(=O)CC#N", "Cc1ccc(N)nc1", "OC1C2CC1C2C=O", "CN1C=NC(=O)C1C"]
+    for one in smiles:
+        nodes, pairs = mol_to_graph(clean(parse_smiles(one)).mol, model.vocabulary.index)
+        real = GraphBatch(torch.from_numpy(nodes)[None], torch.from_numpy(pairs)[None]).to(torch.int64)
+        order = torch.randperm(real.pairs.shape[1], generator=torch.Generator().manual_seed(0))
+        generator = torch.Generator().manual_seed(1)
+        bounds = [
+            model.backend.likelihood(GraphBatch(real.nodes, bonds), draws=64, generator=generator)
+            for bonds in (real.pairs, real.pairs[:, order])
+        ]
+        assert float(bounds[0].nats) + 10 < float(bounds[1].nats), one
+
+
+def test_a_model_from_before_there_were_conditions_loads(dataset, vocabulary, tmp_path):
+    """Its configuration says nothing of known parts and its statistics nothing of targets."""
+    backend = DiGress(DiGressConfig(**TINY["digress"], known_parts=False), vocabulary, dataset.statistics())
+    folder = tmp_path / "old"
+    save_checkpoint(
+        folder,
+        backend_name="digress",
+        backend=backend,
+        weights=backend.state_dict(),
+        vocabulary=vocabulary,
+        statistics=dataset.statistics(),
+        known=np.sort(smiles_hashes(SMILES)),
+        card=CARD_RECORD,
+    )
+    record = json.loads((folder / MODEL).read_text(encoding="utf-8"))
+    assert "targets" not in record["statistics"] and not record["config"].pop("known_parts")
+    (folder / MODEL).write_text(json.dumps(record), encoding="utf-8")
+    write_card(folder, CARD_RECORD)  # and with it the checksums
+    model = load_checkpoint(str(folder))
+    assert not model.backend.config.known_parts and model.backend.targets == ()

@@ -1,0 +1,226 @@
+"""The contract that every backend keeps; see molgen.models.base.Backend."""
+
+from dataclasses import replace
+
+import pytest
+import torch
+from scipy.stats import spearmanr
+
+from molgen.device import place
+from molgen.errors import InputError
+from molgen.models.conditions import Condition, draw_condition
+from molgen.molecules.composition import atoms_request, formula_request
+from molgen.molecules.graph import GraphBatch, pair_count
+from molgen.molecules.vocabulary import BOND_CLASSES
+
+# of training, until a small model of each kind has learned what it is told
+STEPS = {"DiGress": 250, "EDGE": 400, "EDPGNN": 300, "NVDiff": 300}
+
+
+def generator(seed: int = 0) -> torch.Generator:
+    return torch.Generator().manual_seed(seed)
+
+
+@pytest.mark.parametrize("size", [1, 2, 7])
+def test_every_sampler_gives_graphs_of_class_indices(backend, vocabulary, size):
+    for sampler in backend.samplers:
+        batch = backend.sample(size, 3, steps=4, sampler=sampler, generator=generator())
+        assert batch.nodes.shape == (3, size)
+        assert batch.pairs.shape == (3, pair_count(size))
+        assert batch.nodes.dtype == batch.pairs.dtype == torch.int64
+        assert batch.nodes.min() >= 0 and batch.nodes.max() < len(vocabulary.atoms)
+        if size > 1:
+            assert batch.pairs.min() >= 0 and batch.pairs.max() < len(BOND_CLASSES)
+
+
+def test_the_seed_decides(backend):
+    def drawn(seed):
+        batch = backend.sample(6, 8, steps=4, sampler=backend.samplers[0], generator=generator(seed))
+        return torch.cat([batch.nodes, batch.pairs], dim=1)
+
+    assert torch.equal(drawn(0), drawn(0))
+    assert not torch.equal(drawn(0), drawn(1))
+
+
+def test_no_draw_touches_the_global_generator(backend):
+    before = torch.get_rng_state()
+    backend.sample(5, 2, steps=3, sampler=backend.samplers[0], generator=generator())
+    assert torch.equal(torch.get_rng_state(), before)
+
+
+def test_the_callback_sees_every_evaluation(backend):
+    for sampler in backend.samplers:
+        seen = []
+        backend.sample(
+            4, 2, steps=5, sampler=sampler, generator=generator(), callback=lambda *call, seen=seen: seen.append(call)
+        )
+        assert [(done, of) for done, of, _ in seen] == [(1, 5), (2, 5), (3, 5), (4, 5), (5, 5)]
+        assert all(graphs().nodes.shape == (2, 4) for _, _, graphs in seen)
+
+
+def test_odd_requests_are_refused_with_what_is_allowed(backend):
+    with pytest.raises(InputError, match="unknown sampler 'magic'; choose from"):
+        backend.sample(4, 2, steps=5, sampler="magic", generator=None)
+    with pytest.raises(InputError, match="steps should be at least 1, got 0"):
+        backend.sample(4, 2, steps=0, sampler=backend.samplers[0], generator=None)
+
+
+def test_a_request_decides_the_atoms(backend, vocabulary):
+    """Of every sampler, or the backend says that it takes none."""
+    sizes = (0, 1, 1, 1, 1, 1, 1)
+    asked = {
+        "formula": formula_request("C4H8O2", vocabulary, sizes),
+        "atoms": atoms_request("C1 C3 C2 C1 O1 O2", vocabulary, sizes),
+    }
+    if not backend.requests:
+        with pytest.raises(InputError, match="takes no request"):
+            backend.sample(6, 2, steps=3, sampler=backend.samplers[0], generator=None, request=asked["formula"])
+    for kind in backend.requests:
+        for sampler in backend.samplers:
+            batch = backend.sample(6, 8, steps=5, sampler=sampler, generator=generator(), request=asked[kind])
+            for nodes in batch.nodes.tolist():
+                assert sorted(vocabulary.atoms[node].element for node in nodes) == ["C", "C", "C", "C", "O", "O"]
+
+
+def test_the_loss_is_one_finite_number_a_graph_with_a_gradient(backend, dataset):
+    for batch in dataset.by_size.values():
+        loss = backend.loss(batch.to(torch.int64), generator())
+        assert loss.shape == (len(batch),)
+        assert loss.isfinite().all()
+    loss.sum().backward()
+    assert any(parameter.grad is not None and parameter.grad.abs().sum() > 0 for parameter in backend.parameters())
+
+
+def test_the_likelihood_has_an_error_that_falls_with_the_draws(backend, dataset):
+    batch = dataset.by_size[6].to(torch.int64)
+    few = backend.likelihood(batch, draws=4, generator=generator())
+    many = backend.likelihood(batch, draws=100, generator=generator())
+    assert few.nats.shape == many.standard_error.shape == (len(batch),)
+    assert many.nats.isfinite().all() and (many.nats > 0).all()
+    assert many.standard_error.mean() < few.standard_error.mean()
+    with pytest.raises(InputError, match="at least 2, got 1"):
+        backend.likelihood(batch, draws=1, generator=None)
+
+
+def test_the_likelihood_does_not_depend_on_the_order_of_nodes(backend, dataset):
+    batch = dataset.by_size[6].to(torch.int64)
+    bound = backend.likelihood(batch, draws=400, generator=generator(0))
+    moved = backend.likelihood(batch.permute(torch.randperm(6)), draws=400, generator=generator(1))
+    error = (bound.standard_error**2 + moved.standard_error**2).sqrt()
+    assert ((bound.nats - moved.nats).abs() < 5 * error).all()
+
+
+def test_a_model_placed_for_generation_draws_and_judges(backend, dataset):
+    """As `molgen generate` uses it: linear layers kept in the format of the products."""
+    place(backend, "cpu")
+    drawn = backend.sample(6, 4, steps=3, sampler=backend.samplers[0], generator=generator())
+    assert drawn.nodes.shape == (4, 6)
+    assert backend.likelihood(dataset.by_size[6].to(torch.int64), draws=2, generator=generator()).nats.isfinite().all()
+
+
+def told(batch, generator, known_share=1.0, target_share=1.0):
+    """A random condition that the graphs meet, with made-up targets."""
+    targets = torch.tensor([[5.0, 0.5]]).expand(len(batch), -1)
+    names = ("hydrogens", "logp")
+    return draw_condition(
+        batch, targets, names, known_share=known_share, target_share=target_share, generator=generator
+    )
+
+
+def test_known_parts_come_back(backend, dataset):
+    """Of every sampler; a backend that only learns to keep them says so, and its graphs are checked afterwards."""
+    batch = dataset.by_size[6].to(torch.int64)[[0, 1, 2, 3] * 10]
+    for sampler in backend.samplers:
+        condition = told(batch, generator(), target_share=0.0)
+        assert condition.known_nodes.any() and condition.known_pairs.any()
+        drawn = backend.sample(6, 40, steps=5, sampler=sampler, generator=generator(), condition=condition)
+        if backend.keeps_parts:
+            assert condition.held_by(drawn).all()
+        assert drawn.nodes.shape == (40, 6)
+
+
+def test_everything_known_leaves_nothing_to_draw(backend, dataset):
+    batch = dataset.by_size[6].to(torch.int64)
+    everything = Condition(
+        batch,
+        torch.ones_like(batch.nodes).bool(),
+        torch.ones_like(batch.pairs).bool(),
+        torch.full((len(batch), 2), torch.nan),
+    )
+    if backend.keeps_parts:
+        drawn = backend.sample(
+            6, len(batch), steps=4, sampler=backend.samplers[0], generator=generator(), condition=everything
+        )
+        assert torch.equal(drawn.nodes, batch.nodes) and torch.equal(drawn.pairs, batch.pairs)
+
+
+def test_an_empty_condition_is_none(backend, dataset):
+    batch = dataset.by_size[6].to(torch.int64)
+    nothing = Condition.nothing(6, len(batch), 2)
+    assert torch.equal(backend.loss(batch, generator()), backend.loss(batch, generator(), nothing))
+    options = {"steps": 4, "sampler": backend.samplers[0]}
+    free = backend.sample(6, 8, generator=generator(), **options)
+    bound = backend.sample(6, 8, generator=generator(), condition=Condition.nothing(6, 8, 2), **options)
+    assert torch.equal(free.nodes, bound.nodes) and torch.equal(free.pairs, bound.pairs)
+
+
+def test_what_is_told_is_listened_to(backend, dataset):
+    """Each of known nodes, known pairs and targets changes the loss of the rest, and all of them have gradients."""
+    batch = dataset.by_size[6].to(torch.int64)
+    nothing = Condition.nothing(6, len(batch), 2)
+    asked = replace(nothing, targets=torch.full((len(batch), 2), 3.0))
+    free = backend.loss(batch, generator(), nothing)
+    assert not torch.allclose(free, backend.loss(batch, generator(), asked))
+    known = told(batch, generator(), target_share=0.0)
+    assert not torch.allclose(free, backend.loss(batch, generator(), known))
+    backend.loss(batch, generator(), told(batch, generator(1))).sum().backward()
+    assert backend.get_parameter(f"{backend.target_module}.inward.weight").grad.abs().sum() > 0
+
+
+def test_targets_are_obtained(backend, vocabulary, dataset, statistics):
+    """A small model of its own, trained on how many atoms are oxygen: it is asked for few and for many."""
+    torch.manual_seed(0)
+    model = type(backend)(backend.config, vocabulary, statistics)
+    oxygens = torch.tensor([atom.element == "O" for atom in vocabulary.atoms])
+    generator_ = generator()
+    pool = torch.randint(3, (512, 4), generator=generator_)  # chains of four of C, N and O
+    chain = torch.tensor([1, 0, 0, 1, 0, 1]).expand(512, -1)
+    graphs = GraphBatch(pool, chain)
+    optimizer = torch.optim.Adam(model.parameters(), 3e-3)
+    for _ in range(STEPS[type(backend).__name__]):
+        rows = torch.randint(512, (128,), generator=generator_)
+        batch = graphs[rows]
+        count = oxygens[batch.nodes].sum(1).float()
+        targets = torch.stack([torch.full_like(count, torch.nan), count], 1)
+        condition = draw_condition(
+            batch, targets, model.targets, known_share=0.2, target_share=0.9, generator=generator_
+        )
+        optimizer.zero_grad()
+        model.loss(batch, generator_, condition).mean().backward()
+        optimizer.step()
+    model.eval()
+    asked = torch.arange(4.0).repeat_interleave(32)
+    condition = replace(
+        Condition.nothing(4, 128, 2), targets=torch.stack([torch.full_like(asked, torch.nan), asked], 1)
+    )
+    options = {"steps": 20, "sampler": model.samplers[0], "condition": condition}
+    for guidance in (0.0, 1.0):
+        drawn = model.sample(4, 128, generator=generator(), guidance=guidance, **options)
+        assert spearmanr(asked, oxygens[drawn.nodes].sum(1)).statistic > 0.7
+
+
+def test_what_cannot_be_told_is_refused(backend, vocabulary, dataset):
+    options = {"steps": 2, "sampler": backend.samplers[0], "generator": None}
+    with pytest.raises(InputError, match="guidance should be 0 or more, got -1"):
+        backend.sample(4, 2, guidance=-1, **options)
+    with pytest.raises(InputError, match="guidance goes with targets"):
+        backend.sample(4, 2, guidance=1, **options)
+    with pytest.raises(InputError, match="on 3 graphs of 5 nodes, not on 2 of 4"):
+        backend.sample(4, 2, condition=Condition.nothing(5, 3, 2), **options)
+    with pytest.raises(InputError, match="has 2 targets, the condition 1"):
+        backend.sample(4, 2, condition=Condition.nothing(4, 2, 1), **options)
+    untold = type(backend)(replace(backend.config, known_parts=False), vocabulary, dataset.statistics())
+    known = Condition.nothing(4, 2, 0)
+    known = replace(known, known_nodes=torch.ones_like(known.known_nodes))
+    with pytest.raises(InputError, match="not trained with known parts"):
+        untold.sample(4, 2, condition=known, **options)
