@@ -11,9 +11,9 @@ import pandas as pd
 import streamlit as st
 
 from molgen.data.writers import FORMATS, CsvWriter, molecule_name
-from molgen.molecules.chemistry import Rejected
 from molgen.molecules.conformers import conformers
 from molgen.molecules.drawing import sheet_png, to_svg
+from molgen.molecules.parsing import Rejected
 from molgen.molecules.properties import PROPERTIES
 
 UNITS = {

@@ -27,7 +27,7 @@ from molgen.generation.sampling import ENTRIES_PER_BATCH
 from molgen.generation.wanted import Wanted
 from molgen.models.checkpoints import load_checkpoint
 from molgen.models.conditions import Condition
-from molgen.molecules.chemistry import GraphDecoder
+from molgen.molecules.encoding import GraphDecoder
 from molgen.molecules.graph import GraphBatch, pair_count
 
 

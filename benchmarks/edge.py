@@ -20,7 +20,8 @@ from molgen.device import place
 from molgen.evaluation.scores import fcd_distance, split_activations, summarise
 from molgen.models.checkpoints import load_checkpoint
 from molgen.models.edge.process import NodePart
-from molgen.molecules.chemistry import GraphDecoder, parse_smiles
+from molgen.molecules.encoding import GraphDecoder
+from molgen.molecules.parsing import parse_smiles
 
 BATCH = 500
 COLUMNS = ("obtained", "rings as given", "valid", "sanitised", "unique", "novel", "vun", "fcd")

@@ -18,8 +18,9 @@ from molgen.data.prepared import prepare
 from molgen.device import place
 from molgen.generation.sampling import draw_graphs
 from molgen.models.checkpoints import load_checkpoint
-from molgen.molecules.chemistry import GraphDecoder, parse_smiles
 from molgen.molecules.composition import formula_request
+from molgen.molecules.encoding import GraphDecoder
+from molgen.molecules.parsing import parse_smiles
 
 
 def held_out(smiles: list[str], count: int, seed: int) -> dict[str, str]:

@@ -26,7 +26,7 @@ from molgen.evaluation.rings import unseen_rings
 from molgen.evaluation.scores import chemnet_activations, fcd_distance, split_activations, summarise
 from molgen.generation.sampling import draw_graphs
 from molgen.models.checkpoints import load_checkpoint
-from molgen.molecules.chemistry import GraphDecoder
+from molgen.molecules.encoding import GraphDecoder
 from molgen.parallel import available_cores
 
 COLUMNS = ("valid", "sanitised", "unique", "novel", "vun", "unseen_rings", "large_rings", "fcd", "seconds")

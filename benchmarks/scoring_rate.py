@@ -22,7 +22,8 @@ from rdkit import Chem
 from molgen.data.readers import read_molecules
 from molgen.evaluation.scores import chemnet_activations, fcd_distance, judge_one, sample
 from molgen.files import shipped_folder
-from molgen.molecules.chemistry import GraphDecoder, atom_classes, clean, mol_to_graph, parse_smiles
+from molgen.molecules.encoding import GraphDecoder, atom_classes, mol_to_graph
+from molgen.molecules.parsing import clean, parse_smiles
 from molgen.molecules.properties import PROPERTIES, properties
 from molgen.molecules.vocabulary import Vocabulary
 

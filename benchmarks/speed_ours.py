@@ -21,8 +21,9 @@ from molgen.generation.sampling import ENTRIES_PER_BATCH, SHARD_SIZE, draw_graph
 from molgen.models.checkpoints import MODEL, Model, build_backend, load_checkpoint
 from molgen.models.edge.model import EDGE
 from molgen.models.edge.process import NodePart
-from molgen.molecules.chemistry import GraphDecoder, parse_smiles
+from molgen.molecules.encoding import GraphDecoder
 from molgen.molecules.graph import GraphBatch, pair_count
+from molgen.molecules.parsing import parse_smiles
 from molgen.molecules.properties import properties
 from molgen.training.trainer import Progress, Trainer, TrainSettings
 

@@ -21,7 +21,7 @@ from molgen.device import place
 from molgen.generation.sampling import ENTRIES_PER_BATCH
 from molgen.models.checkpoints import load_checkpoint
 from molgen.models.conditions import Condition
-from molgen.molecules.chemistry import GraphDecoder
+from molgen.molecules.encoding import GraphDecoder
 from molgen.molecules.graph import pair_count
 from molgen.molecules.properties import TARGETS, targets
 

@@ -7,7 +7,8 @@ import torch
 
 from molgen.data.dataset import GraphDataset, Statistics, TargetStatistics, group_by_size
 from molgen.models.registry import BACKENDS
-from molgen.molecules.chemistry import clean, mol_to_graph, parse_smiles
+from molgen.molecules.encoding import mol_to_graph
+from molgen.molecules.parsing import clean, parse_smiles
 from molgen.molecules.vocabulary import AtomClass, Vocabulary
 
 SMILES = [

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from molgen.data.readers import Row
     from molgen.evaluation.report import Target
     from molgen.evaluation.scores import Summary
-    from molgen.molecules.chemistry import Decoded
+    from molgen.molecules.encoding import Decoded
 
 PUBLIC = ("qm9", "moses")  # as in molgen.data.prepared, which is not imported before it is needed
 

@@ -16,16 +16,8 @@ import numpy as np
 from molgen.data.readers import Row
 from molgen.errors import InputError
 from molgen.files import spreadsheet_safe
-from molgen.molecules.chemistry import (
-    Cleaned,
-    GraphDecoder,
-    Rejected,
-    atom_classes,
-    clean,
-    mol_to_graph,
-    parse_block,
-    parse_smiles,
-)
+from molgen.molecules.encoding import GraphDecoder, atom_classes, mol_to_graph
+from molgen.molecules.parsing import Cleaned, Rejected, clean, parse_block, parse_smiles
 from molgen.molecules.vocabulary import AtomClass, Vocabulary
 from molgen.parallel import available_cores, isolated_chunks
 

@@ -20,7 +20,7 @@ from safetensors.numpy import save
 
 from molgen.data.public import QM9_WHEEL, fetch_wheel
 from molgen.files import atomic_write
-from molgen.molecules.chemistry import Rejected, clean, parse_smiles
+from molgen.molecules.parsing import Rejected, clean, parse_smiles
 from molgen.molecules.properties import TARGETS, targets
 from molgen.parallel import available_cores, isolated_chunks
 

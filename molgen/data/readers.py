@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import IO, Any, NamedTuple
 
 from molgen.errors import InputError
-from molgen.molecules.chemistry import Rejected, parse_smiles
+from molgen.molecules.parsing import Rejected, parse_smiles
 
 FORMATS = (".smi", ".smiles", ".txt", ".csv", ".tsv", ".sdf", ".parquet")
 MAX_LINE = 1_000_000  # characters; no molecule needs it, and a line is held in memory

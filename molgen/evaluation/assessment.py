@@ -23,7 +23,7 @@ from rdkit.Chem.Scaffolds import MurckoScaffold
 from molgen.data.readers import Row
 from molgen.evaluation.rings import ring_systems
 from molgen.molecules.alerts import alerts
-from molgen.molecules.chemistry import Rejected, clean, parse_block, parse_smiles
+from molgen.molecules.parsing import Rejected, clean, parse_block, parse_smiles
 from molgen.molecules.properties import properties
 from molgen.parallel import isolated_chunks
 

@@ -16,8 +16,9 @@ from rdkit import Chem
 
 from molgen.data.readers import Row
 from molgen.files import atomic_write
-from molgen.molecules.chemistry import Decoded, Rejected, clean, parse_block, parse_smiles
+from molgen.molecules.encoding import Decoded
 from molgen.molecules.hashing import DistinctMolecules, contains
+from molgen.molecules.parsing import Rejected, clean, parse_block, parse_smiles
 from molgen.parallel import chunks, isolated_map
 
 if TYPE_CHECKING:  # it brings torch, which would slow the start of every worker

@@ -16,7 +16,7 @@ from rdkit.SimDivFilters import rdSimDivPickers
 from molgen.errors import InputError
 from molgen.evaluation.assessment import NUMBERS, generator, scaffold
 from molgen.molecules.alerts import SETS
-from molgen.molecules.chemistry import Rejected, parse_smiles
+from molgen.molecules.parsing import Rejected, parse_smiles
 
 FOLDER = Path(__file__).parent / "profiles"
 MAX_CLUSTERED = 3_000  # molecules; all pairs of them are compared

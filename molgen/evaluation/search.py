@@ -9,7 +9,7 @@ from molgen.errors import InputError
 from molgen.evaluation.assessment import generator
 from molgen.evaluation.screening import bit_vector
 from molgen.molecules.alerts import alerts
-from molgen.molecules.chemistry import Rejected, parse_smiles
+from molgen.molecules.parsing import Rejected, parse_smiles
 
 MAX_QUERY = 500  # characters
 

@@ -10,8 +10,9 @@ from rdkit import Chem
 
 from molgen.errors import InputError
 from molgen.models.conditions import Condition
-from molgen.molecules.chemistry import Rejected, clean, mol_to_graph, parse_smiles
+from molgen.molecules.encoding import mol_to_graph
 from molgen.molecules.graph import GraphBatch, pair_count, pair_indices
+from molgen.molecules.parsing import Rejected, clean, parse_smiles
 from molgen.molecules.vocabulary import Vocabulary
 
 

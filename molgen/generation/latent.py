@@ -12,7 +12,7 @@ from molgen.data.readers import Row
 from molgen.errors import InputError
 from molgen.generation.sampling import molecule_graph
 from molgen.models.checkpoints import Model
-from molgen.molecules.chemistry import Decoded, GraphDecoder
+from molgen.molecules.encoding import Decoded, GraphDecoder
 from molgen.molecules.graph import GraphBatch
 
 CELLS = 50_000  # of the square matrices of a batch

@@ -14,10 +14,11 @@ from molgen.errors import InputError
 from molgen.generation.wanted import Wanted, parse_wanted
 from molgen.models.base import Backend, Callback
 from molgen.models.checkpoints import Model
-from molgen.molecules.chemistry import Decoded, GraphDecoder, Rejected, clean, mol_to_graph, parse_smiles
 from molgen.molecules.composition import Request, atoms_request, formula_request
+from molgen.molecules.encoding import Decoded, GraphDecoder, mol_to_graph
 from molgen.molecules.graph import GraphBatch, pair_count
 from molgen.molecules.hashing import contains, smiles_hashes
+from molgen.molecules.parsing import Rejected, clean, parse_smiles
 from molgen.molecules.properties import PROPERTIES, TARGETS, properties
 from molgen.molecules.vocabulary import Vocabulary
 

@@ -8,8 +8,8 @@ import torch
 from molgen.device import place
 from molgen.generation.sampling import Settings, draw_graphs
 from molgen.models.checkpoints import Model
-from molgen.molecules.chemistry import GraphDecoder
 from molgen.molecules.drawing import graph_svg, places_of
+from molgen.molecules.encoding import GraphDecoder
 from molgen.molecules.graph import GraphBatch
 
 SIDE = 420

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from rdkit import Chem
 
 from molgen.errors import InputError
-from molgen.molecules.chemistry import bound_atoms, implied_hydrogens, parse_smiles
+from molgen.molecules.encoding import bound_atoms, implied_hydrogens
+from molgen.molecules.parsing import parse_smiles
 from molgen.molecules.vocabulary import AtomClass, Vocabulary
 
 MAX_COUNT = 250

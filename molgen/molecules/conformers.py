@@ -8,7 +8,7 @@ import numpy as np
 from rdkit import Chem
 from rdkit.Chem import rdDistGeom, rdForceFieldHelpers
 
-from molgen.molecules.chemistry import Rejected, parse_smiles
+from molgen.molecules.parsing import Rejected, parse_smiles
 from molgen.parallel import isolated_map
 
 ITERATIONS = 2_000

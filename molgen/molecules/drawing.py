@@ -7,7 +7,7 @@ from rdkit import Chem
 from rdkit.Chem import rdDepictor
 from rdkit.Chem.Draw import MolsToGridImage, rdMolDraw2D
 
-from molgen.molecules.chemistry import parse_smiles
+from molgen.molecules.parsing import parse_smiles
 
 PADDING = 0.08
 LARGEST_FONT = 16  # of a picture 400 pixels wide or less
@@ -19,7 +19,7 @@ def to_svg(
     """The 2D structure as an SVG element of width x height pixels, on white.
 
     highlight_atoms: indices of atoms of the SMILES; aligned_on: SMILES of a part that should lie as it lies alone.
-    Raises molgen.molecules.chemistry.Rejected for a SMILES that is no molecule.
+    Raises molgen.molecules.parsing.Rejected for a SMILES that is no molecule.
     """
     mol = _laid_out(smiles, aligned_on)
     return _svg(mol, width, height, highlight_atoms)
@@ -43,7 +43,7 @@ def sheet_png(smiles: Sequence[str], legends: Sequence[str], *, columns: int = 4
 def graph_svg(mol: Chem.Mol, places: np.ndarray, *, width: int, height: int) -> str:
     """Atoms and bonds as they are, without hydrogens or a check of valences, atom k at places[k], float [n, 2].
 
-    For graphs that are not molecules yet, as `molgen.molecules.chemistry.GraphDecoder.to_mol` makes them.
+    For graphs that are not molecules yet, as `molgen.molecules.encoding.GraphDecoder.to_mol` makes them.
     """
     mol = Chem.Mol(mol)
     for index in range(mol.GetNumAtoms()):

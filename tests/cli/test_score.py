@@ -17,7 +17,7 @@ from molgen.cli.score import command
 from molgen.errors import InputError
 from molgen.evaluation import scores
 from molgen.models.checkpoints import list_models
-from molgen.molecules.chemistry import clean, parse_smiles
+from molgen.molecules.parsing import clean, parse_smiles
 
 MOLECULES = [start + "C" * length + end for start in ("", "O", "N") for end in ("", "#N") for length in range(1, 6)]
 

@@ -21,7 +21,8 @@ from molgen.data.public import Wheel, fetch_wheel
 from molgen.data.readers import Row
 from molgen.errors import DownloadError, InputError
 from molgen.files import shipped_folder, spreadsheet_safe
-from molgen.molecules.chemistry import Decoded, GraphDecoder, clean, mol_to_graph, parse_smiles
+from molgen.molecules.encoding import Decoded, GraphDecoder, mol_to_graph
+from molgen.molecules.parsing import clean, parse_smiles
 from molgen.molecules.properties import TARGETS, targets
 from molgen.molecules.vocabulary import AtomClass, Vocabulary
 from tests.data.deadly_convert import deadly, deadly_measure

@@ -10,7 +10,7 @@ import pytest
 
 from molgen.evaluation import scores
 from molgen.evaluation.scores import chemnet_activations, fcd_distance, judge, split_activations, summarise
-from molgen.molecules.chemistry import Decoded
+from molgen.molecules.encoding import Decoded
 from molgen.molecules.hashing import smiles_hashes
 
 VERDICTS = {

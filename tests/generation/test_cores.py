@@ -4,7 +4,7 @@ import torch
 
 from molgen.errors import InputError
 from molgen.generation.cores import parse_core
-from molgen.molecules.chemistry import GraphDecoder
+from molgen.molecules.encoding import GraphDecoder
 from molgen.molecules.graph import pair_count
 
 

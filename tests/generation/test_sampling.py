@@ -20,7 +20,7 @@ from molgen.errors import InputError, MolgenError
 from molgen.generation.runs import run
 from molgen.generation.sampling import SHARD_SIZE, choose_settings, draw_graphs, draw_shard, sample_smiles
 from molgen.models.checkpoints import load_checkpoint
-from molgen.molecules.chemistry import parse_smiles
+from molgen.molecules.parsing import parse_smiles
 from molgen.molecules.properties import properties
 from tests.generation.fake_model import SIZES, fake_model
 

@@ -16,9 +16,10 @@ from molgen.models.checkpoints import (
     write_card,
 )
 from molgen.models.digress.model import DiGress, DiGressConfig
-from molgen.molecules.chemistry import clean, mol_to_graph, parse_smiles
+from molgen.molecules.encoding import mol_to_graph
 from molgen.molecules.graph import GraphBatch
 from molgen.molecules.hashing import smiles_hashes
+from molgen.molecules.parsing import clean, parse_smiles
 from tests.conftest import SMILES, TINY
 
 CARD_RECORD = {"name": "tiny", "backend": "digress", "figures": {"valid": "12 %"}, "limits": "none to speak of"}

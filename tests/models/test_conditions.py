@@ -5,8 +5,9 @@ from rdkit.Chem.Scaffolds import MurckoScaffold
 
 from molgen.data.dataset import group_by_size
 from molgen.models.conditions import HYDROGENS, Condition, _pruned, draw_condition
-from molgen.molecules.chemistry import clean, mol_to_graph, parse_smiles
+from molgen.molecules.encoding import mol_to_graph
 from molgen.molecules.graph import GraphBatch, pair_indices, to_square
+from molgen.molecules.parsing import clean, parse_smiles
 
 COUNT = 4_000
 

@@ -28,8 +28,8 @@ from molgen.models.edge.process import (
     unbonded,
 )
 from molgen.models.edge.structure import HOPS, Pieces, hop_distances, ring_counts
-from molgen.molecules.chemistry import implied_hydrogens
 from molgen.molecules.composition import atoms_request, formula_request
+from molgen.molecules.encoding import implied_hydrogens
 from molgen.molecules.graph import GraphBatch
 from tests.conftest import TINY
 

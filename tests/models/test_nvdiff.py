@@ -10,8 +10,9 @@ from molgen.errors import InputError
 from molgen.models.conditions import Condition, draw_condition
 from molgen.models.nvdiff.model import NVDiff, NVDiffConfig
 from molgen.models.nvdiff.network import BOND_STRENGTHS, ORBITALS, SetBlock, orbitals
-from molgen.molecules.chemistry import clean, mol_to_graph, parse_smiles
+from molgen.molecules.encoding import mol_to_graph
 from molgen.molecules.graph import GraphBatch, from_square, pair_indices, to_square
+from molgen.molecules.parsing import clean, parse_smiles
 from tests.conftest import TINY
 
 

@@ -3,8 +3,8 @@
 import pytest
 
 from molgen.errors import InputError
-from molgen.molecules.chemistry import implied_hydrogens
 from molgen.molecules.composition import atoms_request, formula_request
+from molgen.molecules.encoding import implied_hydrogens
 from molgen.molecules.vocabulary import AtomClass, Vocabulary
 
 ATOMS = [("C", 0), ("O", 0), ("N", 0), ("F", 0), ("N", 1), ("O", -1)]

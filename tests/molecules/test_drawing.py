@@ -13,9 +13,10 @@ from molgen.evaluation.search import alert_atoms, has_part, similarities
 from molgen.generation.latent import neighbours
 from molgen.generation.sampling import likelihood_of
 from molgen.models.checkpoints import load_checkpoint
-from molgen.molecules.chemistry import GraphDecoder, Rejected, clean, mol_to_graph, parse_smiles
 from molgen.molecules.conformers import conformers
 from molgen.molecules.drawing import block_svg, graph_svg, places_of, sheet_png, to_png, to_svg
+from molgen.molecules.encoding import GraphDecoder, mol_to_graph
+from molgen.molecules.parsing import Rejected, clean, parse_smiles
 
 
 def atom_places(svg: str) -> list[tuple[float, float]]:

@@ -5,7 +5,7 @@ import math
 import pytest
 from rdkit import Chem
 
-from molgen.molecules.chemistry import clean, parse_smiles
+from molgen.molecules.parsing import clean, parse_smiles
 from molgen.molecules.properties import PROPERTIES, TARGETS, properties, targets
 
 # Masses and TPSA by the published tables, counts by eye; logP as Wildman-Crippen in RDKit gives it.

@@ -199,7 +199,7 @@ class EDGE(Backend):
 
         told: float [count, width], encoded targets; graphs with the same ones are drawn together.
         """
-        from molgen.molecules.chemistry import implied_hydrogens  # training does without RDKit
+        from molgen.molecules.encoding import implied_hydrogens  # training does without RDKit
 
         device = self.node_part.token.weight.device
         every = part_of(torch.arange(self.node_part.count))

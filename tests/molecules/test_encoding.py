@@ -2,15 +2,8 @@ import numpy as np
 import pytest
 from rdkit import Chem
 
-from molgen.molecules.chemistry import (
-    GraphDecoder,
-    Rejected,
-    atom_classes,
-    clean,
-    mol_to_graph,
-    parse_block,
-    parse_smiles,
-)
+from molgen.molecules.encoding import GraphDecoder, atom_classes, mol_to_graph
+from molgen.molecules.parsing import Rejected, clean, parse_block, parse_smiles
 from molgen.molecules.vocabulary import AtomClass, Vocabulary
 
 VOCABULARY = Vocabulary(
