@@ -2,13 +2,13 @@
 
 import json
 import secrets
+import shlex
 import shutil
 import tempfile
 import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import replace
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -17,14 +17,14 @@ import pandas as pd
 
 from molgen.data.readers import Row, read_molecules
 from molgen.data.writers import molecule_name
-from molgen.device import place
 from molgen.errors import InputError, MolgenError
 from molgen.evaluation.assessment import assess, assess_one
 from molgen.evaluation.reference import Reference
-from molgen.evaluation.report import Report, Target
+from molgen.evaluation.report import Report
 from molgen.evaluation.screening import parse_profile
-from molgen.generation.runs import Tally
-from molgen.generation.sampling import Settings, shard_batches
+from molgen.generation.runs import Tally, taken
+from molgen.generation.sampling import Shards, in_order
+from molgen.generation.settings import Settings
 from molgen.models.checkpoints import Model
 
 MAX_UNPACKED = 64_000_000  # bytes
@@ -46,7 +46,8 @@ class Job:
         self.label = label
         self.minutes = minutes
         self.state, self.doing, self.error = "waiting", "waiting for other work to end", ""
-        self.done, self.total = 0, None
+        self.done = 0
+        self.total: int | None = None
         self.started = self.ended = 0.0
         self.stop = threading.Event()
         self.thread = threading.Thread(target=self._run, name=f"job {label}", daemon=True)
@@ -65,7 +66,7 @@ class Job:
         """What the job does; calls `check` often. Raises Stopped, MolgenError."""
         raise NotImplementedError
 
-    def check(self, *_: Any) -> None:
+    def check(self) -> None:
         """Raise Stopped where the visitor wants no more or the time is over."""
         if self.stop.is_set():
             raise Stopped
@@ -138,41 +139,43 @@ class Generation(MoleculeSet):
         self.total = settings.unique or settings.samples
 
     def work(self) -> None:
-        place(self.model.backend, self.settings.device)
-        tally = Tally(self.settings.unique)
-        kept: list[int] = []
-        shard: list[pd.DataFrame] = []
+        batches: list[pd.DataFrame] = []
+
+        def show(batch: pd.DataFrame) -> None:
+            batches.append(batch)
+            assessed = self._assessed(batch)
+            if len(assessed):
+                self.parts.append(assessed)
+            self.check()
+
+        shards = Shards(self.model, self.settings)
         try:
-            for number in range(self.settings.shards):
-                for batch in shard_batches(self.model, self.settings, number, self._drawn):
-                    shard.append(batch)
-                    assessed = self._assessed(batch)
-                    if len(assessed):
-                        self.parts.append(assessed)
-                    self.check()
-                kept += _counted(tally, shard)
-                if tally.finished:
-                    break
-        finally:
-            kept += _counted(tally, shard)
-            self.requested, self.reasons = tally.requested, tally.reasons
-            frame = self.frame()
-            if len(frame):
-                frame = frame[frame["sample"].isin(kept)].sort_values("sample", ignore_index=True)
-            self.whole = frame
-            self.done = tally.unique if self.settings.unique else tally.requested
+            for _ in taken(shards.draw_all(self._drawn, show), Tally(self.settings.unique)):
+                pass
+        finally:  # also of a shard that was not finished
+            self.whole = self._counted(batches)
         self.doing = "comparing with known molecules"
         if len(self.whole):
             novel = self.whole["novel"]
             compared = self.reference().compare(self.whole)
             self.whole = compared.assign(novel=novel)  # not in the training data, as `molgen generate` says it
 
-    def _drawn(self, count: int) -> None:
-        self.requested += count
-        self.done = self.requested
+    def _drawn(self, _stage: str, done: int, _total: int | None) -> None:
+        self.requested = self.done = done
         if self.settings.unique:
             self.done = len({smiles for part in list(self.parts) for smiles in part["smiles"]})
         self.check()
+
+    def _counted(self, batches: list[pd.DataFrame]) -> pd.DataFrame:
+        """The molecules that belong into the set, in order; counts all that were drawn."""
+        tally, frame = Tally(self.settings.unique), self.frame()
+        if batches:
+            kept = tally.add(in_order(batches))["sample"]
+            if len(frame):
+                frame = frame[frame["sample"].isin(kept)].sort_values("sample", ignore_index=True)
+        self.requested, self.reasons = tally.requested, tally.reasons
+        self.done = tally.unique if self.settings.unique else tally.requested
+        return frame
 
     def _assessed(self, batch: pd.DataFrame) -> pd.DataFrame:
         """The valid molecules of a batch. They are our own graphs, too small to harm RDKit: no process is needed."""
@@ -185,26 +188,18 @@ class Generation(MoleculeSet):
         return pd.DataFrame(records)
 
 
-def _counted(tally: Tally, shard: list[pd.DataFrame]) -> list[int]:
-    """Count the batches, which are then forgotten; the samples that belong into the set."""
-    if not shard:
-        return []
-    frame = pd.concat(shard, ignore_index=True).sort_values("sample", ignore_index=True)
-    shard.clear()
-    return tally.add(frame)["sample"].tolist()
-
-
 def _command(model: Model, settings: Settings) -> str:
     shipped = settings.model == model.path.name
-    words = ["molgen generate", f"--model {settings.model if shipped else model.path}"]
+    words: dict[str, object] = {"--model": settings.model if shipped else model.path}
     if settings.unique:
-        words.append(f"--unique {settings.unique} --max-samples {settings.samples}")
+        words |= {"--unique": settings.unique, "--max-samples": settings.samples}
     else:
-        words.append(f"--num {settings.samples}")
-    words += [f"--sampler {settings.sampler} --steps {settings.steps} --seed {settings.seed}"]
-    words += [f"--formula {settings.formula}"] if settings.formula else []
-    words += [f'--atoms "{settings.atoms}"'] if settings.atoms else []
-    return " ".join([*words, "--output molecules.csv"])
+        words["--num"] = settings.samples
+    words |= {"--sampler": settings.sampler, "--steps": settings.steps, "--seed": settings.seed}
+    words |= {"--formula": settings.formula} if settings.formula else {}
+    words |= {"--atoms": settings.atoms} if settings.atoms else {}
+    words["--output"] = "molecules.csv"
+    return shlex.join(["molgen", "generate", *(str(word) for pair in words.items() for word in pair)])
 
 
 class Upload(MoleculeSet):
@@ -251,20 +246,19 @@ class Comparison(Job):
         profile: str,
         minutes: float,
         reference: Callable[[], Reference],
-        target: Callable[[], Target],
     ) -> None:
         super().__init__(", ".join(one.label for one in sets), minutes)
-        self.sets, self.reference, self.target = sets, reference, target
+        self.sets, self.reference = sets, reference
         self.profile = parse_profile("profile", profile, "the profile")
         self.files: dict[str, bytes] = {}
         self.record: dict[str, Any] = {}
 
     def work(self) -> None:
         self.tell("loading the known molecules", 0, None)
-        reference, target = self.reference(), self.target()
+        reference = self.reference()
         folder = Path(tempfile.mkdtemp(prefix="molgen-"))
         try:
-            with Report(reference, self.profile, target, folder, self.tell) as report:
+            with Report(reference, self.profile, folder, self.tell) as report:
                 for number, one in enumerate(self.sets, 1):
                     frame = one.frame()
                     if "nearest" not in frame:  # stopped before its comparison
@@ -273,16 +267,11 @@ class Comparison(Job):
                     invalid = Counter(frame.loc[~frame["valid"].astype(bool), "reason"])
                     label = f"{number}. {one.label}" if len(self.sets) > 1 else one.label
                     report.add_assessed(label, [frame], one.requested, dict(one.reasons - invalid))
-                self.record = report.write()
+                report.write()
             self.files = {path.name: path.read_bytes() for path in folder.iterdir()}
             self.record = json.loads(self.files["summary.json"])
         finally:
             shutil.rmtree(folder, ignore_errors=True)
-
-
-def seeded(settings: Settings) -> Settings:
-    """Settings with a seed: drawn where none was given."""
-    return replace(settings, seed=secrets.randbits(32)) if settings.seed is None else settings
 
 
 def labels(sets: Iterable[MoleculeSet]) -> Iterator[str]:

@@ -7,10 +7,8 @@ from functools import cached_property
 import streamlit as st
 from jobs import Job
 
-from molgen.cli.score import fcd_target, is_prepared
-from molgen.data.prepared import prepare
-from molgen.evaluation.reference import Reference, file_reference, prepared_reference
-from molgen.evaluation.report import Target, prepared_target
+from molgen.evaluation.open_reference import open_reference
+from molgen.evaluation.reference import Reference
 from molgen.models.checkpoints import Model, list_models, load_checkpoint
 from molgen.parallel import available_cores
 
@@ -53,11 +51,8 @@ class Server:
 
     @cached_property
     def _reference(self) -> Reference:
-        if is_prepared(self.source):
-            prepared = prepare(self.source, progress=self._tell)
-            reference = prepared_reference(prepared, self.workers, self._tell)
-        else:
-            reference = file_reference(self.source, self.workers, self._tell)
+        reference = open_reference(self.source, workers=self.workers, progress=self._tell)
+        reference.load()
         self.status = ""
         return reference
 
@@ -66,19 +61,12 @@ class Server:
         """Whether `reference` answers at once."""
         return "_reference" in self.__dict__
 
-    def target(self) -> Target:
-        """What the FCD is measured against."""
+    def reference_for_fcd(self) -> Reference:
+        """The known molecules with what the FCD is measured against."""
         with self.reference_lock:
-            return self._target
-
-    @cached_property
-    def _target(self) -> Target:
-        if is_prepared(self.source):
-            target = prepared_target(prepare(self.source), self._tell)
-        else:
-            target = fcd_target(self.source, self.workers)
-        self.status = ""
-        return target
+            self._reference.load_fcd()
+            self.status = ""
+            return self._reference
 
     def start(self, job: Job) -> Job:
         """Run a job; the oldest that have ended are forgotten when there are many."""

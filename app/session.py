@@ -11,7 +11,7 @@ BASKET_LIMIT = 1_000
 
 
 def adopt() -> None:
-    """Take the sets that the address names, so that a reload or a colleague finds them; then keep it up to date."""
+    """Take the sets that the URL names, so that a reload or a colleague finds them; then keep it up to date."""
     if "sets" not in st.session_state:
         named = st.query_params.get("sets", "").split(",")
         st.session_state.sets = [key for key in named if isinstance(server().jobs.get(key), MoleculeSet)]
@@ -25,24 +25,24 @@ def adopt() -> None:
 
 
 def sets() -> list[MoleculeSet]:
-    """The sets of this visitor, the one to look at first."""
+    """The sets of this visitor, the active one first."""
     found = [server().jobs.get(key) for key in st.session_state.sets]
     return [job for job in found if isinstance(job, MoleculeSet)]
 
 
 def current() -> MoleculeSet | None:
-    """The set to look at."""
+    """The active set."""
     return next(iter(sets()), None)
 
 
 def put_first(job: MoleculeSet) -> None:
-    """Make a set the one to look at."""
+    """Make a set the active one."""
     st.session_state.sets = [job.key, *(key for key in st.session_state.sets if key != job.key)]
     st.query_params["sets"] = ",".join(st.session_state.sets)
 
 
 def begin(job: MoleculeSet) -> None:
-    """Start a job and make it the set to look at."""
+    """Start a job and make its set the active one."""
     server().start(job)
     put_first(job)
 

@@ -3,7 +3,6 @@
 import base64
 import io
 from collections.abc import Callable
-from typing import Any
 
 import altair as alt
 import numpy as np
@@ -11,30 +10,16 @@ import pandas as pd
 import streamlit as st
 
 from molgen.data.writers import FORMATS, CsvWriter, molecule_name
-from molgen.molecules.conformers import conformers
+from molgen.evaluation.assessment import QUANTITIES
+from molgen.molecules.alerts import parse_alerts
+from molgen.molecules.conformers import lowest_sdf
 from molgen.molecules.drawing import sheet_png, to_svg
 from molgen.molecules.parsing import Rejected
-from molgen.molecules.properties import PROPERTIES
+from molgen.molecules.properties import PROPERTIES, Quantity
 
-UNITS = {
-    "mw": ("molecular weight", "g/mol"),
-    "logp": ("logP (Wildman-Crippen)", ""),
-    "tpsa": ("polar surface (TPSA)", "Å²"),
-    "hbd": ("hydrogen bond donors", ""),
-    "hba": ("hydrogen bond acceptors", ""),
-    "rotatable_bonds": ("rotatable bonds", ""),
-    "rings": ("rings", ""),
-    "aromatic_rings": ("aromatic rings", ""),
-    "fraction_sp3": ("fraction of sp3 carbons", ""),
-    "stereocentres": ("stereocentres", ""),
-    "formal_charge": ("formal charge", ""),
-    "heavy_atoms": ("atoms besides hydrogen", ""),
-    "qed": ("drug-likeness (QED)", "0 to 1, 1 is best"),
-    "sa": ("synthetic accessibility (SA)", "1 easy to 10 hard"),
-    "np": ("natural product-likeness (NP)", "-5 to 5"),
-    "similarity": ("similarity to the nearest known molecule", "Tanimoto, 0 to 1"),
-}
-SHOWN = ("mw", "logp", "tpsa", "hbd", "hba", "rotatable_bonds", "rings", "qed", "sa")
+SHOWN: dict[str, Quantity] = {**QUANTITIES, "likeness": Quantity("likeness", "likeness", decimals=2)}
+ON_CARD = ("qed", "sa")
+
 ROW_HEIGHT = 120
 KNOWN = "known molecules"
 COLOURS = ["#0f766e", "#d97706", "#7c3aed", "#be123c"]
@@ -45,6 +30,11 @@ FILE_COLUMNS = (
     *("fraction_sp3", "stereocentres", "np", "lipinski", "veber", "alerts", "scaffold", "novel", "nearest"),
     *("similarity", "rare_rings"),
 )
+
+
+def label_of(name: str) -> str:
+    """A column in words, where there are any."""
+    return SHOWN[name].label if name in SHOWN else name
 
 
 @st.cache_data(max_entries=5_000, show_spinner=False)
@@ -67,31 +57,28 @@ def cards(rows: pd.DataFrame, columns: int = 6) -> None:
     for number, row in enumerate(rows.to_dict("records")):
         with places[number % columns]:
             st.image(picture(row["smiles"], 200, 150), width="stretch")
-            st.caption(f"QED {row['qed']:.2f} · SA {row['sa']:.1f}")
+            st.caption(" · ".join(SHOWN[name].text(row[name]) for name in ON_CARD))
 
 
 def table(rows: pd.DataFrame, key: str, extra: tuple[str, ...] = ()) -> list[int]:
     """A table with structures; the positions of the rows that are selected."""
     shown = pd.DataFrame({"structure": [data_uri(picture(s, 220, ROW_HEIGHT, a)) for s, a in _aligned(rows)]})
     shown["SMILES"] = rows["smiles"].to_numpy()
-    for name in (*extra, *SHOWN):
-        if name in rows:
-            shown[name] = rows[name].to_numpy()
+    numbers = [name for name in (*extra, *PROPERTIES) if name in rows]
+    for name in numbers:
+        shown[name] = rows[name].to_numpy()
     if "novel" in rows:
         shown["novel"] = rows["novel"].map({True: "new", False: "known"}).fillna("").to_numpy()
-    shown["alerts"] = [len(list(filter(None, text.split("; ")))) for text in rows["alerts"]]
-    columns: dict[str, Any] = {
+    shown["alerts"] = [len(parse_alerts(text)) for text in rows["alerts"]]
+    columns = {
         "structure": st.column_config.ImageColumn("structure", width=220),
         "SMILES": st.column_config.TextColumn(width="medium"),
         "alerts": st.column_config.NumberColumn(help="structural alerts of all sets; see the molecule's page"),
         "novel": st.column_config.TextColumn(help="known: in the reference, or in the data the model was trained on"),
     }
-    for name in (*extra, *SHOWN):
-        label, unit = UNITS.get(name, (name, ""))
-        whole = name in ("hbd", "hba", "rotatable_bonds", "rings")
-        columns[name] = st.column_config.NumberColumn(
-            name, help=f"{label} {unit}".strip(), format="%d" if whole else "%.2f"
-        )
+    for name in numbers:
+        places = SHOWN[name].decimals
+        columns[name] = st.column_config.NumberColumn(name, help=SHOWN[name].title, format=f"%.{places}f")
     event = st.dataframe(
         shown,
         key=key,
@@ -113,37 +100,20 @@ def _aligned(rows: pd.DataFrame) -> list[tuple[str, str]]:
 
 def downloads(rows: pd.DataFrame, stem: str, key: str) -> None:
     """Buttons that give the molecules as files."""
-    formats: dict[str, tuple[str, Callable[[], bytes]]] = {
-        "CSV": ("text/csv", lambda: csv_bytes(rows)),
-        "SMILES": ("text/plain", lambda: _written(rows, ".smi")),
-        "SDF": ("chemical/x-mdl-sdfile", lambda: _written(rows, ".sdf")),
-    }
-    places = st.columns(5)
-    for place, (name, (mime, make)) in zip(places, formats.items(), strict=False):
-        ending = {"CSV": "csv", "SMILES": "smi", "SDF": "sdf"}[name]
+    sdf = "chemical/x-mdl-sdfile"
+    in_space = f"ETKDG and MMFF94, the first {THREE_D_LIMIT}; some 20 molecules a second"
+    on_sheet = f"the first {SHEET_LIMIT} structures on one sheet"
+    files: list[tuple[str, str, str, str | None, Callable[[], bytes]]] = [
+        ("CSV", ".csv", "text/csv", None, lambda: csv_bytes(rows)),
+        ("SMILES", ".smi", "text/plain", None, lambda: file_bytes(rows, ".smi")),
+        ("SDF", ".sdf", sdf, None, lambda: file_bytes(rows, ".sdf")),
+        ("SDF in 3D", "-3d.sdf", sdf, in_space, lambda: three_d_bytes(rows[:THREE_D_LIMIT])),
+        ("Picture", ".png", "image/png", on_sheet, lambda: sheet_bytes(rows[:SHEET_LIMIT])),
+    ]
+    for place, (label, end, mime, about, make) in zip(st.columns(len(files)), files, strict=True):
         place.download_button(
-            name, make, f"{stem}.{ending}", mime, key=f"{key}-{ending}", on_click="ignore", width="stretch"
+            label, make, stem + end, mime, key=f"{key}{end}", on_click="ignore", width="stretch", help=about
         )
-    places[3].download_button(
-        "SDF in 3D",
-        lambda: three_d_bytes(rows[:THREE_D_LIMIT]),
-        f"{stem}-3d.sdf",
-        "chemical/x-mdl-sdfile",
-        key=f"{key}-3d",
-        on_click="ignore",
-        width="stretch",
-        help=f"ETKDG and MMFF94, the first {THREE_D_LIMIT}; some 20 molecules a second",
-    )
-    places[4].download_button(
-        "Picture",
-        lambda: sheet_png(rows["smiles"][:SHEET_LIMIT].tolist(), _names(rows)[:SHEET_LIMIT]),
-        f"{stem}.png",
-        "image/png",
-        key=f"{key}-png",
-        on_click="ignore",
-        width="stretch",
-        help=f"the first {SHEET_LIMIT} structures on one sheet",
-    )
 
 
 def csv_bytes(rows: pd.DataFrame) -> bytes:
@@ -153,14 +123,12 @@ def csv_bytes(rows: pd.DataFrame) -> bytes:
     return buffer.getvalue()
 
 
-def _written(rows: pd.DataFrame, ending: str) -> bytes:
+def file_bytes(rows: pd.DataFrame, extension: str) -> bytes:
+    """The molecules as a file of one of molgen.data.writers.FORMATS."""
     buffer = io.BytesIO()
     numbered = rows[[name for name in FILE_COLUMNS if name in rows]].copy()
-    if "sample" in rows:
-        numbered["sample"] = rows["sample"].to_numpy()
-    else:
-        numbered["sample"] = range(1, len(rows) + 1)
-    writer = FORMATS[ending](buffer)
+    numbered["sample"] = rows["sample"].to_numpy() if "sample" in rows else range(1, len(rows) + 1)
+    writer = FORMATS[extension](buffer)
     writer.write(numbered)
     writer.close()
     return buffer.getvalue()
@@ -168,12 +136,12 @@ def _written(rows: pd.DataFrame, ending: str) -> bytes:
 
 def three_d_bytes(rows: pd.DataFrame) -> bytes:
     """The conformer of lowest energy of each molecule, as SDF; molecules without one are left out."""
-    records = []
-    for name, found in zip(_names(rows), conformers(rows["smiles"].tolist(), 3, workers=1), strict=True):
-        if found.blocks:
-            block = "\n".join([" ".join(name.split())[:80], *found.blocks[0].splitlines()[1:]])
-            records.append(f"{block}\n>  <MMFF94_kcal_per_mol>\n{found.energy:.3f}\n\n$$$$\n")
-    return "".join(records).encode("utf-8")
+    return lowest_sdf(rows["smiles"].tolist(), _names(rows), 3).encode("utf-8")
+
+
+def sheet_bytes(rows: pd.DataFrame) -> bytes:
+    """The structures with their names on one PNG."""
+    return sheet_png(rows["smiles"].tolist(), _names(rows))
 
 
 def _names(rows: pd.DataFrame) -> list[str]:
@@ -184,7 +152,6 @@ def _names(rows: pd.DataFrame) -> list[str]:
 
 def histogram(sets: dict[str, np.ndarray], reference: np.ndarray, name: str) -> alt.LayerChart:
     """The distribution of a property in each set, over that of the known molecules in grey."""
-    label, unit = UNITS.get(name, (name, ""))
     every = np.concatenate([*sets.values(), reference])
     low, high = np.nanpercentile(every, (0.5, 99.5)) if len(every) else (0.0, 1.0)
     edges = np.linspace(low, high if high > low else low + 1, 31)
@@ -196,9 +163,8 @@ def histogram(sets: dict[str, np.ndarray], reference: np.ndarray, name: str) -> 
             {"set": key, "from": a, "to": b, "share": s} for a, b, s in zip(edges, edges[1:], share, strict=False)
         ]
     data = pd.DataFrame(lines)
-    title = f"{label} [{unit}]" if unit else label
     base = alt.Chart(data).encode(
-        x=alt.X("from:Q", title=title),
+        x=alt.X("from:Q", title=SHOWN[name].title),
         y=alt.Y("share:Q", axis=alt.Axis(format="%"), title="share"),
         tooltip=["set", alt.Tooltip("from:Q", format=".3g"), alt.Tooltip("to:Q", format=".3g"), "share"],
     )

@@ -29,7 +29,8 @@ import torch
 from molgen.data.prepared import PreparedSet, cache_folder, prepare
 from molgen.data.public import MOSES_WHEEL, fetch_wheel
 from molgen.evaluation.descriptors import sketches
-from molgen.evaluation.scores import chemnet_activations, fcd_distance, sample, split_activations
+from molgen.evaluation.draws import sample
+from molgen.evaluation.fcd import chemnet_activations, fcd_distance, split_activations
 from molgen.evaluation.set_metrics import kl_score, moses_suite
 from molgen.evaluation.suite import PARTS, kept_sketches, suite_figures
 from molgen.parallel import available_cores

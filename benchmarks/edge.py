@@ -17,8 +17,10 @@ from rdkit import Chem
 
 from molgen.data.prepared import prepare
 from molgen.device import place
-from molgen.evaluation.scores import fcd_distance, split_activations, summarise
+from molgen.evaluation.fcd import fcd_distance, split_activations
+from molgen.evaluation.verdicts import summarise
 from molgen.models.checkpoints import load_checkpoint
+from molgen.models.edge.node_part_sampling import sample_node_parts
 from molgen.models.edge.process import NodePart
 from molgen.molecules.encoding import GraphDecoder
 from molgen.molecules.parsing import parse_smiles
@@ -37,7 +39,7 @@ def node_parts(backend, graphs, source: str, num: int, generator: torch.Generato
         while left > 0:
             count = min(left, BATCH)
             if source == "learned":
-                yield backend.node_part.sample(count, size, generator)
+                yield sample_node_parts(backend.node_part, count, size, generator)
             else:
                 rows = torch.randint(len(graphs.by_size[size]), (count,), generator=generator)
                 yield NodePart.of(graphs.by_size[size][rows].to(torch.int64))
@@ -51,9 +53,7 @@ def measure(model, prepared, source: str, num: int, steps: int, seed: int) -> di
     split = prepared.graphs("test" if source == "test" else "train")
     with torch.inference_mode():
         for part in node_parts(model.backend, split, source, num, generator):
-            batch = model.backend.sample(
-                part.size, len(part.atoms), steps=steps, sampler="ancestral", generator=generator, node_part=part
-            )
+            batch = model.backend.sample_bonds(part, steps=steps, generator=generator)
             got = NodePart.of(batch)
             same = (got.degree == part.degree).all(1) & (got.valence == part.valence).all(1)
             obtained += int(same.sum())

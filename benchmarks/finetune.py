@@ -21,7 +21,7 @@ import numpy as np
 from molgen.data.prepared import PreparedSet, prepare
 from molgen.device import place
 from molgen.evaluation.descriptors import sketches
-from molgen.evaluation.scores import fcd_distance
+from molgen.evaluation.fcd import fcd_distance
 from molgen.generation.sampling import sample_smiles
 from molgen.models.checkpoints import Model, load_checkpoint
 from molgen.molecules.fingerprints import nearest_of

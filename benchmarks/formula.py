@@ -17,6 +17,7 @@ from tqdm import tqdm
 from molgen.data.prepared import prepare
 from molgen.device import place
 from molgen.generation.sampling import draw_graphs
+from molgen.generation.wanted import Wanted
 from molgen.models.checkpoints import load_checkpoint
 from molgen.molecules.composition import formula_request
 from molgen.molecules.encoding import GraphDecoder
@@ -66,14 +67,14 @@ def main() -> None:
                     sampler=sampler,
                     steps=steps,
                     seed=options.seed,
-                    request=request,
+                    wanted=Wanted(request=request),
                 )
                 for _, batch in drawn:
                     nodes, pairs = batch.nodes.numpy(), batch.pairs.numpy()
                     verdicts += [decoder.decode(nodes[row], pairs[row]) for row in range(len(batch))]
             seconds += time.perf_counter() - started
             fine = [verdict for verdict in verdicts if verdict.sanitised]
-            matching = [verdict for verdict in fine if request.matched_by(verdict.smiles)]
+            matching = [verdict for verdict in fine if request.matched_by(parse_smiles(verdict.smiles))]
             distinct = {verdict.smiles for verdict in matching if verdict.valid}
             sanitised += len(fine)
             valid += sum(verdict.valid for verdict in fine)

@@ -19,7 +19,7 @@ from rdkit.Chem import rdFingerprintGenerator
 from molgen.data.measured import EV, QUANTUM, quantum_properties
 from molgen.data.prepared import cache_folder, prepare
 from molgen.models.checkpoints import load_checkpoint
-from molgen.models.gaussian_samplers import gaussian
+from molgen.models.noise import gaussian
 from molgen.molecules.graph import GraphBatch
 
 PROPERTIES = {"gap": ("HOMO-LUMO gap, Hartree", 1 / EV), "dipole": ("dipole moment, Debye", 1.0)}

@@ -22,8 +22,9 @@ import torch
 
 from molgen.data.prepared import prepare
 from molgen.device import place
+from molgen.evaluation.fcd import chemnet_activations, fcd_distance, split_activations
 from molgen.evaluation.rings import unseen_rings
-from molgen.evaluation.scores import chemnet_activations, fcd_distance, split_activations, summarise
+from molgen.evaluation.verdicts import summarise
 from molgen.generation.sampling import draw_graphs
 from molgen.models.checkpoints import load_checkpoint
 from molgen.molecules.encoding import GraphDecoder
@@ -57,7 +58,7 @@ def measure(model, prepared, split, sampler, steps, num, seed) -> dict[str, floa
 
 
 def ring_shares(smiles, prepared) -> dict[str, float]:
-    return {name: 100 * share for name, share in unseen_rings(smiles, prepared, available_cores()).items()}
+    return {name: 100 * share for name, share in unseen_rings(smiles, prepared, available_cores())._asdict().items()}
 
 
 def equal_draw(smiles: list[str], num: int, seed: int) -> list[str]:

@@ -16,7 +16,7 @@ from pathlib import Path
 from processes import memory
 
 from molgen.data.prepared import prepare
-from molgen.evaluation.scores import sample
+from molgen.evaluation.draws import sample
 from molgen.parallel import available_cores
 
 START = "from molgen.cli import main; main()"

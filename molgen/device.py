@@ -26,12 +26,13 @@ def network_dtype(device_type: str) -> torch.dtype:
         return torch.bfloat16 if torch.cuda.is_bf16_supported(including_emulation=False) else torch.float32
     if device_type == "cpu":
         # without hardware support bfloat16 on a CPU is slower than float32
-        native = torch.backends.mkldnn.is_available() and torch.ops.mkldnn._is_mkldnn_bf16_supported()
+        has_library = torch.backends.mkldnn.is_available()  # type: ignore[no-untyped-call]  # torch has no type for it
+        native = has_library and torch.ops.mkldnn._is_mkldnn_bf16_supported()
         return torch.bfloat16 if native else torch.float32
     return torch.float32
 
 
-def autocast(device: torch.device) -> AbstractContextManager:
+def autocast(device: torch.device) -> AbstractContextManager[object]:
     """Run matrix products of the block in `network_dtype`."""
     dtype = network_dtype(device.type)
     return torch.autocast(device.type, dtype, enabled=dtype != torch.float32)

@@ -2,7 +2,15 @@
 
 
 class MolgenError(Exception):
-    """Base of every error that is the input's or the environment's fault, not the program's."""
+    """Base of every error that is the input's or the environment's fault, not the program's.
+
+    parameter: name of the argument that would put it right, such as "smiles_column", where there is one. The command
+    line says which of its options that is, so that messages need not.
+    """
+
+    def __init__(self, message: str, parameter: str | None = None) -> None:
+        super().__init__(message)
+        self.parameter = parameter
 
 
 class InputError(MolgenError):

@@ -4,14 +4,22 @@ import hashlib
 import os
 import secrets
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
-from typing import IO, Any, Literal
+from typing import IO, Any, Literal, overload
 
 from molgen.errors import InputError, MolgenError
 
 PACKAGE = Path(__file__).resolve().parent
 FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
+
+
+@overload
+def atomic_write(path: Path | str, mode: Literal["w"] = "w") -> AbstractContextManager[IO[str]]: ...
+
+
+@overload
+def atomic_write(path: Path | str, mode: Literal["wb"]) -> AbstractContextManager[IO[bytes]]: ...
 
 
 @contextmanager

@@ -51,7 +51,7 @@ def isolated_chunks(
     that ends its worker or takes longer are tried again in lists of one; failed makes the result of the one at fault.
     """
 
-    def results(rows: list[T], future: Future) -> Iterator[tuple[list[T], R]]:
+    def results(rows: list[T], future: "Future[R]") -> Iterator[tuple[list[T], R]]:
         try:
             yield rows, future.result()
         except (TimeoutError, ProcessExpired, MemoryError) as death:
@@ -65,7 +65,7 @@ def isolated_chunks(
 
     with ProcessPool(max_workers=workers, context=get_context("spawn")) as pool:
         try:
-            waiting: deque[tuple[list[T], Future]] = deque()
+            waiting: deque[tuple[list[T], Future[R]]] = deque()
             for rows in chunks(items, chunk):
                 waiting.append((rows, pool.schedule(function, args=(rows,), timeout=12 * seconds)))
                 if len(waiting) > 2 * workers:  # keeps the workers busy and the memory flat
@@ -73,7 +73,7 @@ def isolated_chunks(
             while waiting:
                 yield from results(*waiting.popleft())
         except BaseException:  # an interrupt, an error of the input, or the caller has seen enough
-            pool.stop()
+            pool.stop()  # type: ignore[no-untyped-call]
             raise
 
 

@@ -1,5 +1,10 @@
 """A small world that every test can use: a few real molecules and an untrained model of each backend."""
 
+import os
+
+# before torch is loaded: its threads would wait for each other at tests as small as these
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
 from dataclasses import replace
 
 import pytest

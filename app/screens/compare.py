@@ -5,14 +5,16 @@ import streamlit as st
 from jobs import Comparison, MoleculeSet, labels
 from server import server
 from session import remembered, sets
-from views import KNOWN, UNITS, data_uri, histogram, picture, space_map
+from views import KNOWN, data_uri, histogram, label_of, picture, space_map
 
 from molgen.errors import MolgenError
-from molgen.evaluation.report_page import map_points
+from molgen.evaluation.assessment import CHARTED
+from molgen.evaluation.figures import MEANINGS
 from molgen.evaluation.screening import profile_text, shipped_profiles
+from molgen.molecules.fingerprints import map_points, stacked
 
 ON_MAP = 400  # molecules of a set; each brings its picture
-CHARTED = ("mw", "logp", "tpsa", "qed", "sa", "np", "fraction_sp3", "rotatable_bonds")
+SHARES = ("valid", "unique", "novel", "V.U.N.", "quality", "passes the profile", "with rare rings")
 FILES = {"report.html": "text/html", "molecules.csv": "text/csv", "picked.sdf": "chemical/x-mdl-sdfile"}
 
 
@@ -25,7 +27,7 @@ def mapped(keys: tuple[str, ...]) -> pd.DataFrame:
     for job in chosen:
         frame = job.frame()
         parts.append(frame[frame["valid"].astype(bool)].drop_duplicates("smiles")[:ON_MAP])
-    places = map_points([part["fingerprint"].tolist() for part in parts], reference.fingerprints[:ON_MAP])
+    places = map_points([stacked(part["fingerprint"]) for part in parts], reference.fingerprints[:ON_MAP])
     molecules = [*(part["smiles"].tolist() for part in parts), reference.smiles[:ON_MAP]]
     points = []
     for label, smiles, xy in zip([*labels(chosen), KNOWN], molecules, places, strict=True):
@@ -43,9 +45,7 @@ def charts(chosen: list[MoleculeSet]) -> None:
         frame = job.frame()
         frames[label] = frame[frame["valid"].astype(bool)]
     st.subheader("Properties", help="grey: known molecules")
-    names = st.multiselect(
-        "Properties", CHARTED, CHARTED[:4], format_func=lambda name: UNITS[name][0], label_visibility="collapsed"
-    )
+    names = st.multiselect("Properties", CHARTED, CHARTED[:4], format_func=label_of, label_visibility="collapsed")
     for row in range(0, len(names), 2):
         for place, name in zip(st.columns(2), names[row : row + 2], strict=False):
             values = {label: frame[name].to_numpy(float) for label, frame in frames.items()}
@@ -66,7 +66,7 @@ def results(job: Comparison) -> None:
     table = {}
     for done in record["sets"]:
         cells = {}
-        for name in ("valid", "unique", "novel", "V.U.N.", "quality", "passes the profile", "with rare rings"):
+        for name in SHARES:
             figure = done[name]
             cells[name] = "-"
             if figure["share"] is not None:
@@ -79,7 +79,7 @@ def results(job: Comparison) -> None:
         cells["scaffolds"] = f"{done['scaffolds']['count']:,}"
         table[done["file"]] = cells
     st.dataframe(pd.DataFrame(table), height=36 * (len(cells) + 1) + 2)
-    st.caption("Its floor: the FCD of as many real molecules. Quality: QED 0.6 or more and SA 4 or less.")
+    st.caption(f"Its floor: the FCD of as many real molecules. Quality: {MEANINGS['quality']}.")
     for warning in record["warnings"]:
         st.caption(f":material/warning: {warning}")
     st.subheader("Screen", help="how many molecules entered and left each rule; failing: of all valid ones")
@@ -90,7 +90,7 @@ def results(job: Comparison) -> None:
             if at % 3 == 0:
                 row = place.columns(3)
             row[at % 3].image(picture(smiles, 200, 150), width="stretch")
-    st.subheader("Take away")
+    st.subheader("Download")
     for place, (name, mime) in zip(st.columns(4), FILES.items(), strict=False):
         place.download_button(name, job.files[name], name, mime, on_click="ignore", width="stretch")
 
@@ -118,7 +118,7 @@ ready = [job for job in chosen if not job.busy and len(job.frame())]
 if st.button("Judge and write the report", type="primary", disabled=not ready, icon=":material/play_arrow:"):
     place = server()
     try:
-        started = Comparison(ready, profile, place.max_minutes, place.reference, place.target)
+        started = Comparison(ready, profile, place.max_minutes, place.reference_for_fcd)
     except MolgenError as error:
         st.error(str(error), icon=":material/error:")
     else:

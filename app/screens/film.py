@@ -6,19 +6,10 @@ import streamlit as st
 from server import server
 
 from molgen.errors import MolgenError
-from molgen.generation.sampling import choose_settings
-from molgen.generation.trajectory import SIDE, Film, films
+from molgen.generation.settings import make_settings
+from molgen.generation.trajectory import SIDE, Trajectory, trajectories
 
 SAMPLES = 6
-TELL = {
-    "digress": "Atoms and bonds start as random draws. At each step the network guesses the finished molecule, and a "
-    "little of the noise is taken back.",
-    "edpgnn": "Atoms and bonds are numbers that start as noise and are shifted towards likely molecules; the picture "
-    "shows the nearest classes.",
-    "nvdiff": "Every atom is a vector that starts as noise; the picture shows what the decoder makes of the vectors.",
-    "edge": "The atoms and their numbers of bonds are drawn first. Then, step by step, a few atoms become active and "
-    "bonds are added between them.",
-}
 PLAYER = """
 <style>body{margin:0;font:15px sans-serif;background:#fff;color:#222}#p{height:%(side)dpx}
 .c{display:flex;gap:12px;align-items:center;padding:6px}input{flex:1}button{font:inherit;padding:4px 14px}</style>
@@ -37,10 +28,10 @@ s.oninput=show;b.onclick=play;show();
 
 
 @st.cache_data(max_entries=30, show_spinner="Drawing the steps ...")
-def made(name: str, seed: int, steps: int) -> list[Film]:
-    """The films of some samples."""
+def made(name: str, seed: int, steps: int) -> list[Trajectory]:
+    """How some samples form."""
     model = server().model(name)
-    return films(model, choose_settings(model, num=SAMPLES, seed=seed, steps=steps))
+    return trajectories(model, make_settings(model, num=SAMPLES, seed=seed, steps=steps))
 
 
 st.title("Watch a molecule form")
@@ -53,14 +44,15 @@ with left:
         st.error(str(error))
         st.stop()
     seed = st.number_input("Seed", 0, 2**32, 7, key="film", bind="query-params", help="another seed, other molecules")
-    steps = st.number_input("Steps", 2, 200, min(100, model.backend.default_steps), key=f"film-steps-{name}")
+    most = min(200, model.backend.max_steps)
+    steps = st.number_input("Steps", 2, most, min(100, model.backend.default_steps), key=f"film-steps-{name}")
     found = made(name, int(seed), int(steps))
     number = st.radio(
         "Molecule",
         range(len(found)),
         format_func=lambda k: found[k].smiles if not found[k].reason else f"failed: {found[k].reason}",
     )
-    st.caption(TELL.get(model.backend_name, ""))
+    st.caption(model.backend.forming)
 with right:
     pictures = found[number].pictures
     values = {

@@ -1,16 +1,17 @@
 """Make molecules: choose a model, start, watch, stop."""
 
 import streamlit as st
-from jobs import Generation, seeded
+from jobs import Generation
 from server import server
 from session import begin, current
 from views import cards
 
 from molgen.errors import MolgenError
-from molgen.generation.sampling import choose_settings
+from molgen.generation.settings import make_settings
 from molgen.models.checkpoints import Model
 
 SHOWN = 12
+MAX_STEPS = 1_000
 FIGURES = {"valid": "valid", "unique": "unique", "novel": "novel", "fcd": "FCD"}
 HELP = {
     "valid": "one molecule that RDKit accepts, of those drawn",
@@ -28,7 +29,7 @@ def card(model: Model) -> None:
     )
     elements = ", ".join(dict.fromkeys(element for element, _ in model.vocabulary.atoms))
     largest = len(model.statistics.sizes) - 1
-    st.caption(f"{model.backend_name}, trained on {known}: up to {largest} atoms besides hydrogen, of {elements}.")
+    st.caption(f"{model.backend_name}, trained on {known}: up to {largest} heavy atoms, of {elements}.")
     figures = model.card.get("figures", {})
     if isinstance(figures, dict) and figures:
         for place, key in zip(st.columns(2) * 2, FIGURES, strict=True):
@@ -67,12 +68,17 @@ def ask() -> None:
                 "Formula, hydrogens included (optional)", key="formula", bind="query-params", placeholder="C6H9NO2"
             )
         with st.expander("Advanced"):
-            sampler = st.selectbox("Sampler", model.backend.samplers, key=f"sampler-{name}", bind="query-params")
-            limit = getattr(model.backend.config, "timesteps", 1_000)
+            sampler = st.selectbox(
+                "Sampler",
+                model.backend.samplers,
+                key=f"sampler-{name}",
+                bind="query-params",
+                help="\n".join(f"- {one}: {what}" for one, what in model.backend.sampler_help.items()) or None,
+            )
             steps = st.number_input(
                 "Steps",
                 1,
-                limit,
+                min(MAX_STEPS, model.backend.max_steps),
                 model.backend.default_steps,
                 key=f"steps-{name}",
                 bind="query-params",
@@ -94,11 +100,11 @@ def ask() -> None:
                     key="atoms",
                     bind="query-params",
                     placeholder="C3 C2 C2 O1",
-                    help="C3 is a carbon bound to three other atoms besides hydrogen: this settles rings and branches",
+                    help="C3 is a carbon bound to three other heavy atoms: this settles rings and branches",
                 )
         if st.button("Make molecules", type="primary", icon=":material/play_arrow:"):
             try:
-                settings = choose_settings(
+                settings = make_settings(
                     model,
                     num=None if distinct else int(count),
                     unique=int(count) if distinct else None,
@@ -112,7 +118,7 @@ def ask() -> None:
                 st.error(str(error), icon=":material/error:")
                 return
             what = f"{settings.formula or settings.atoms or ''} {model.name}".strip()
-            begin(Generation(what, place.max_minutes, model, seeded(settings), place.reference))
+            begin(Generation(what, place.max_minutes, model, settings.seeded(), place.reference))
     with right:
         card(model)
 

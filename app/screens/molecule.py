@@ -6,16 +6,19 @@ import streamlit as st
 from server import server
 from session import basket, put_in_basket
 from viewer import HEIGHT, STYLES, viewer_page
-from views import UNITS, picture
+from views import picture
 
 from molgen.data.readers import Row
 from molgen.errors import MolgenError
 from molgen.evaluation.assessment import assess_one
-from molgen.evaluation.search import alert_atoms
 from molgen.generation.latent import neighbours
-from molgen.generation.sampling import likelihood_of
+from molgen.generation.likelihood import likelihood_of
+from molgen.models.base import LatentSpace
+from molgen.molecules.alerts import Alert, alerts_of
 from molgen.molecules.conformers import Conformers, conformers
 from molgen.molecules.drawing import to_png
+from molgen.molecules.properties import NUMBERS
+from molgen.molecules.rules import RULES
 
 NEAREST = 4
 CONFORMERS = 20
@@ -33,14 +36,19 @@ def judged(smiles: str) -> dict:
     return assess_one(Row(1, "", smiles))
 
 
+@st.cache_data(max_entries=500, show_spinner=False)
+def found_alerts(smiles: str) -> list[Alert]:
+    """The structural alerts, with their atoms."""
+    return alerts_of(smiles)
+
+
 def structure(row: dict) -> None:
     """The 2D structure with an alert marked, and its files."""
-    alerts = list(filter(None, row["alerts"].split("; ")))
+    alerts = found_alerts(row["smiles"])
     marked: tuple[int, ...] = ()
     if alerts:
-        alert = st.selectbox("Mark a structural alert", ["none", *alerts], key="alert")
-        if alert != "none":
-            marked = alert_atoms(row["smiles"], alert)
+        chosen = st.selectbox("Mark a structural alert", ["none", *alerts], key="alert", format_func=str)
+        marked = () if chosen == "none" else chosen.atoms
     st.image(picture(row["smiles"], 560, HEIGHT - 60, "", marked), width="stretch")
     st.caption(f"{row['formula']} · {row['inchikey']}")
     svg, png, keep = st.columns([1, 1, 2])
@@ -76,13 +84,12 @@ def properties(row: dict) -> None:
     """Each property with its place among the known molecules."""
     assessed = server().reference().assessed
     lines = []
-    for name, (label, unit) in UNITS.items():
-        if name in row:
-            values = assessed[name].dropna().to_numpy(float)
-            low, high = np.percentile(values, (5, 95))
-            usual = f"{low:.3g} to {high:.3g}"
-            below = float((values <= row[name]).mean()) if np.isfinite(row[name]) else None
-            lines.append((f"{label} [{unit}]" if unit else label, row[name], usual, below))
+    for name, entry in NUMBERS.items():
+        values = assessed[name].dropna().to_numpy(float)
+        low, high = np.percentile(values, (5, 95))
+        usual = f"{low:.3g} to {high:.3g}"
+        below = float((values <= row[name]).mean()) if np.isfinite(row[name]) else None
+        lines.append((entry.title, row[name], usual, below))
     columns = ["property", "value", "90 % of the known", "share below"]
     st.dataframe(
         pd.DataFrame(lines, columns=columns),
@@ -99,8 +106,7 @@ def properties(row: dict) -> None:
         },
     )
     verdicts = {True: "yes", False: "no", None: "-"}
-    rules = ("lipinski", "veber", "ghose", "lead_like", "rule_of_three")
-    st.caption("Keeps the rules: " + ", ".join(f"{rule.replace('_', ' ')} {verdicts[row[rule]]}" for rule in rules))
+    st.caption("Keeps the rules: " + ", ".join(f"{rule.replace('_', ' ')} {verdicts[row[rule]]}" for rule in RULES))
 
 
 def relatives(row: dict) -> None:
@@ -114,7 +120,7 @@ def relatives(row: dict) -> None:
     rare = reference.rare_rings(row["ring_systems"])
     if rare:
         st.warning(f"Ring systems hardly seen among known molecules (times): {rare}", icon=":material/warning:")
-    names = [name for name in server().names() if hasattr(server().model(name).backend, "embed")]
+    names = [name for name in server().names() if isinstance(server().model(name).backend, LatentSpace)]
     for name in names[:1]:
         if st.toggle(f"neighbours in the latent space of {name}", help="among 2,000 known molecules"):
             with st.spinner("Embedding ..."):

@@ -1,15 +1,16 @@
-"""Look and filter: the table of structures, narrowed down, selected, taken away."""
+"""Look and filter: the table of structures, narrowed down, selected, downloaded."""
 
 import numpy as np
 import pandas as pd
 import streamlit as st
 from session import basket, current, put_in_basket
 from viewer import sketcher
-from views import UNITS, downloads, table
+from views import SHOWN, downloads, label_of, table
 
 from molgen.errors import MolgenError
-from molgen.evaluation.search import has_part, similarities
-from molgen.molecules.alerts import SETS
+from molgen.molecules.alerts import SETS, has_alert
+from molgen.molecules.fingerprints import similarities
+from molgen.molecules.substructures import has_part
 
 PAGE = 50
 
@@ -33,10 +34,10 @@ def filtered(frame: pd.DataFrame) -> pd.DataFrame:
             help="; ".join(f"{name}: {what}" for name, what in SETS.items()),
         )
         for name in unwanted:
-            kept &= ~frame["alerts"].str.contains(f"{name}: ", regex=False).to_numpy(bool)
+            kept &= ~has_alert(frame["alerts"], name)
         if fourth.toggle("no repeats", value=True, key="once", bind="query-params"):
             kept &= ~frame["smiles"].duplicated().to_numpy(bool)
-        usable = [name for name in UNITS if name in frame and frame[name].notna().any()]
+        usable = [name for name in SHOWN if name in frame and frame[name].notna().any()]
         part, like, ranges = st.columns(3)
         smarts = part.text_input(
             "Has the part (SMARTS)", key="smarts", bind="query-params", placeholder="c1ccccc1 or [NX3;H2]"
@@ -50,16 +51,15 @@ def filtered(frame: pd.DataFrame) -> pd.DataFrame:
             key="ranges",
             bind="query-params",
             placeholder="properties",
-            format_func=lambda name: UNITS[name][0],
+            format_func=label_of,
         )
         for at, name in enumerate(chosen):
             if at % 3 == 0:
                 row = st.columns(3)
             low, high = float(frame[name].min()), float(frame[name].max())
-            label, unit = UNITS[name]
             if low < high:
                 bounds = row[at % 3].slider(
-                    f"{label} {unit}".strip(), low, high, (low, high), key=f"range-{name}", bind="query-params"
+                    SHOWN[name].title, low, high, (low, high), key=f"range-{name}", bind="query-params"
                 )
                 kept &= frame[name].between(*bounds).to_numpy(bool)
         drawn = ""
@@ -67,7 +67,7 @@ def filtered(frame: pd.DataFrame) -> pd.DataFrame:
             drawn = sketcher("part").strip()
             if drawn:
                 meant = st.segmented_control(
-                    f"Drawn: `{drawn}`. Wanted are molecules", ["that have it", "like it"], default="that have it"
+                    f"Drawn: `{drawn}`. Keep molecules", ["that have it", "like it"], default="that have it"
                 )
                 if meant == "like it":
                     other, drawn = drawn, ""
@@ -82,7 +82,11 @@ def filtered(frame: pd.DataFrame) -> pd.DataFrame:
             kept &= (frame["likeness"] >= least).to_numpy(bool)
         orders = (["likeness"] if other else []) + ["as made", *usable]
         order = third.selectbox(
-            "Sort by", orders, key="sort", bind="query-params", format_func=lambda name: UNITS.get(name, (name, ""))[0]
+            "Sort by",
+            orders,
+            key="sort",
+            bind="query-params",
+            format_func=label_of,
         )
         falling = fourth.toggle("largest first", value=order == "likeness", key=f"falling-{order == 'likeness'}")
     frame = frame[kept]
@@ -127,7 +131,7 @@ def show(frame: pd.DataFrame, label: str) -> None:
         )
     else:
         look.caption("Select rows at the left of the table.")
-    st.subheader("Take away")
+    st.subheader("Download")
     choices = {f"all {len(view):,} that pass": view}
     if len(selected):
         choices[f"{len(selected):,} selected"] = selected

@@ -30,7 +30,19 @@ class Molgen(click.Group):
     def get_command(self, context: click.Context, name: str) -> click.Command | None:
         if name not in COMMANDS:
             return None
-        return importlib.import_module(f"molgen.cli.{name}").command
+        command: click.Command = importlib.import_module(f"molgen.cli.{name}").command
+        return command
+
+    def invoke(self, context: click.Context) -> object:
+        """Run the command; an error that one of its options would put right is raised again with that option."""
+        try:
+            return super().invoke(context)
+        except MolgenError as error:
+            command = self.get_command(context, context.invoked_subcommand or "")
+            for option in command.params if command is not None else ():
+                if option.name == error.parameter:
+                    raise type(error)(f"{error} ({option.opts[0]})") from None
+            raise
 
     def format_commands(self, context: click.Context, formatter: click.HelpFormatter) -> None:
         with formatter.section("Commands"):

@@ -59,9 +59,9 @@ def command(
     molgen app
     molgen app --port 8600 --headless --max-molecules 2000
 
-    Make molecules, look at them in 2D and 3D, filter, compare, judge your own, take them away. Stop it with Ctrl-C.
+    Make molecules, look at them in 2D and 3D, filter, compare, judge your own, download them. Stop it with Ctrl-C.
     """
-    from molgen.cli.score import PUBLIC
+    from molgen.data.public import PUBLIC
     from molgen.files import shipped_folder
 
     try:

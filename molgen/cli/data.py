@@ -5,19 +5,20 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, NoReturn
 
 import click
 
 if TYPE_CHECKING:
-    from molgen.data.prepared import PreparedSet, Progress
+    from molgen.data.prepared import PreparedSet
+    from molgen.progress import Progress
 
 
 @click.command(short_help="Fetch, check and prepare a data set.")
 @click.argument("source")
 @click.option(
     "--smiles-column",
-    help="Column of the SMILES in a table; found by its name or its content where not given.",
+    help="Column of the SMILES in a table; found by its name or its content if omitted.",
 )
 @click.option(
     "--keep-largest",
@@ -44,18 +45,18 @@ def command(
     molgen data qm9
     molgen data mine.csv --keep-largest --rejects rejects.csv
     """
-    prepared = prepare_shown(
-        source, smiles_column=smiles_column, keep_largest=keep_largest, max_atoms=max_atoms, rejects=rejects
-    )
-    click.echo("\n".join(summary(prepared)))
-
-
-def prepare_shown(source: str, **options: Any) -> PreparedSet:
-    """`molgen.data.prepared.prepare` with a progress bar on standard error."""
     from molgen.data.prepared import prepare
 
     with shown() as progress:
-        return prepare(source, progress=progress, **options)
+        prepared = prepare(
+            source,
+            smiles_column=smiles_column,
+            keep_largest=keep_largest,
+            max_atoms=max_atoms,
+            rejects=rejects,
+            progress=progress,
+        )
+    click.echo("\n".join(summary(prepared)))
 
 
 @contextmanager
@@ -63,7 +64,7 @@ def shown() -> Iterator[Progress]:
     """Shows the progress of work on a data set on standard error, a bar for each stage."""
     from tqdm import tqdm
 
-    bar: tqdm | None = None
+    bar: tqdm[NoReturn] | None = None
 
     def progress(stage: str, done: int, total: int | None) -> None:
         nonlocal bar
@@ -89,8 +90,9 @@ def summary(prepared: PreparedSet) -> list[str]:
     rejected = record["rejected"]
     counts = [("rows read", record["rows"]), ("kept", record["kept"]), ("rejected", sum(rejected.values()))]
     counts += [(f"  {reason}", count) for reason, count in rejected.items()]
-    for what in ("stereo", "isotopes", "fragments"):
-        counts.append((f"kept, {what} dropped", record[f"{what}_dropped"]))
+    counts.append(("kept, stereo dropped", record["stereo_dropped"]))
+    counts.append(("kept, isotopes dropped", record["isotopes_dropped"]))
+    counts.append(("kept, fragments dropped", record["fragments_dropped"]))
     counts += [(f"split {split}", count) for split, count in prepared.splits.items()]
     width = max(len(label) for label, _ in counts)
     lines = [f"{label:{width}}  {count:>10,}" for label, count in counts]

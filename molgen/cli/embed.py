@@ -16,10 +16,10 @@ from molgen.errors import InputError
     "model_name",
     default="qm9-nvdiff",
     show_default=True,
-    help="A model with a latent space (nvdiff): a name or a folder.",
+    help="A model with a latent space: a name or a folder.",
 )
 @click.option("--output", default="embeddings.parquet", show_default=True, help="Parquet file to write.")
-@click.option("--smiles-column", help="Column of the SMILES in a table; found by its name or content where not given.")
+@click.option("--smiles-column", help="Column of the SMILES in a table; found by its name or content if omitted.")
 @click.option(
     "--rejects",
     type=click.Path(dir_okay=False, path_type=Path),
@@ -52,7 +52,7 @@ def command(file: str, model_name: str, output: str, smiles_column: str | None, 
     refused: list[tuple[Row, str]] = []
     with tqdm(unit=" rows", unit_scale=True) as bar:
 
-        def progress(done: int) -> None:
+        def progress(_stage: str, done: int, _total: int | None) -> None:
             bar.update(done - bar.n)
 
         try:
@@ -60,7 +60,7 @@ def command(file: str, model_name: str, output: str, smiles_column: str | None, 
                 model,
                 read_molecules(file, smiles_column),
                 on_reject=lambda row, reason: refused.append((row, reason)),
-                on_progress=progress,
+                progress=progress,
             )
         finally:
             if rejects is not None:  # where nothing could be used, this list says why

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import os
 import sys
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 
 import click
 
 from molgen.errors import InputError
 
 if TYPE_CHECKING:
-    from molgen.evaluation.scores import Summary
+    from molgen.evaluation.verdicts import Summary
 
 DEFAULT_WORKERS = 4  # each takes some 600 MB
 
@@ -27,33 +27,33 @@ DEFAULT_WORKERS = 4  # each takes some 600 MB
     "--output",
     default="molecules.csv",
     show_default=True,
-    help="File to write; its ending is .csv, .smi, .sdf or .parquet. A - stands for CSV on standard output.",
+    help="File to write, with the extension .csv, .smi, .sdf or .parquet. A - stands for CSV on standard output.",
 )
 @click.option("--overwrite", is_flag=True, help="Replace an earlier output; drop an unfinished run of other settings.")
 @click.option(
     "--seed",
     type=int,
-    help="0 or more; equal seeds give equal molecules on the same kind of machine. Drawn, and told, where not given.",
+    help="0 or more; equal seeds give equal molecules on the same kind of machine. If omitted, drawn and printed.",
 )
 @click.option(
     "--sampler",
-    help="How noise is turned into molecules. ancestral: undo a little of the noise at each step; "
-    "project-and-noise: guess the whole molecule at each step, and put less noise on it each time; flow: change atoms "
-    "and bonds at rates, with short steps at the end. The model's own choice where not given.",
+    help="How noise is turned into molecules; molgen models NAME lists the samplers of a model. If omitted, its first.",
 )
 @click.option(
     "--steps",
     type=int,
-    help="Network evaluations per molecule: more is slower, and better up to a point. 20 is quick, 50 to 100 usual, "
-    "500 the most for a model trained as molgen does it; the model's own choice where not given.",
+    help="Network evaluations per molecule: more is slower, and better up to a point. 20 is quick, 50 to 100 usual; "
+    "models have a default and some a limit.",
 )
 @click.option(
-    "--formula", help="Only molecules of this formula, such as C7H9NO2; others that come out count as failures."
+    "--formula",
+    help="Only molecules of this formula, such as C7H9NO2; others that come out count as failures. molgen models NAME "
+    "tells whether a model takes one.",
 )
 @click.option(
     "--atoms",
-    help='Only molecules of these atoms, each with its number of neighbours besides hydrogen, such as "C3 C2 C2 O1": '
-    "this settles rings and branches. For edge models.",
+    help='Only molecules of these heavy atoms, each with its number of heavy neighbours, such as "C3 C2 C2 O1": this '
+    "settles rings and branches. molgen models NAME tells whether a model takes them.",
 )
 @click.option(
     "--core",
@@ -124,12 +124,12 @@ def command(
     A .smi file has the SMILES and a name only. The run record (molecules.json beside molecules.csv) keeps settings,
     versions, counts and why samples failed.
 
-    A stopped or killed run goes on where it was when the same command is given again.
+    A stopped or killed run is resumed when the same command is given again.
     """
     from tqdm import tqdm
 
     from molgen.generation.runs import run
-    from molgen.generation.sampling import choose_settings, wanted_of
+    from molgen.generation.settings import make_settings, wanted_of
     from molgen.models.checkpoints import load_checkpoint
     from molgen.parallel import available_cores
 
@@ -141,7 +141,7 @@ def command(
     if max_samples is not None and unique is None:
         raise InputError("--max-samples only goes with --unique")
     model = load_checkpoint(model_name)
-    settings = choose_settings(
+    settings = make_settings(
         model,
         num=1000 if num is None and unique is None else num,
         unique=unique,
@@ -157,18 +157,16 @@ def command(
         targets=targets,
         guidance=guidance,
     )
-    wanted = wanted_of(model, settings)
-    for warning in [] if wanted is None else wanted.warnings(model.statistics):
+    for warning in wanted_of(model, settings).warnings(model.statistics):
         click.echo(f"Warning: {warning}", err=True)
     if workers is None:
         workers = min(available_cores(), DEFAULT_WORKERS) if settings.device == "cpu" else 1
-    bar: tqdm | None = None
+    bar: tqdm[NoReturn] | None = None
 
-    def progress(drawn: int, distinct: int) -> None:
+    def progress(_stage: str, done: int, total: int | None) -> None:
         nonlocal bar
-        done = drawn if unique is None else distinct
         if bar is None:  # only now is it known what an earlier start has done, which must not count for the rate
-            bar = tqdm(total=unique or settings.samples, initial=done, unit=" molecules", dynamic_ncols=True)
+            bar = tqdm(total=total, initial=done, unit=" molecules", dynamic_ncols=True)
         bar.update(done - bar.n)
 
     try:

@@ -13,13 +13,13 @@ import click
     "model_name",
     default="qm9-nvdiff",
     show_default=True,
-    help="A model with a latent space (nvdiff): a name or a folder.",
+    help="A model with a latent space: a name or a folder.",
 )
 @click.option("--num", type=click.IntRange(min=2), default=9, show_default=True, help="Points, the ends included.")
 def command(first: str, second: str, model_name: str, num: int) -> None:
     """List the molecules on the way from the SMILES FIRST to SECOND, as the model sees it.
 
-    Both have the same number of atoms besides hydrogen. One line for each point: its share of the way and its SMILES,
+    Both have the same number of heavy atoms. One line for each point: its share of the way and its SMILES,
     or why it is no molecule.
 
     Example: molgen interpolate CCCCCCO Cc1ccccc1

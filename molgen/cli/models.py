@@ -17,9 +17,10 @@ COLUMNS = ("name", "data", "backend", "parameters", "valid", "unique", "FCD")
 def command(name: str | None) -> None:
     """List the models that come with molgen, or show the card of one: NAME or a checkpoint folder.
 
-    The card tells what the model was trained on, its licence, its measured quality and its limits, and what it can be
-    told: a core to keep, and values of properties, with the range that 90 % of its training molecules lie in. Any of
-    the names, or the folder of a model of your own, goes after `molgen generate --model`.
+    The card tells what the model was trained on, its licence, its measured quality and its limits, its samplers, and
+    what it can be told: a formula, atoms, a core to keep, and values of properties, with the range that 90 % of its
+    training molecules lie in. Any of the names, or the folder of a model of your own, goes after
+    `molgen generate --model`.
     """
     from molgen.models.checkpoints import card_text, list_models, load_checkpoint
 
@@ -42,24 +43,28 @@ def command(name: str | None) -> None:
 
 
 def _told(model: Model) -> list[str]:
-    """What a model can be told, as a section of its card."""
-    lines = ["", "## Can be told", "", f"core: {'yes' if model.backend.config.known_parts else 'no'}"]
+    """The samplers of a model and what it can be told, as sections of its card."""
+    backend = model.backend
+    lines = ["", "## Samplers", ""]
+    lines += [": ".join(filter(None, (name, backend.sampler_help.get(name)))) for name in backend.samplers]
+    lines += ["", "## Can be told", "", f"core: {'yes' if backend.config.known_parts else 'no'}"]
+    lines += [f"{kind}: {'yes' if kind in backend.requests else 'no'}" for kind in ("formula", "atoms")]
     for target in model.statistics.targets:
         lines.append(f"{target.name}: {target.low:.4g} to {target.high:.4g}, on average {target.mean:.4g}")
     return lines if model.statistics.targets else [*lines, "properties: no"]
 
 
-def _data(card: dict) -> str:
+def _data(card: dict[str, object]) -> str:
     data = card.get("data", "-")
     return str(data.get("set", "-") if isinstance(data, dict) else data)
 
 
-def _number(card: dict) -> str:
+def _number(card: dict[str, object]) -> str:
     count = card.get("parameters")
     return f"{count:,}" if isinstance(count, int) else "-"
 
 
-def _figures(card: dict) -> list[str]:
+def _figures(card: dict[str, object]) -> list[str]:
     """Valid, unique and FCD as the card words them."""
     figures = card.get("figures")
     figures = {str(key).lower(): value for key, value in figures.items()} if isinstance(figures, dict) else {}

@@ -21,11 +21,9 @@ from molgen.errors import InputError
     show_default=True,
     help="Folder of the report.",
 )
-@click.option("--smiles-column", help="Column of the SMILES in a table; found by its name or content where not given.")
+@click.option("--smiles-column", help="Column of the SMILES in a table; found by its name or content if omitted.")
 @click.option("--overwrite", is_flag=True, help="Replace an earlier report in the folder.")
-@click.option(
-    "--workers", type=click.IntRange(min=1), help="Processes that judge molecules; every core's where not given."
-)
+@click.option("--workers", type=click.IntRange(min=1), help="Processes that judge molecules; every core's if omitted.")
 def command(
     files: tuple[str, ...],
     reference: str,
@@ -50,13 +48,11 @@ def command(
 
     Example: molgen report molecules.csv --reference qm9 --profile lead-like --output report
     """
-    from tqdm import tqdm
-
-    from molgen.cli.score import fcd_target, is_prepared, run_counts
-    from molgen.data.prepared import prepare
+    from molgen.cli.bars import progress_bar
     from molgen.data.readers import expected_rows, read_molecules
-    from molgen.evaluation.reference import file_reference, prepared_reference
-    from molgen.evaluation.report import Report, prepared_target
+    from molgen.evaluation.open_reference import open_reference
+    from molgen.evaluation.report import Report
+    from molgen.evaluation.run_record import run_record
     from molgen.evaluation.screening import load_profile
     from molgen.parallel import available_cores
 
@@ -68,36 +64,19 @@ def command(
         raise InputError(f"the folder {output.resolve().parent} does not exist")
     rows = [read_molecules(file, smiles_column) for file in files]
     firsts = [next(each) for each in rows]  # a file that cannot be read is told before anything is computed
-    with tqdm(unit=" molecules", disable=None, leave=False) as bar:
-        doing = ""
-
-        def progress(what: str, done: int, total: int | None) -> None:
-            nonlocal doing
-            if what != doing:
-                doing = what
-                bar.reset(total)
-                bar.set_description(what, refresh=False)
-            bar.update(done - bar.n)
-
-        if is_prepared(reference):
-            prepared = prepare(reference)
-            target = prepared_target(prepared, progress)
-            compared = prepared_reference(prepared, workers, progress)
-        else:
-            target = fcd_target(reference, workers)
-            compared = file_reference(reference, workers, progress)
-        with Report(compared, wanted, target, output, progress) as report:
+    with progress_bar() as progress:
+        compared = open_reference(reference, workers=workers, progress=progress)
+        with Report(compared, wanted, output, progress) as report:
             for file, first, others in zip(files, firsts, rows, strict=True):
-                counts = run_counts(file)
-                asked = counts.get("requested"), counts.get("reasons")
-                report.add(file, chain([first], others), workers, *asked, expected=expected_rows(file))
-            record = report.write()
-    for done in record["sets"]:
-        valid, passed = done["valid"], done["passes the profile"]
+                record = run_record(file)
+                asked, failed = (record.requested, record.reasons) if record and record.fits else (None, None)
+                report.add(file, chain([first], others), workers, asked, failed, expected_rows(file))
+            report.write()
+    for done in report.sets:
         click.echo(
-            f"{done['file']}: {done['rows']:,} rows, {valid['count']:,} valid, {passed['count']:,} pass {wanted.name}, "
-            f"{len(done['picked']):,} picked"
+            f"{done.label}: {done.rows:,} rows, {done.valid:,} valid, {done.passed:,} pass {wanted.name}, "
+            f"{len(done.picked):,} picked"
         )
-    for warning in record["warnings"]:
+    for warning in report.warnings:
         click.echo(f"Warning: {warning}", err=True)
     click.echo(f"Wrote {output / 'report.html'}, molecules.csv, picked.sdf, summary.json and summary.md")

@@ -4,7 +4,7 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple, NotRequired, TypedDict
 
 import numpy as np
 import torch
@@ -16,6 +16,9 @@ from molgen.molecules.graph import GraphBatch, pair_count
 from molgen.molecules.vocabulary import BOND_CLASSES, Vocabulary
 
 MAX_ENTRIES = 400_000  # of a training batch: some 3 GB for the usual network; graphs of up to 38 nodes never reach it
+
+
+JsonObject = dict[str, Any]  # as a file holds it, unchecked
 
 
 class TargetStatistics(NamedTuple):
@@ -45,7 +48,18 @@ class SizeModel(NamedTuple):
             return np.zeros(len(means))
         off = values[asked] - means[:, asked]
         precision = np.linalg.inv(np.array(self.covariance)[np.ix_(asked, asked)])
-        return -0.5 * np.einsum("ni,ij,nj->n", off, precision, off)
+        density: np.ndarray = -0.5 * np.einsum("ni,ij,nj->n", off, precision, off)
+        return density
+
+
+class StatisticsRecord(TypedDict):
+    """`Statistics` in JSON."""
+
+    sizes: list[int]
+    atoms: list[float]
+    bonds: list[float]
+    targets: NotRequired[list[list[str | float]]]
+    target_sizes: NotRequired[list[list[list[float]]]]
 
 
 @dataclass(frozen=True)
@@ -77,15 +91,20 @@ class Statistics:
                 raise InputError(f"unknown target {name!r}; this model knows {', '.join(names) or 'none'}")
             target = self.targets[names.index(name)]
             values[names.index(name)] = (value - target.mean) / target.deviation
-        weights = np.array(self.sizes, np.float64)
+        weights: np.ndarray = np.array(self.sizes, np.float64)
         if self.target_sizes is not None:
             log_weights = self.target_sizes.log_density(values)
             weights = weights * np.exp(log_weights - log_weights[weights > 0].max())
-        return weights / weights.sum()
+        weights /= weights.sum()
+        return weights
 
-    def to_json(self) -> dict:
+    def to_json(self) -> StatisticsRecord:
         """A dictionary of plain lists."""
-        record: dict[str, list] = {"sizes": list(self.sizes), "atoms": list(self.atoms), "bonds": list(self.bonds)}
+        record: StatisticsRecord = {
+            "sizes": list(self.sizes),
+            "atoms": list(self.atoms),
+            "bonds": list(self.bonds),
+        }
         if self.targets:
             record["targets"] = [list(target) for target in self.targets]
         if self.target_sizes:
@@ -93,7 +112,7 @@ class Statistics:
         return record
 
     @classmethod
-    def from_json(cls, record: dict) -> "Statistics":
+    def from_json(cls, record: StatisticsRecord) -> "Statistics":
         """The statistics written by `to_json`."""
         return cls(
             tuple(int(count) for count in record["sizes"]),
@@ -173,7 +192,7 @@ class GraphDataset:
         if len(values) != len(self):
             raise InputError(f"there are {len(self)} graphs, and properties of {len(values)}")
         counts = [len(self.by_size[size]) for size in sorted(self.by_size)]
-        parts = torch.from_numpy(np.asarray(values, np.float32)).split(counts)
+        parts = torch.split(torch.from_numpy(np.asarray(values, np.float32)), counts)
         return GraphDataset(self.vocabulary, self.by_size, dict(zip(sorted(self.by_size), parts, strict=True)))
 
     def statistics(self) -> Statistics:
@@ -194,7 +213,7 @@ class GraphDataset:
     def epoch(self, batch_size: int, seed: int, epoch: int) -> list[tuple[int, np.ndarray]]:
         """The batches of one pass over the data, as (size, row numbers), shuffled by (seed, epoch) alone.
 
-        Every graph stands in exactly one batch; the last batch of a size may be short, and batches of large graphs
+        Every graph is in exactly one batch; the last batch of a size may be short, and batches of large graphs
         have fewer than batch_size, so that no step needs more memory than MAX_ENTRIES nodes and pairs do.
         """
         random = np.random.default_rng([seed, epoch])
@@ -240,7 +259,7 @@ def group_by_size(vocabulary: Vocabulary, graphs: Iterator[tuple[np.ndarray, np.
     return GraphDataset(vocabulary, by_size)
 
 
-def read_json(path: Path) -> dict:
+def read_json(path: Path) -> JsonObject:
     """A JSON object from a file. Raises InputError when it is none."""
     try:
         record = json.loads(path.read_text(encoding="utf-8"))

@@ -1,4 +1,4 @@
-"""Turn rows of strangers' files into graphs: every row is kept, or rejected with a reason.
+"""Turn rows of untrusted files into graphs: every row is kept, or rejected with a reason.
 
 RDKit works in other processes (molgen.parallel), since some molecules crash or hang it: only the row at fault is
 rejected. Nothing here imports torch, which those processes would have to load too.
@@ -20,6 +20,7 @@ from molgen.molecules.encoding import GraphDecoder, atom_classes, mol_to_graph
 from molgen.molecules.parsing import Cleaned, Rejected, clean, parse_block, parse_smiles
 from molgen.molecules.vocabulary import AtomClass, Vocabulary
 from molgen.parallel import available_cores, isolated_chunks
+from molgen.progress import Progress
 
 CHUNK = 2_000  # rows; about a second of work, and under a megabyte to send back
 ROW_SECONDS = 10
@@ -27,7 +28,7 @@ MAX_CLASSES = 255  # a class index is one byte
 SHOWN = 200  # characters of a rejected row that the list of rejects repeats
 
 
-class Settings(NamedTuple):
+class Criteria(NamedTuple):
     """How a row is judged; vocabulary None: every atom class is welcome."""
 
     vocabulary: Vocabulary | None
@@ -62,7 +63,7 @@ class Imported:
     smiles: list[str]
     by_size: dict[int, tuple[np.ndarray, np.ndarray, np.ndarray]]
     rows: int = 0
-    rejected: Counter = field(default_factory=Counter)
+    rejected: Counter[str] = field(default_factory=Counter)
     stereo: int = 0
     isotopes: int = 0
     fragments: int = 0
@@ -78,7 +79,7 @@ def import_molecules(
     deduplicate: bool = True,
     workers: int | None = None,
     on_reject: Callable[[Row, str], None] | None = None,
-    on_progress: Callable[[int], None] | None = None,
+    progress: Progress | None = None,
 ) -> Imported:
     """Graphs of all usable rows, on `workers` processes (None: one per core).
 
@@ -86,18 +87,18 @@ def import_molecules(
     max_atoms of them, and its graph decodes to the same canonical SMILES. Stereo and isotopes are dropped and counted.
     With vocabulary None it is measured: the classes of the kept molecules, most frequent first, then by element and
     charge, however rare, up to MAX_CLASSES. keep_largest: of several fragments, keep the largest. deduplicate: of
-    equal canonical SMILES keep the first. on_reject is called with each rejected row and the reason, on_progress with
+    equal canonical SMILES keep the first. on_reject is called with each rejected row and the reason, progress with
     the number of rows done. Raises InputError when no row is usable.
     """
     done = Imported(vocabulary or Vocabulary((AtomClass("C", 0),)), [], {})
     codes = {} if vocabulary is None else dict(vocabulary.index)
     parts: dict[int, list[tuple[np.ndarray, np.ndarray, np.ndarray]]] = {}
     seen: set[str] = set()
-    settings = Settings(vocabulary, max_atoms, keep_largest)
-    for chunk, converted in _converted(rows, settings, workers or available_cores()):
+    criteria = Criteria(vocabulary, max_atoms, keep_largest)
+    for chunk, converted in _converted(rows, criteria, workers or available_cores()):
         _take(chunk, converted, done, parts, codes, seen if deduplicate else None, on_reject)
-        if on_progress is not None:
-            on_progress(done.rows)
+        if progress is not None:
+            progress("reading molecules", done.rows, None)
     if not done.smiles:
         reasons = ", ".join(f"{count} {reason}" for reason, count in done.rejected.most_common(3))
         raise InputError(f"none of the {done.rows} rows holds a usable molecule ({reasons})")
@@ -121,18 +122,18 @@ class Rejects:
         self.writer.writerow([row.line, spreadsheet_safe(text), spreadsheet_safe(row.name[:SHOWN]), reason])
 
 
-def convert(rows: list[Row], settings: Settings) -> Converted:
+def convert(rows: list[Row], criteria: Criteria) -> Converted:
     """Judge rows and turn the usable ones into graphs; runs in a worker process."""
-    index = {} if settings.vocabulary is None else dict(settings.vocabulary.index)
+    index = {} if criteria.vocabulary is None else dict(criteria.vocabulary.index)
     found = []
     rejected = {}
     for position, row in enumerate(rows):
         try:
-            cleaned = clean(parse_block(row.text) if row.is_block else parse_smiles(row.text), settings.keep_largest)
+            cleaned = clean(parse_block(row.text) if row.is_block else parse_smiles(row.text), criteria.keep_largest)
             size = cleaned.mol.GetNumAtoms()
-            if settings.max_atoms is not None and size > settings.max_atoms:
-                raise Rejected(f"more than {settings.max_atoms} heavy atoms")
-            if settings.vocabulary is None:
+            if criteria.max_atoms is not None and size > criteria.max_atoms:
+                raise Rejected(f"more than {criteria.max_atoms} heavy atoms")
+            if criteria.vocabulary is None:
                 new = dict.fromkeys(atom for atom in atom_classes(cleaned.mol) if atom not in index)
                 if len(index) + len(new) > MAX_CLASSES:
                     raise Rejected(f"more than {MAX_CLASSES} atom types")
@@ -161,10 +162,10 @@ def convert(rows: list[Row], settings: Settings) -> Converted:
     )
 
 
-def _converted(rows: Iterable[Row], settings: Settings, workers: int) -> Iterator[tuple[list[Row], Converted]]:
+def _converted(rows: Iterable[Row], criteria: Criteria, workers: int) -> Iterator[tuple[list[Row], Converted]]:
     """Chunks of rows with what they became, in order; a row that crashes RDKit or takes too long is rejected."""
     return isolated_chunks(
-        partial(convert, settings=settings), rows, _failed, workers=workers, chunk=CHUNK, seconds=ROW_SECONDS
+        partial(convert, criteria=criteria), rows, _failed, workers=workers, chunk=CHUNK, seconds=ROW_SECONDS
     )
 
 

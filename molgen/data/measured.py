@@ -1,31 +1,33 @@
-"""Target values of the molecules of a prepared set: measured once, kept beside the set, and gone on with after a kill.
+"""Target values of the molecules of a prepared set: measured once, kept beside the set, and resumed after a kill.
 
 RDKit works in other processes (molgen.parallel), as in molgen.data.importing. Nothing here imports torch, which those
 processes would have to load too.
 """
 
-import csv
-import io
 import json
 import math
 import os
-import zipfile
-from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from filelock import FileLock
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
 
-from molgen.data.public import QM9_WHEEL, fetch_wheel
+from molgen.data.public import QM9_WHEEL, qm9_records
+from molgen.errors import DownloadError
 from molgen.files import atomic_write
 from molgen.molecules.parsing import Rejected, clean, parse_smiles
 from molgen.molecules.properties import TARGETS, targets
 from molgen.parallel import available_cores, isolated_chunks
+from molgen.progress import Progress
 
 CHUNK = 2_000  # molecules; some seconds of work, and what a kill costs
 MOLECULE_SECONDS = 10
+# Molecules of a split whose properties are measured. A quarter of MOSES says as much of them as all of it, and takes
+# minutes where all would take half an hour; a network is told nothing of the others.
+MEASURED = 400_000
 EV = 27.211386  # in one Hartree
 
 # What QM9 (Ramakrishnan et al. 2014, B3LYP/6-31G(2df,p)) says of its molecules beyond TARGETS: the column in the
@@ -61,14 +63,57 @@ def measure(smiles: list[str]) -> np.ndarray:
     return rows
 
 
+def target_names(quantum: bool, own: tuple[str, ...]) -> tuple[str, ...]:
+    """The columns of a table of targets; quantum: of QM9, own: the user's columns."""
+    return (*TARGETS, *(QUANTUM if quantum else ()), *own)
+
+
+def target_table(
+    path: Path,
+    smiles: list[str],
+    own: TargetTable,
+    downloads: Path | None = None,
+    workers: int | None = None,
+    progress: Progress | None = None,
+    stage: str = "measuring",
+) -> TargetTable:
+    """The targets of each SMILES, as `PreparedSet.targets` describes them: from the file `path`, or measured and kept.
+
+    own: the user's columns. downloads: where the package of QM9 is or is fetched to, for QUANTUM; None: without them.
+    """
+    names = target_names(downloads is not None, own.names)
+    with FileLock(path.with_suffix(".lock")):
+        kept = read_table(path, names, len(smiles))  # another process may have been measuring
+        if kept is not None:
+            return kept
+        part = path.with_suffix(".part")
+        chosen = np.sort(np.random.default_rng(0).permutation(len(smiles))[:MEASURED])
+        found = np.full((len(smiles), len(TARGETS)), math.nan, np.float32)
+        found[chosen] = measured(part, [smiles[row] for row in chosen], workers, progress, stage)
+        columns = [found]
+        if downloads is not None:
+            try:
+                columns.append(_quantum_columns(smiles, downloads, progress))
+            except DownloadError:  # nothing is kept but the part, so that the next call tries again
+                return TargetTable(target_names(False, own.names), np.concatenate([found, own.values], 1))
+        table = TargetTable(names, np.concatenate([*columns, own.values], 1))
+        write_table(path, table)
+        part.unlink()
+        return table
+
+
 def measured(
-    part: Path, smiles: list[str], workers: int | None = None, on_progress: Callable[[int], None] | None = None
+    part: Path,
+    smiles: list[str],
+    workers: int | None = None,
+    progress: Progress | None = None,
+    stage: str = "measuring",
 ) -> np.ndarray:
     """TARGETS of each SMILES, float32 [molecules, len(TARGETS)], on `workers` processes (None: one per core).
 
     part: a file that grows with every chunk and is left complete; what it holds when this is called, from a run that
     was killed, is not measured again. One line of JSON, the names of TARGETS, then rows of float32. A molecule that
-    crashes RDKit or takes longer than MOLECULE_SECONDS is a row of NaN. on_progress is called with the molecules done.
+    crashes RDKit or takes longer than MOLECULE_SECONDS is a row of NaN. progress is called with `stage`.
     """
     head = (json.dumps(list(TARGETS)) + "\n").encode()
     width = 4 * len(TARGETS)
@@ -88,8 +133,8 @@ def measured(
                 file.write(rows.tobytes())
                 file.flush()
                 done += len(chunk)
-                if on_progress is not None:
-                    on_progress(done)
+                if progress is not None:
+                    progress(stage, done, len(smiles))
         file.seek(len(head))
         return np.frombuffer(file.read(), np.float32).reshape(-1, len(TARGETS))
 
@@ -97,18 +142,17 @@ def measured(
 def quantum_properties(downloads: Path) -> dict[str, list[float]]:
     """QUANTUM of each canonical SMILES of QM9, in that order; of equal SMILES the first.
 
-    They come from the pinned package qm9pack (104 MB), fetched into the folder `downloads` where it does not lie there
+    They come from the pinned package qm9pack (104 MB), fetched into the folder `downloads` where it is not there
     already; reading it takes half a minute. Raises DownloadError when it cannot be fetched.
     """
     found: dict[str, list[float]] = {}
-    with zipfile.ZipFile(fetch_wheel(QM9_WHEEL, downloads)) as wheel:
-        for record in _qm9_records(wheel):
-            try:
-                smiles = clean(parse_smiles(record["SMILES"])).smiles
-            except Rejected:
-                continue
-            if smiles not in found:
-                found[smiles] = [float(record[column]) * factor for column, factor in QUANTUM.values()]
+    for record in qm9_records(downloads):
+        try:
+            smiles = clean(parse_smiles(record["SMILES"])).smiles
+        except Rejected:
+            continue
+        if smiles not in found:
+            found[smiles] = [float(record[column]) * factor for column, factor in QUANTUM.values()]
     return found
 
 
@@ -135,7 +179,10 @@ def _failed(_reason: str) -> np.ndarray:
     return np.full((1, len(TARGETS)), math.nan, np.float32)
 
 
-def _qm9_records(wheel: zipfile.ZipFile) -> Iterator[dict[str, str]]:
-    for part in (1, 2, 3):
-        with wheel.open(f"qm9pack/data/qm9_part{part}.csv") as file:
-            yield from csv.DictReader(io.TextIOWrapper(file, encoding="utf-8", newline=""))
+def _quantum_columns(smiles: list[str], downloads: Path, progress: Progress | None) -> np.ndarray:
+    """QUANTUM of molecules of QM9, float32 [molecules, len(QUANTUM)]. Raises DownloadError."""
+    if progress is not None:
+        progress(f"reading {QM9_WHEEL.filename} (104 MB, fetched once)", 0, None)
+    known = quantum_properties(downloads)
+    unknown = [math.nan] * len(QUANTUM)
+    return np.array([known.get(text, unknown) for text in smiles], np.float32).reshape(-1, len(QUANTUM))

@@ -1,14 +1,24 @@
-"""Fetch the pinned files that public data sets come in, and check that they are what they should be."""
+"""The public data sets: where each comes from, how many rows it has, and in which parts.
 
+What does not come with molgen is fetched as a pinned file and checked. Nothing here imports torch, which the worker
+processes of molgen.data.measured would have to load too.
+"""
+
+import csv
+import io
 import shutil
 import subprocess
 import sys
 import tempfile
+import zipfile
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
+from molgen.data.readers import Row, read_molecules
 from molgen.errors import DownloadError
-from molgen.files import sha256_of
+from molgen.files import sha256_of, shipped_folder
+from molgen.progress import Progress
 
 
 class Wheel(NamedTuple):
@@ -26,10 +36,11 @@ class Wheel(NamedTuple):
 
 QM9_WHEEL = Wheel("qm9pack", "1.0.3", "1d88c2988007c6778e717ee3224cf511bd60e10732ebe3b7ed500ea5af05c9f0")
 MOSES_WHEEL = Wheel("molsets", "0.3.1", "7f4450e3ebecebe79c3a2a55950c93daddee071120daf64a163d03481e811d34")
+MOSES_FILES = {"train": "train.csv.gz", "test": "test.csv.gz", "test_scaffolds": "test_scaffolds.csv.gz"}
 
 
 def fetch_wheel(wheel: Wheel, folder: Path) -> Path:
-    """The path of the wheel in `folder`, where it lies already or is put by pip (so pip's own settings apply).
+    """The path of the wheel in `folder`, where it is already or is put by pip (so pip's own settings apply).
 
     Raises DownloadError when pip cannot get it (no network, for example) or when the file is not the pinned one.
     """
@@ -60,9 +71,56 @@ def fetch_wheel(wheel: Wheel, folder: Path) -> Path:
     return target
 
 
+def qm9_records(downloads: Path) -> Iterator[dict[str, str]]:
+    """The rows of QM9 in its package (104 MB), column -> cell. Raises DownloadError when it cannot be fetched."""
+    with zipfile.ZipFile(fetch_wheel(QM9_WHEEL, downloads)) as wheel:
+        for part in (1, 2, 3):
+            with wheel.open(f"qm9pack/data/qm9_part{part}.csv") as file:
+                yield from csv.DictReader(io.TextIOWrapper(file, encoding="utf-8", newline=""))
+
+
+# The parts of a set, as (name, rows); the name is "" where the set is not divided.
+Parts = Iterator[tuple[str, Iterator[Row]]]
+
+
+class PublicSet(NamedTuple):
+    """A data set that is known by its name.
+
+    rows: how many there are. digest: gives the SHA-256 of what is read. parts: takes the folder of the downloads.
+    """
+
+    rows: int
+    digest: Callable[[], str]
+    parts: Callable[[Path, Progress | None], Parts]
+
+
+def _qm9_file() -> Path:
+    return shipped_folder("datasets") / "qm9.smi.gz"
+
+
+def _qm9_parts(_downloads: Path, _progress: Progress | None) -> Parts:
+    yield "", read_molecules(_qm9_file())
+
+
+def _moses_parts(downloads: Path, progress: Progress | None) -> Parts:
+    if progress is not None:
+        progress(f"fetching {MOSES_WHEEL.filename} (52 MB)", 0, None)
+    with zipfile.ZipFile(fetch_wheel(MOSES_WHEEL, downloads)) as wheel:
+        for part, filename in MOSES_FILES.items():
+            with tempfile.TemporaryDirectory(prefix="molgen-") as temporary:
+                unpacked = wheel.extract(f"moses/dataset/data/{filename}", temporary)
+                yield part, (row._replace(name=part) for row in read_molecules(unpacked))
+
+
 def _check(wheel: Wheel, path: Path) -> None:
     found = sha256_of(path)
     if found != wheel.sha256:
         raise DownloadError(
             f"{path} is not the pinned file: its SHA-256 is {found}, should be {wheel.sha256}; delete it and try again"
         )
+
+
+PUBLIC: dict[str, PublicSet] = {
+    "qm9": PublicSet(130_831, lambda: sha256_of(_qm9_file()), _qm9_parts),
+    "moses": PublicSet(1_936_962, lambda: MOSES_WHEEL.sha256, _moses_parts),
+}

@@ -1,7 +1,7 @@
-"""Write tables of molecules, chunk by chunk, in the format that the file's ending names."""
+"""Write tables of molecules, chunk by chunk, in the format that the file's extension names."""
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Protocol
@@ -117,7 +117,8 @@ class ParquetWriter:
         self.waiting = []
 
 
-FORMATS: dict[str, type[CsvWriter] | type[SmiWriter] | type[SdfWriter] | type[ParquetWriter]] = {
+# A new format is a Writer and a line.
+FORMATS: dict[str, Callable[[IO[bytes]], Writer]] = {
     ".csv": CsvWriter,
     ".smi": SmiWriter,
     ".sdf": SdfWriter,
@@ -125,25 +126,25 @@ FORMATS: dict[str, type[CsvWriter] | type[SmiWriter] | type[SdfWriter] | type[Pa
 }
 
 
-def check_ending(path: Path | str) -> str:
-    """The ending of a file that can be written, in lower case. Raises InputError for any other."""
-    ending = Path(path).suffix.lower()
-    if ending not in FORMATS:
+def check_extension(path: Path | str) -> str:
+    """The extension of a file that can be written, in lower case. Raises InputError for any other."""
+    extension = Path(path).suffix.lower()
+    if extension not in FORMATS:
         raise InputError(f"cannot write {path}: a name should end in {', '.join(FORMATS)}, or be - (standard output)")
-    return ending
+    return extension
 
 
 @contextmanager
 def open_writer(path: Path | str) -> Iterator[Writer]:
-    """Yield the writer for the ending of `path`; "-" writes CSV to standard output.
+    """Yield the writer for the extension of `path`; "-" writes CSV to standard output.
 
     The file appears when the block ends, whole; when the block fails, `path` stays as it was.
-    Raises InputError for an ending that is not in FORMATS or a folder that does not exist.
+    Raises InputError for an extension that is not in FORMATS or a folder that does not exist.
     """
     if str(path) == "-":
         yield CsvWriter(sys.stdout.buffer)
         return
-    kind = FORMATS[check_ending(path)]
+    kind = FORMATS[check_extension(path)]
     with atomic_write(path, "wb") as file:
         writer = kind(file)
         try:

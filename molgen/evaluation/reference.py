@@ -1,26 +1,32 @@
-"""A set of real molecules to compare with: what is known, what is near, which rings and properties are usual."""
+"""Real molecules to compare with: what is known, what is near, which rings and properties are usual, the FCD to them.
+
+`molgen.evaluation.open_reference` makes one of a name, a file or a folder.
+"""
 
 from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from pathlib import Path
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
 
-from molgen.data.readers import Row, read_molecules
+from molgen.data.public import PUBLIC
+from molgen.data.readers import Row
 from molgen.errors import InputError
-from molgen.evaluation.assessment import FINGERPRINT_BITS, assess
+from molgen.evaluation.assessment import COLUMNS, assess
 from molgen.evaluation.descriptors import sketches
-from molgen.evaluation.rings import DEFINITION
+from molgen.evaluation.fcd import Fcd, fcd_distance
 from molgen.files import atomic_write
-from molgen.molecules.fingerprints import nearest_of
+from molgen.molecules.fingerprints import nearest_of, stacked
 from molgen.molecules.hashing import contains, smiles_hashes
+from molgen.molecules.substructures import RING_DEFINITION
+from molgen.progress import Progress, counted, silent
 
 if TYPE_CHECKING:
     from molgen.data.prepared import PreparedSet
@@ -28,23 +34,98 @@ if TYPE_CHECKING:
 COMPARED = 120_000  # molecules of a large reference that nearest neighbours and rings are looked up in
 ASSESSED = 2_000  # of these, those whose properties and alerts are computed
 RARE = 1e-4  # share of the compared molecules below which a ring system counts as hardly seen
-Progress = Callable[[str, int, int], object]  # what is done, molecules done, of how many
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Reference:
-    """Real molecules.
+    """Real molecules. What takes long is computed when it is first asked for, by `workers` processes, and told to
+    `progress`; of a prepared set it stays in its folder for the next time.
 
-    known: sorted uint64 hashes of all of them; smiles, fingerprints (uint8 [m, 256], packed): those compared;
-    rings: how many of the m have each ring system; assessed: `molgen.evaluation.assessment.assess` of some of them.
+    known: sorted uint64 hashes (`molgen.molecules.hashing`) of what is not novel. drawn: canonical SMILES of COMPARED
+    of these, an even draw; none of a model, which keeps no molecules. prepared: the set, where it is one.
+    target, others: ChemNet activations [m, 512] that the FCD is measured against, and [k, 512] of up to so many other
+    real molecules, for the floor. warnings: what is wrong with the source.
     """
 
     name: str
     known: np.ndarray
-    smiles: list[str]
-    fingerprints: np.ndarray
-    rings: Counter[str]
-    assessed: pd.DataFrame
+    drawn: Sequence[str] = ()
+    prepared: PreparedSet | None = None
+    target: Callable[[], np.ndarray] | None = None
+    target_name: str = ""
+    others: Callable[[int], np.ndarray] | None = None
+    others_name: str = ""
+    warnings: tuple[str, ...] = ()
+    workers: int = 1
+    progress: Progress = silent
+
+    def load(self) -> None:
+        """Compute now what `compare`, `nearest`, `rare_rings` and `assessed` need. Raises InputError of a model."""
+        _ = self.fingerprints, self.rings, self.assessed
+
+    def load_fcd(self) -> None:
+        """Compute now what `fcd` needs and what can be kept. Raises InputError of a model."""
+        _ = self.activations, self.floor(2)
+
+    def require_molecules(self) -> None:
+        """Raise InputError where the reference is a model."""
+        if not self.has_molecules:
+            raise InputError(
+                f"the model {self.name} keeps no molecules to compare with; give {', '.join(PUBLIC)} or a file"
+            )
+
+    @property
+    def has_molecules(self) -> bool:
+        """Whether there are molecules, and not only hashes."""
+        return len(self.drawn) > 0
+
+    @cached_property
+    def smiles(self) -> list[str]:
+        """The compared molecules: those of `drawn` that have a fingerprint."""
+        return list(self._sketches["smiles"])
+
+    @cached_property
+    def fingerprints(self) -> np.ndarray:
+        """Packed fingerprints of `smiles`, uint8 [m, 256]."""
+        return stacked(self._sketches["fingerprint"])
+
+    @cached_property
+    def rings(self) -> Counter[str]:
+        """How many of the compared molecules have each ring system."""
+        counts: Counter[str] = Counter()
+        for text in self._sketches["ring_systems"]:
+            counts.update(set(filter(None, text.split("; "))))
+        return counts
+
+    @cached_property
+    def assessed(self) -> pd.DataFrame:
+        """`molgen.evaluation.assessment.assess` of ASSESSED of the compared molecules."""
+        return self._kept("reference-assessed", COLUMNS, self._assess)
+
+    @cached_property
+    def activations(self) -> np.ndarray:
+        """What the FCD is measured against, ChemNet activations [m, 512]. Raises InputError of a model."""
+        self.require_molecules()
+        assert self.target is not None
+        return self.target()
+
+    def floor(self, count: int) -> np.ndarray | None:
+        """ChemNet activations [count, 512] of other real molecules than those of `activations`; None where there are
+        fewer than `count`, or `count` is too small for a distance."""
+        rows = None if self.others is None or count < 2 else self.others(count)
+        return rows if rows is not None and len(rows) == count else None
+
+    def fcd(self, activations: np.ndarray) -> Fcd:
+        """The FCD of a set of molecules with these ChemNet activations [m, 512]. Raises InputError of a model."""
+        real = self.floor(len(activations))
+        return Fcd(
+            fcd_distance(activations, self.activations),
+            len(activations),
+            self.target_name,
+            len(self.activations),
+            None if real is None else fcd_distance(real, self.activations),
+            self.others_name,
+        )
 
     def compare(self, frame: pd.DataFrame) -> pd.DataFrame:
         """An assessment with the columns novel (bool or None), nearest, similarity, rare_rings added.
@@ -59,8 +140,7 @@ class Reference:
         novel[valid] = ~known[valid]
         nearest, similarity = np.full(len(frame), "", object), np.full(len(frame), math.nan)
         if valid.any():
-            packed = np.frombuffer(b"".join(frame["fingerprint"][valid]), np.uint8).reshape(-1, FINGERPRINT_BITS // 8)
-            which, how = nearest_of(packed, self.fingerprints)
+            which, how = nearest_of(stacked(frame["fingerprint"][valid]), self.fingerprints)
             nearest[valid] = [self.smiles[k] for k in which]
             similarity[valid] = how
             # itself, also where it is not among those compared
@@ -83,68 +163,30 @@ class Reference:
         rare = [ring for ring in dict.fromkeys(filter(None, ring_systems.split("; "))) if self.rings[ring] < limit]
         return "; ".join(f"{ring} ({self.rings[ring]})" for ring in rare)
 
+    @cached_property
+    def _sketches(self) -> pd.DataFrame:
+        return self._kept("reference", ("smiles", "fingerprint", "ring_systems"), self._sketch)
 
-def prepared_reference(prepared: PreparedSet, workers: int, progress: Progress | None = None) -> Reference:
-    """The training molecules of a prepared set; what is computed stays in its folder for the next time."""
-    from molgen.evaluation.scores import sample
+    def _sketch(self) -> pd.DataFrame:
+        self.require_molecules()
+        tables = sketches(self.drawn, "rings", self.workers)
+        return pd.concat(counted(tables, self.progress, "reference fingerprints", len(self.drawn)), ignore_index=True)
 
-    smiles = prepared.smiles("train")
-    cache = prepared.folder / f"reference-{DEFINITION}.parquet"  # what older ones hold of ring systems is not the same
-    return _reference(prepared.name, smiles, sample(smiles, COMPARED), workers, progress, cache)
+    def _assess(self) -> pd.DataFrame:
+        smiles = self.smiles[:ASSESSED]
+        tables = assess((Row(number, "", text) for number, text in enumerate(smiles, 1)), self.workers)
+        return pd.concat(counted(tables, self.progress, "reference properties", len(smiles)), ignore_index=True)
 
-
-def file_reference(path: str, workers: int, progress: Progress | None = None) -> Reference:
-    """The valid molecules of a file. Raises InputError where there is none."""
-    from molgen.evaluation.scores import judge, sample
-
-    distinct = list(dict.fromkeys(verdict.smiles for verdict in judge(read_molecules(path), workers) if verdict.valid))
-    if not distinct:
-        raise InputError(f"{path} cannot be the reference: it holds no valid molecule")
-    return _reference(path, distinct, sample(distinct, COMPARED), workers, progress, None)
-
-
-def _reference(
-    name: str, smiles: list[str], compared: list[str], workers: int, progress: Progress | None, cache: Path | None
-) -> Reference:
-    sketched = _cached(cache, lambda: _sketched(compared, workers, progress))
-    compared = sketched["smiles"].tolist()
-    fingerprints = np.frombuffer(b"".join(sketched["fingerprint"]), np.uint8).reshape(-1, FINGERPRINT_BITS // 8)
-    rings: Counter[str] = Counter()
-    for text in sketched["ring_systems"]:
-        rings.update(set(filter(None, text.split("; "))))
-    assessed = _cached(
-        cache and cache.with_name(f"reference-assessed-{DEFINITION}.parquet"),
-        lambda: _assessed(compared[:ASSESSED], workers, progress),
-    )
-    return Reference(name, np.sort(smiles_hashes(smiles)), compared, fingerprints, rings, assessed)
-
-
-def _sketched(smiles: list[str], workers: int, progress: Progress | None) -> pd.DataFrame:
-    chunks = _told(sketches(smiles, "rings", workers), "reference fingerprints", progress, len(smiles))
-    return pd.concat(chunks, ignore_index=True)
-
-
-def _assessed(smiles: list[str], workers: int, progress: Progress | None) -> pd.DataFrame:
-    rows = (Row(number, "", text) for number, text in enumerate(smiles, 1))
-    chunks = _told(assess(rows, workers), "reference properties", progress, len(smiles))
-    return pd.concat(chunks, ignore_index=True)
-
-
-def _told(frames: Iterator[pd.DataFrame], what: str, progress: Progress | None, total: int) -> Iterator[pd.DataFrame]:
-    done = 0
-    for frame in frames:
-        done += len(frame)
-        if progress is not None:
-            progress(what, done, total)
-        yield frame
-
-
-def _cached(path: Path | None, make: Callable[[], pd.DataFrame]) -> pd.DataFrame:
-    if path is not None:
+    def _kept(self, kind: str, columns: Sequence[str], make: Callable[[], pd.DataFrame]) -> pd.DataFrame:
+        """The table that the prepared set keeps, or a new one where it has none, or none with all the columns."""
+        if self.prepared is None:
+            return make()
+        path = self.prepared.folder / f"{kind}-{RING_DEFINITION}.parquet"  # older ones hold other ring systems
         with suppress(OSError, ValueError):  # not made yet, or damaged
-            return pd.read_parquet(path)
-    frame = make()
-    if path is not None:
+            kept = pd.read_parquet(path)
+            if set(columns) <= set(kept):
+                return kept
+        table = make()
         with suppress(OSError), atomic_write(path, "wb") as file:
-            frame.to_parquet(file, index=False)
-    return frame
+            table.to_parquet(file, index=False)
+        return table

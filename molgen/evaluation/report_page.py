@@ -3,68 +3,50 @@
 import base64
 import math
 from collections import Counter
-from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Any
+from typing import NamedTuple
 
 import numpy as np
-import pandas as pd
 from jinja2 import Environment, PackageLoader
 from rdkit import rdBase
 
 import molgen
-from molgen.evaluation.assessment import NUMBERS
+from molgen.evaluation.assessment import CHARTED
 from molgen.evaluation.plots import histogram_png, map_png
 from molgen.evaluation.reference import RARE, Reference
-from molgen.evaluation.scores import FCD_SAMPLE, EvenDraw
 from molgen.evaluation.screening import MAX_CLUSTERED, Profile
+from molgen.evaluation.tally import Judged, Record
+from molgen.molecules.alerts import parse_alerts
 from molgen.molecules.drawing import to_svg
-from molgen.molecules.hashing import DistinctMolecules
+from molgen.molecules.fingerprints import map_points, stacked
+from molgen.molecules.properties import NUMBERS
 
-CHARTED = ("mw", "logp", "tpsa", "qed", "sa", "np", "fraction_sp3", "rotatable_bonds")
 CARDS = 24
+ON_CARD = ("mw", "logp", "qed", "sa")
 LISTED = 20
 MAP_SIZE = 1_500
 
 
-@dataclass
-class Judged:
-    """One set of molecules, as it is read."""
+class SummaryRow(NamedTuple):
+    """A line of the first table: a figure's name, what it means in words, and its text for each set."""
 
-    label: str
-    requested: int | None = None  # molecules asked for, where the rows leave out those that failed
-    rows: int = 0
-    valid: int = 0
-    novel: int = 0
-    with_rare_rings: int = 0
-    # SMILES and packed fingerprints of valid ones, repeats included
-    drawn: EvenDraw = field(default_factory=lambda: EvenDraw(FCD_SAMPLE))
-    numbers: list[np.ndarray] = field(default_factory=list)  # float32 [k, len(NUMBERS)] of the valid ones
-    reasons: Counter[str] = field(default_factory=Counter)
-    alerts: Counter[str] = field(default_factory=Counter)
-    scaffolds: Counter[str] = field(default_factory=Counter)
-    rare_rings: Counter[str] = field(default_factory=Counter)
-    similarity: list[np.ndarray] = field(default_factory=list)
-    distinct: DistinctMolecules = field(default_factory=DistinctMolecules)
-    passed: int = 0
-    picked: list[dict] = field(default_factory=list)
-    clusters: int = 0
-    funnel: pd.DataFrame | None = None
+    name: str
+    meaning: str
+    cells: list[str]
 
 
 def page(
-    sets: list[Judged], reference: Reference, profile: Profile, summary: list[dict[str, Any]], warnings: list[str]
+    sets: list[Judged], reference: Reference, profile: Profile, summary: list[SummaryRow], warnings: list[str]
 ) -> str:
-    """report.html, which needs no other file and no network; summary: its first table."""
+    """report.html, which needs no other file and no network."""
     environment = Environment(loader=PackageLoader("molgen.evaluation", "."), autoescape=True)
     names = [done.label for done in sets]
-    values = [np.concatenate(done.numbers) for done in sets]
     charts = []
     for name in CHARTED:
-        columns = [table[:, NUMBERS.index(name)] for table in values]
-        picture = histogram_png(name, dict(zip(names, columns, strict=True)), reference.assessed[name].to_numpy())
-        charts.append({"alt": f"distribution of {name}", "data": _data_uri("image/png", picture)})
-    points = _projection([_mapped(done) for done in sets], reference.fingerprints[:MAP_SIZE])
+        entry, known = NUMBERS[name], reference.assessed[name].to_numpy()
+        picture = histogram_png(entry.title, {done.label: done.column(name) for done in sets}, known)
+        charts.append({"alt": f"distribution of {entry.label}", "data": _data_uri("image/png", picture)})
+    points = map_points([_mapped(done) for done in sets], reference.fingerprints[:MAP_SIZE])
     return environment.get_template("report.html.j2").render(
         sets=[_section(done) for done in sets],
         summary=summary,
@@ -85,10 +67,10 @@ def page(
 
 def _mapped(done: Judged) -> np.ndarray:
     order = np.random.default_rng(0).permutation(len(done.drawn.items))[:MAP_SIZE]
-    return np.frombuffer(b"".join(done.drawn.items[k][1] for k in order), np.uint8).reshape(len(order), -1)
+    return stacked(done.drawn.items[k][1] for k in order)
 
 
-def _section(done: Judged) -> dict[str, Any]:
+def _section(done: Judged) -> Record:
     best = sorted(done.picked, key=lambda row: -row["qed"] if math.isfinite(row["qed"]) else 1)[:CARDS]
     clustered = done.passed > MAX_CLUSTERED
     rare = []
@@ -110,10 +92,10 @@ def _section(done: Judged) -> dict[str, Any]:
     }
 
 
-def _alert_rows(sets: list[Judged], reference: Reference) -> list[dict[str, Any]]:
+def _alert_rows(sets: list[Judged], reference: Reference) -> list[Record]:
     usual: Counter[str] = Counter()
     for text in reference.assessed["alerts"]:
-        usual.update(set(filter(None, text.split("; "))))
+        usual.update(set(map(str, parse_alerts(text))))
     total: Counter[str] = Counter()
     for done in sets:
         total.update(done.alerts)
@@ -124,7 +106,7 @@ def _alert_rows(sets: list[Judged], reference: Reference) -> list[dict[str, Any]
     return rows
 
 
-def _card(row: dict[str, Any]) -> dict[str, Any]:
+def _card(row: Record) -> Record:
     def picture(smiles: str) -> str:
         return _data_uri("image/svg+xml", to_svg(smiles, width=240, height=180).encode("utf-8"))
 
@@ -137,26 +119,8 @@ def _card(row: dict[str, Any]) -> dict[str, Any]:
         "similarity": f"{row['similarity']:.2f}",
         "novel": row["novel"],
         "rare": row["rare_rings"],
-        **{name: f"{row[name]:.1f}" for name in ("mw", "logp", "sa")},
-        "qed": f"{row['qed']:.2f}",
+        "numbers": ", ".join(NUMBERS[name].text(row[name]) for name in ON_CARD),
     }
-
-
-def map_points(sets: list[list[bytes]], reference: np.ndarray) -> list[np.ndarray]:
-    """Places on a map for packed fingerprints, float [k, 2] of each set and last of the reference, uint8 [m, 256]."""
-    return _projection(
-        [np.frombuffer(b"".join(one), np.uint8).reshape(-1, reference.shape[1]) for one in sets], reference
-    )
-
-
-def _projection(sets: list[np.ndarray], reference: np.ndarray) -> list[np.ndarray]:
-    """The first two principal components of packed fingerprints, [k, 2] of each set and last of the reference."""
-    every = [np.unpackbits(packed, axis=1).astype(np.float32) for packed in [*sets, reference]]
-    stacked = np.concatenate(every)
-    centred = stacked - stacked.mean(0)
-    _, vectors = np.linalg.eigh(centred.T @ centred)
-    points = centred @ vectors[:, -2:][:, ::-1]
-    return np.split(points, np.cumsum([len(part) for part in every])[:-1])
 
 
 def _percent(count: int, total: int) -> str:

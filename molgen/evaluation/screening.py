@@ -2,10 +2,10 @@
 
 import math
 import tomllib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -14,9 +14,11 @@ from rdkit.ML.Cluster import Butina
 from rdkit.SimDivFilters import rdSimDivPickers
 
 from molgen.errors import InputError
-from molgen.evaluation.assessment import NUMBERS, generator, scaffold
-from molgen.molecules.alerts import SETS
+from molgen.molecules.alerts import SETS, has_alert
+from molgen.molecules.fingerprints import bit_vector, fingerprint
 from molgen.molecules.parsing import Rejected, parse_smiles
+from molgen.molecules.properties import NUMBERS
+from molgen.molecules.substructures import scaffold
 
 FOLDER = Path(__file__).parent / "profiles"
 MAX_CLUSTERED = 3_000  # molecules; all pairs of them are compared
@@ -27,6 +29,7 @@ KEYS = {
     "substructures": ("must_have", "must_not_have", "avoid_scaffolds"),
     "similarity": ("to", "range"),
 }
+Table = dict[str, object]  # of TOML
 
 
 @dataclass(frozen=True)
@@ -50,7 +53,7 @@ class Profile:
     window: tuple[float, float]
 
 
-class Rule(NamedTuple):
+class Criterion(NamedTuple):
     """A rule of a profile: what it is called and which rows of an assessment keep it, bool [m]."""
 
     name: str
@@ -101,19 +104,19 @@ def parse_profile(name: str, text: str, label: str) -> Profile:
         lines = [number for number, line in enumerate(text.splitlines(), 1) if key in line.split("#")[0]]
         return InputError(f"{label}, line {lines[0] if lines else '?'}: {what}")
 
-    def known(part: dict, section: str, allowed: Sequence[str]) -> None:
+    def known(part: Table, section: str, allowed: Iterable[str]) -> None:
         for key in part:
             if key not in allowed:
                 where = f"[{section}] has no {key!r}" if section else f"no key {key!r} here"
                 raise wrong(key, f"{where}; allowed: {', '.join(allowed)}")
 
-    def section(key: str) -> dict:
+    def section(key: str) -> Table:
         part = table.get(key, {})
         if not isinstance(part, dict):
             raise wrong(key, f"{key} should be a table, [{key}]")
         return part
 
-    def texts(part: dict, key: str) -> tuple[str, ...]:
+    def texts(part: Table, key: str) -> tuple[str, ...]:
         values = part.get(key, [])
         if not isinstance(values, list) or not all(isinstance(value, str) for value in values):
             raise wrong(key, f"{key} should be a list of texts, got {values!r}")
@@ -164,7 +167,7 @@ def screen(profile: Profile, frame: pd.DataFrame, first: np.ndarray) -> Screened
     be valid).
     """
     valid = frame["valid"].to_numpy(bool)
-    rules = [Rule("valid", valid), Rule("not a repeat", first | ~valid), *_rules(profile, frame, valid)]
+    rules = [Criterion("valid", valid), Criterion("not a repeat", first | ~valid), *_rules(profile, frame, valid)]
     inside = np.ones(len(frame), bool)
     lines = []
     for rule in rules:
@@ -195,54 +198,47 @@ def clusters(fingerprints: Sequence[bytes]) -> list[tuple[int, ...]]:
         for row in range(1, len(vectors))
         for similarity in DataStructs.BulkTanimotoSimilarity(vectors[row], vectors[:row])
     ]
-    return list(Butina.ClusterData(distances, len(vectors), CLUSTER_DISTANCE, isDistData=True, reordering=True))
+    found = Butina.ClusterData(  # type: ignore[no-untyped-call]
+        distances, len(vectors), CLUSTER_DISTANCE, isDistData=True, reordering=True
+    )
+    return list(found)
 
 
-def bit_vector(packed: bytes) -> DataStructs.ExplicitBitVect:
-    """RDKit's form of a packed fingerprint."""
-    return DataStructs.CreateFromFPSText(packed.hex())
-
-
-def _rules(profile: Profile, frame: pd.DataFrame, valid: np.ndarray) -> list[Rule]:
+def _rules(profile: Profile, frame: pd.DataFrame, valid: np.ndarray) -> list[Criterion]:
     rules = []
     for key, (low, high) in profile.ranges.items():
         values = frame[key].to_numpy(float)
-        rules.append(Rule(f"{key} {low:g} to {high:g}", (values >= low) & (values <= high)))  # NaN fails
+        rules.append(Criterion(f"{key} {low:g} to {high:g}", (values >= low) & (values <= high)))  # NaN fails
     for name in profile.alerts:
-        has = frame["alerts"].str.contains(f"{name}: ", regex=False).to_numpy(bool)
-        rules.append(Rule(f"no {name} alert", ~has))
+        rules.append(Criterion(f"no {name} alert", ~has_alert(frame["alerts"], name)))
     patterns = [(text, True) for text in profile.must_have] + [(text, False) for text in profile.must_not_have]
     if patterns:
         molecules = [parse_smiles(smiles) if fine else None for smiles, fine in zip(frame.smiles, valid, strict=True)]
         for smarts, wanted in patterns:
             query = Chem.MolFromSmarts(smarts)
             keeps = [mol is not None and mol.HasSubstructMatch(query) == wanted for mol in molecules]
-            rules.append(Rule(f"{'has' if wanted else 'lacks'} {smarts}", np.array(keeps, bool)))
+            rules.append(Criterion(f"{'has' if wanted else 'lacks'} {smarts}", np.array(keeps, bool)))
     for smiles in profile.avoid_scaffolds:
-        rules.append(Rule(f"scaffold not {smiles}", (frame["scaffold"] != smiles).to_numpy(bool)))
+        rules.append(Criterion(f"scaffold not {smiles}", (frame["scaffold"] != smiles).to_numpy(bool)))
     if profile.actives:
         low, high = profile.window
-        maker = generator()
-        actives = [maker.GetFingerprint(Chem.MolFromSmiles(smiles)) for smiles in profile.actives]
+        actives = [bit_vector(fingerprint(Chem.MolFromSmiles(smiles))) for smiles in profile.actives]
         nearest = np.array(
             [
                 max(DataStructs.BulkTanimotoSimilarity(bit_vector(packed), actives)) if fine else math.nan
                 for packed, fine in zip(frame["fingerprint"], valid, strict=True)
             ]
         )
-        rules.append(Rule(f"similarity to actives {low:g} to {high:g}", (nearest >= low) & (nearest <= high)))
+        rules.append(Criterion(f"similarity to actives {low:g} to {high:g}", (nearest >= low) & (nearest <= high)))
     return rules
 
 
-def _range(value: Any, key: str, wrong: Callable[[str, str], InputError]) -> tuple[float, float]:
-    numbers = (
-        isinstance(value, list)
-        and len(value) == 2
-        and all(isinstance(end, int | float) and not isinstance(end, bool) for end in value)
-    )
-    if not numbers or not value[0] <= value[1]:
-        raise wrong(key, f"{key} should be a range [low, high], got {value!r}")
-    return float(value[0]), float(value[1])
+def _range(value: object, key: str, wrong: Callable[[str, str], InputError]) -> tuple[float, float]:
+    if isinstance(value, list) and len(value) == 2:
+        low, high = value
+        if all(isinstance(end, int | float) and not isinstance(end, bool) for end in value) and low <= high:
+            return float(low), float(high)
+    raise wrong(key, f"{key} should be a range [low, high], got {value!r}")
 
 
 def _molecule(text: str, wrong: Callable[[str, str], InputError]) -> Chem.Mol:

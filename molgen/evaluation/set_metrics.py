@@ -1,13 +1,17 @@
-"""How far two sets of molecules are from each other: the MOSES suite and GuacaMol's KL score, from their sketches."""
+"""How far two sets of molecules are from each other: the MOSES suite and GuacaMol's KL score, from their sketches.
+
+Also the intervals of what is counted and averaged over one set.
+"""
 
 import math
 from collections import Counter
 from collections.abc import Iterable
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
 from scipy.spatial.distance import cosine
-from scipy.stats import entropy, gaussian_kde, wasserstein_distance
+from scipy.stats import binomtest, entropy, gaussian_kde, wasserstein_distance
 
 from molgen.evaluation.descriptors import KL_CONTINUOUS, KL_DISCRETE
 from molgen.molecules.fingerprints import nearest_of, tanimoto_blocks
@@ -63,25 +67,34 @@ def kl_score(generated: pd.DataFrame, reference: pd.DataFrame) -> float:
     return float(np.mean(np.exp(-np.array(divergences))))
 
 
-def interval(values: np.ndarray, seed: int = 0) -> tuple[float, float]:
-    """95 % bootstrap interval (percentiles) of the mean of float [m]; of truth values, of their share.
+class Interval(NamedTuple):
+    """A 95 % confidence interval."""
 
-    Of yes and no a resample is a binomial draw. NaN where there are no values.
-    """
+    low: float
+    high: float
+
+
+def share_interval(count: int, total: int) -> Interval:
+    """Wilson's interval (1927) of a share, `count` of `total`; NaN of nothing."""
+    if not total:
+        return Interval(math.nan, math.nan)
+    found = binomtest(count, total).proportion_ci(method="wilson")
+    return Interval(float(found.low), float(found.high))
+
+
+def mean_interval(values: np.ndarray, seed: int = 0) -> Interval:
+    """Bootstrap interval (percentiles) of the mean of the finite ones of float [m]; NaN where there are none."""
     values = np.asarray(values, float)
     values = values[np.isfinite(values)]
     if not len(values):
-        return math.nan, math.nan
-    random = np.random.default_rng(seed)
-    if np.isin(values, (0.0, 1.0)).all():
-        means = random.binomial(len(values), values.mean(), RESAMPLES) / len(values)
-    elif len(values) > 20_000:  # resampling would give the normal interval
+        return Interval(math.nan, math.nan)
+    if len(values) > 20_000:  # resampling would give the normal interval
         spread = 1.96 * values.std() / math.sqrt(len(values))
-        return float(values.mean() - spread), float(values.mean() + spread)
-    else:
-        means = np.array([values[random.integers(len(values), size=len(values))].mean() for _ in range(RESAMPLES)])
+        return Interval(float(values.mean() - spread), float(values.mean() + spread))
+    random = np.random.default_rng(seed)
+    means = [values[random.integers(len(values), size=len(values))].mean() for _ in range(RESAMPLES)]
     low, high = np.percentile(means, (2.5, 97.5))
-    return float(low), float(high)
+    return Interval(float(low), float(high))
 
 
 def _fingerprints(frame: pd.DataFrame, column: str) -> np.ndarray:

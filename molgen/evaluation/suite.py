@@ -1,43 +1,65 @@
 """The published benchmarks of sets of molecules against the parts of a prepared data set: MOSES, and GuacaMol's KL."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
+from dataclasses import dataclass
 
 import pandas as pd
 
 from molgen.data.prepared import PreparedSet
 from molgen.evaluation.descriptors import sketches
-from molgen.evaluation.scores import sample
+from molgen.evaluation.draws import sample
+from molgen.evaluation.rings import RingShares, unseen_rings
 from molgen.evaluation.set_metrics import kl_score, moses_suite
 from molgen.files import atomic_write
+from molgen.progress import Progress, counted, silent
 
 SUITE_SAMPLE = 30_000  # generated molecules, as in MOSES; the first valid ones
 KL_SAMPLE = 10_000  # of each side, as in GuacaMol
 PARTS = ("test", "test_scaffolds")
-Progress = Callable[[str, int, int], object]
+
+
+@dataclass(frozen=True)
+class Suite:
+    """Figures of the first SUITE_SAMPLE valid molecules. parts: those of `suite_figures`, by part and name."""
+
+    molecules: int
+    rings: RingShares
+    parts: dict[str, dict[str, float]]
+
+    def to_json(self) -> dict[str, object]:
+        """All figures by name, those of parts in an object for each part."""
+        return {"molecules": self.molecules, **self.rings._asdict(), **self.parts}
+
+
+def measure_suite(smiles: Sequence[str], prepared: PreparedSet, workers: int, progress: Progress = silent) -> Suite:
+    """All figures of valid canonical SMILES, repeats included; what is computed of the set stays in its folder."""
+    first = smiles[:SUITE_SAMPLE]
+    rings = unseen_rings(first, prepared, workers, progress)
+    return Suite(len(first), rings, suite_figures(first, prepared, workers, progress))
 
 
 def suite_figures(
-    smiles: Sequence[str], prepared: PreparedSet, workers: int, progress: Progress | None = None
+    smiles: Sequence[str], prepared: PreparedSet, workers: int, progress: Progress = silent
 ) -> dict[str, dict[str, float]]:
     """For each part of PARTS that the set has, the figures of `moses_suite` and, of the test part, the KL score.
 
     smiles: valid canonical ones, repeats included, of which the first SUITE_SAMPLE count. The sketches of the parts
     stay in the prepared set for the next time.
     """
-    generated = _sketched(smiles[:SUITE_SAMPLE], "moses", workers, progress, "sketching FILE")
+    generated = _sketched(smiles[:SUITE_SAMPLE], "moses", workers, progress, "sketching")
     figures = {}
     for part in PARTS:
         if part in prepared.splits:
             figures[part] = moses_suite(generated, kept_sketches(prepared, part, "moses", workers, progress))
     distinct = list(dict.fromkeys(smiles))[:KL_SAMPLE]
-    table = _sketched(distinct, "kl", workers, progress, "descriptors of FILE")
+    table = _sketched(distinct, "kl", workers, progress, "descriptors")
     figures["test"]["KL"] = kl_score(table, kept_sketches(prepared, "test", "kl", workers, progress))
     return figures
 
 
 def kept_sketches(
-    prepared: PreparedSet, part: str, kind: str, workers: int, progress: Progress | None = None
+    prepared: PreparedSet, part: str, kind: str, workers: int, progress: Progress = silent
 ) -> pd.DataFrame:
     """`sketches` of a part of a prepared set, without SMILES, kept with the set for the next time.
 
@@ -55,11 +77,5 @@ def kept_sketches(
     return table
 
 
-def _sketched(smiles: Sequence[str], kind: str, workers: int, progress: Progress | None, what: str) -> pd.DataFrame:
-    frames, done = [], 0
-    for frame in sketches(smiles, kind, workers):
-        frames.append(frame)
-        done += len(frame)
-        if progress is not None:
-            progress(what, done, len(smiles))
-    return pd.concat(frames, ignore_index=True)
+def _sketched(smiles: Sequence[str], kind: str, workers: int, progress: Progress, stage: str) -> pd.DataFrame:
+    return pd.concat(counted(sketches(smiles, kind, workers), progress, stage, len(smiles)), ignore_index=True)

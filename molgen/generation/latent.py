@@ -1,7 +1,6 @@
 """Molecules as vectors, for models that have a latent space: embeddings of a file of molecules, paths between two."""
 
 from collections.abc import Callable, Iterable, Iterator
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -10,10 +9,13 @@ import torch
 from molgen.data.importing import import_molecules
 from molgen.data.readers import Row
 from molgen.errors import InputError
-from molgen.generation.sampling import molecule_graph
+from molgen.generation.likelihood import molecule_graph
+from molgen.models.base import LatentSpace
 from molgen.models.checkpoints import Model
+from molgen.models.registry import families
 from molgen.molecules.encoding import Decoded, GraphDecoder
 from molgen.molecules.graph import GraphBatch
+from molgen.progress import Progress
 
 CELLS = 50_000  # of the square matrices of a batch
 
@@ -24,13 +26,13 @@ def embeddings(
     *,
     workers: int | None = None,
     on_reject: Callable[[Row, str], None] | None = None,
-    on_progress: Callable[[int], None] | None = None,
+    progress: Progress | None = None,
 ) -> pd.DataFrame:
     """One row for each usable molecule, in order: line, name, smiles (canonical), embedding (float32 [width]).
 
     Raises InputError where the model has no embedding or no row is usable.
     """
-    backend = _with(model, "embed")
+    space = latent_space(model)
     seen: list[tuple[int, str]] = []
     rejected: set[int] = set()
 
@@ -50,14 +52,14 @@ def embeddings(
         deduplicate=False,
         workers=workers,
         on_reject=refuse,
-        on_progress=on_progress,
+        progress=progress,
     )
     vectors: list[np.ndarray] = [np.empty(0)] * len(found.smiles)
     for size, (positions, nodes, pairs) in found.by_size.items():
         graphs = GraphBatch(torch.from_numpy(nodes), torch.from_numpy(pairs))
         count = max(1, CELLS // size**2)
         for start in range(0, len(positions), count):
-            part = backend.embed(graphs[slice(start, start + count)].to(torch.int64)).numpy()
+            part = space.embed(graphs[slice(start, start + count)].to(torch.int64)).cpu().numpy()
             for position, vector in zip(positions[start : start + count], part, strict=True):
                 vectors[position] = vector
     kept = [entry for position, entry in enumerate(seen) if position not in rejected]
@@ -77,8 +79,8 @@ def neighbours(model: Model, smiles: str, others: list[str], count: int) -> list
     Others that the model cannot hold are left out. Raises InputError where the model has no embedding or cannot hold
     the molecule.
     """
-    backend = _with(model, "embed")
-    own = backend.embed(molecule_graph(model, smiles)).numpy()[0]
+    space = latent_space(model)
+    own = space.embed(molecule_graph(model, smiles)).cpu().numpy()[0]
     rows = (Row(number, "", text) for number, text in enumerate(others, 1))
     table = embeddings(model, rows, workers=1)
     table["distance"] = np.linalg.norm(np.stack(table["embedding"].to_list()) - own, axis=1)
@@ -91,14 +93,16 @@ def path(model: Model, first: str, second: str, count: int) -> list[Decoded]:
 
     Raises InputError where the model has no latent space, a SMILES is unusable, or their sizes differ.
     """
-    backend = _with(model, "interpolate")
-    graphs = backend.interpolate(molecule_graph(model, first), molecule_graph(model, second), count)
+    space = latent_space(model)
+    graphs = space.interpolate(molecule_graph(model, first), molecule_graph(model, second), count)
     decoder = GraphDecoder(model.vocabulary)
-    nodes, pairs = graphs.nodes.numpy(), graphs.pairs.numpy()
+    nodes, pairs = graphs.nodes.cpu().numpy(), graphs.pairs.cpu().numpy()
     return [decoder.decode(nodes[row], pairs[row]) for row in range(count)]
 
 
-def _with(model: Model, ability: str) -> Any:
-    if not hasattr(model.backend, ability):
-        raise InputError(f"model {model.name} ({model.backend_name}) has no latent space; a nvdiff model has")
+def latent_space(model: Model) -> LatentSpace:
+    """The model as a latent space. Raises InputError where it has none."""
+    if not isinstance(model.backend, LatentSpace):
+        having = families(lambda family: issubclass(family, LatentSpace))
+        raise InputError(f"model {model.name} ({model.backend_name}) has no latent space; {having} models have one")
     return model.backend

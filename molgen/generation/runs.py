@@ -1,54 +1,82 @@
-"""A generation run: shards of samples, kept until the output is whole, and gone on with after a crash.
-
-Beside molecules.csv a run keeps the folder molecules.csv.partial: settings.json, one Parquet file for each finished
-shard, and a lock; at the end also the output and record.json, until both are moved. The folder goes when molecules.csv
-and its record molecules.json are in place.
-"""
+"""A generation run: shards of samples, kept until the output is whole, and resumed after a crash."""
 
 import dataclasses
-import json
-import os
 import platform
-import secrets
-import tempfile
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager, suppress
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import closing
 from importlib.metadata import version
 from pathlib import Path
+from typing import NamedTuple, NotRequired, TypedDict, cast
 
 import numpy as np
 import pandas as pd
 import pyarrow as pa
 import torch
-from filelock import FileLock, Timeout
 
 import molgen
-from molgen.data.dataset import read_json
-from molgen.data.writers import check_ending, open_writer
+from molgen.data.writers import open_writer
 from molgen.errors import InputError, MolgenError
-from molgen.evaluation.scores import Summary
-from molgen.files import atomic_write, sha256_of
+from molgen.evaluation.verdicts import Summary
+from molgen.files import sha256_of
 from molgen.generation.executors import finished_shards, shard_file
-from molgen.generation.sampling import LIKELIHOOD_DRAWS, Settings, columns
+from molgen.generation.likelihood import LIKELIHOOD_DRAWS
+from molgen.generation.settings import Settings, columns, wanted_of
+from molgen.generation.work_folder import deliver, unfinished_output, work_folder, write_record
 from molgen.models.checkpoints import Model
 from molgen.molecules.hashing import DistinctMolecules
 from molgen.parallel import available_cores
+from molgen.progress import Progress, silent
 
-MANIFEST, RECORD, LOCK = "settings.json", "record.json", "lock"
 WORKERS_PER_CORE = 4  # more only cost memory
 
-# called with the samples drawn and the distinct valid molecules found so far; first with those of an earlier start
-RunProgress = Callable[[int, int], None]
+
+class Obtained(TypedDict):
+    """A target: the value asked for, and of the molecules the mean, the spread and the mean error."""
+
+    asked: float
+    mean: float
+    spread: float
+    error: float
+
+
+class Record(TypedDict):
+    """What is written beside the molecules: this, the settings, the versions of what made them, and the output's hash.
+
+    counts: those of `Summary`; rows: of the output; fell_short: fewer distinct molecules than asked for;
+    samples_of_earlier_starts: drawn before the run was resumed, and so not in seconds.
+    """
+
+    model: str
+    device: str
+    sampler: str
+    steps: int
+    seed: int
+    columns: list[str]
+    counts: dict[str, object]
+    rows: int
+    obtained: NotRequired[dict[str, Obtained]]
+    fell_short: bool
+    samples_of_earlier_starts: int
+    workers: int
+    seconds: float
+    samples_per_second: float
+
+
+class Result(NamedTuple):
+    """What a run made: its counts, and its record."""
+
+    summary: Summary
+    record: Record
 
 
 class Tally:
     """Counts the samples of a run, in order, and picks the rows of the output."""
 
-    def __init__(self, unique: int | None, targets: str | None = None) -> None:
+    def __init__(self, unique: int | None, targets: Mapping[str, float] | None = None) -> None:
         self.wanted = unique
-        self.targets = {name: float(value) for name, value in (text.split("=") for text in (targets or "").split())}
+        self.targets = targets or {}
         self.obtained = pd.DataFrame(
             {name: [0.0] * 4 for name in self.targets}, index=["count", "sum", "squares", "off"]
         )
@@ -84,21 +112,34 @@ class Tally:
         self.rows += len(rows)
         return rows
 
-    def asked(self) -> dict[str, dict[str, float]]:
-        """For each target that can be measured: asked, and of the rows so far mean, spread and mean error."""
-        found = {}
+    def asked(self) -> dict[str, Obtained]:
+        """What was obtained of each target that can be measured."""
+        found: dict[str, Obtained] = {}
         for name, asked in self.targets.items():
             count, total, squares, off = self.obtained[name]
             if count:
                 mean = total / count
                 spread = max(0.0, squares / count - mean**2) ** 0.5
-                found[name] = {"asked": asked, "mean": mean, "spread": spread, "error": off / count}
-        return {name: {key: round(value, 4) for key, value in row.items()} for name, row in found.items()}
+                found[name] = {
+                    "asked": _rounded(asked),
+                    "mean": _rounded(mean),
+                    "spread": _rounded(spread),
+                    "error": _rounded(off / count),
+                }
+        return found
 
     def summary(self) -> Summary:
         """The counts so far."""
         reasons = dict(self.reasons.most_common())
         return Summary(self.requested, self.sanitised, self.valid, self.unique, self.novel, reasons)
+
+
+def taken(shards: Iterable[pd.DataFrame], tally: Tally) -> Iterator[pd.DataFrame]:
+    """The rows of each shard that belong into the output, until there are enough; the tally counts the shards."""
+    for frame in shards:
+        yield tally.add(frame)
+        if tally.finished:
+            return
 
 
 def run(
@@ -108,13 +149,14 @@ def run(
     *,
     workers: int = 1,
     overwrite: bool = False,
-    progress: RunProgress | None = None,
-) -> tuple[Summary, dict]:
-    """Generate molecules into `output` and its record, `output` with the ending .json; "-" is standard output.
+    progress: Progress = silent,
+) -> Result:
+    """Generate molecules into `output` and its record, `output` with the extension .json; "-" is standard output.
 
-    A run that was stopped is gone on with by the same call; neither that nor `workers`, the number of processes,
-    changes the molecules. Returns the counts and the record (for "-", written nowhere).
-    overwrite: replace an earlier output, and discard an unfinished one of other settings.
+    A run that was stopped is resumed by the same call; neither that nor `workers`, the number of processes, changes
+    the molecules. overwrite: replace an earlier output, and discard an unfinished one of other settings. progress: of
+    the distinct valid molecules if a number of these is asked for, else of the samples; first those of earlier starts.
+    The record of "-" is written nowhere.
 
     Raises InputError where the output exists, cannot be written, or belongs to a run that is going on or had other
     settings; MolgenError where a worker process died.
@@ -123,33 +165,40 @@ def run(
     if not 1 <= workers <= limit:
         raise InputError(f"workers should be at least 1 and on this machine at most {limit}, got {workers}")
     started = time.monotonic()
-    with _work_folder(output, settings, overwrite) as (folder, settings, record):
-        if record is not None:  # an earlier start was stopped when only moving the files was left to do
-            counts = record["counts"]
-            return Summary(**{field.name: counts[field.name] for field in dataclasses.fields(Summary)}), record
-        tally = Tally(settings.unique, settings.targets)
+    with work_folder(output, settings, overwrite) as (folder, settings, finished):
+        if finished is not None:  # an earlier start was stopped when only moving the files was left to do
+            record = cast(Record, finished)
+            return Result(_summary_of(record), record)
+        tally = Tally(settings.unique, wanted_of(model, settings).targets)
         missing = [shard for shard in range(settings.shards) if not shard_file(folder, shard).exists()]
         earlier = drawn = settings.samples - sum(map(settings.shard_samples, missing))
 
-        def count(samples: int) -> None:
+        def count(stage: str, done: int, total: int | None) -> None:
             nonlocal drawn
-            drawn += samples
-            if progress:
-                progress(drawn, tally.unique)
+            drawn = done
+            if settings.unique is None:
+                progress(stage, done, total)
+            else:
+                progress("finding distinct molecules", tally.unique, settings.unique)
 
-        count(0)
+        count("drawing molecules", drawn, settings.samples)
         to_stdout = str(output) == "-"
-        unfinished = "-" if to_stdout else folder / f"output{check_ending(output)}"
+        unfinished = "-" if to_stdout else unfinished_output(folder, output)
         shards = finished_shards(model, settings, folder, missing, workers, count)
+        frames = (_read_shard(shard_file(folder, shard)) for shard in shards)
         with open_writer(unfinished) as writer, closing(shards):
-            for shard in shards:
-                writer.write(tally.add(_read_shard(shard_file(folder, shard))))
-                count(0)
-                if tally.finished:
-                    break
+            for rows in taken(frames, tally):
+                writer.write(rows)
+                count("drawing molecules", drawn, settings.samples)
         seconds = time.monotonic() - started
         summary = tally.summary()
-        record = _record(settings, summary, model, workers) | {
+        made = _versions() | dataclasses.asdict(settings)
+        made |= {
+            "backend": model.card.get("backend"),
+            "likelihood_draws": LIKELIHOOD_DRAWS if settings.likelihood else None,
+            "workers": workers,
+            "columns": columns(settings),
+            "counts": summary.to_json(),
             "rows": tally.rows,
             **({"obtained": tally.asked()} if settings.targets else {}),
             "fell_short": settings.unique is not None and not tally.finished,
@@ -158,141 +207,32 @@ def run(
             "samples_per_second": round((drawn - earlier) / seconds, 2),
         }
         if not to_stdout:
-            record |= {"output": Path(output).name, "output_sha256": sha256_of(unfinished)}
-            _write_json(folder / RECORD, record)
-            _deliver(folder, Path(output), overwrite)
-    return summary, record
+            made |= {"output": Path(output).name, "output_sha256": sha256_of(unfinished)}
+            write_record(folder, made)
+            deliver(folder, Path(output), overwrite)
+    return Result(summary, cast(Record, made))
 
 
-def _record(settings: Settings, summary: Summary, model: Model, workers: int) -> dict:
+def _rounded(value: float) -> float:
+    return round(float(value), 4)
+
+
+def _versions() -> dict[str, object]:
     return {
         "molgen": molgen.__version__,
         "python": platform.python_version(),
         "torch": torch.__version__,
         "rdkit": version("rdkit"),
-        **dataclasses.asdict(settings),
-        "backend": model.card.get("backend"),
-        "likelihood_draws": LIKELIHOOD_DRAWS if settings.likelihood else None,
-        "workers": workers,
-        "columns": columns(settings),
-        "counts": summary.to_json(),
     }
 
 
-@contextmanager
-def _work_folder(
-    output: Path | str, settings: Settings, overwrite: bool
-) -> Iterator[tuple[Path, Settings, dict | None]]:
-    """The folder of unfinished work, locked, with the settings that hold: those given, with a seed; and the record,
-    where an earlier start of the same run had ended but for moving its files."""
-    if str(output) == "-":
-        with tempfile.TemporaryDirectory(prefix="molgen-") as temporary:
-            yield Path(temporary), _seeded(settings), None
-        return
-    output = Path(output)
-    check_ending(output)
-    folder = output.with_name(output.name + ".partial")
-    if not folder.exists():
-        _refuse_existing(output, overwrite)
-    folder.mkdir(exist_ok=True)
-    lock = FileLock(folder / LOCK)
-    try:
-        lock.acquire(timeout=0)
-    except (Timeout, FileNotFoundError):  # not found: the other one has just deleted the folder
-        raise InputError(f"another molgen is writing {output}; wait for it, or choose another name") from None
-    try:
-        record = _deliver(folder, output, overwrite)
-        if record is not None and not settings.differences(record):
-            yield folder, settings, record
-        else:
-            _refuse_existing(output, overwrite)  # again: another run may have ended just now
-            yield folder, _resume(folder, output, settings, overwrite), None
-            _remove_work(folder)
-    except BaseException:
-        if not _has_shards(folder) and not (folder / RECORD).exists():
-            _remove_work(folder)
-        raise
-    finally:
-        # While it is locked, so that no other run can be between taking the lock and using the folder. Windows deletes
-        # no open file, so there the lock goes first: the next run's own open lock then keeps the folder.
-        if os.name == "nt":
-            lock.release()
-        if not (folder / MANIFEST).exists():
-            with suppress(OSError):  # the next run has taken it already, or someone keeps files of their own there
-                (folder / LOCK).unlink(missing_ok=True)
-                folder.rmdir()
-        lock.release()
-
-
-def _deliver(folder: Path, output: Path, overwrite: bool) -> dict | None:
-    """Move a finished output out of the work folder, write its record beside it, and clean up. Returns the record, None
-    where the folder holds no finished output. Stopped at any point, the next call does the rest."""
-    if not (folder / RECORD).exists():
-        return None
-    record = read_json(folder / RECORD)
-    finished = folder / f"output{check_ending(output)}"
-    if finished.exists() and sha256_of(finished) == record["output_sha256"]:
-        _refuse_existing(output, overwrite)  # again: someone else may have put a file there meanwhile
-        finished.replace(output)
-    elif not output.is_file() or sha256_of(output) != record["output_sha256"]:
-        (folder / RECORD).unlink()  # the output is lost: it is made again, of what shards there are
-        return None
-    _write_json(output.with_suffix(".json"), record)
-    _remove_work(folder)
-    return record
-
-
-def _write_json(path: Path, content: dict) -> None:
-    with atomic_write(path) as file:
-        file.write(json.dumps(content, indent=1) + "\n")
-
-
-def _refuse_existing(output: Path, overwrite: bool) -> None:
-    if output.is_dir():
-        raise InputError(f"{output} is a folder; give the name of a file")
-    if not output.parent.is_dir():
-        raise InputError(f"the folder {output.parent} does not exist")
-    for path in (output, output.with_suffix(".json")):
-        if path.exists() and not overwrite:
-            raise InputError(f"{path} exists; choose another name, or add --overwrite to replace it")
-
-
-def _resume(folder: Path, output: Path, settings: Settings, overwrite: bool) -> Settings:
-    """Settings with the seed of the unfinished run, if there is one; writes down those of a new one."""
-    manifest = folder / MANIFEST
-    if manifest.exists():
-        earlier = read_json(manifest)
-        differences = settings.differences(earlier)
-        if not differences:
-            return dataclasses.replace(settings, seed=earlier["seed"])
-        if not overwrite and _has_shards(folder):
-            raise InputError(
-                f"{folder} holds an unfinished run with other settings: {', '.join(differences)}; "
-                "run with those to go on with it, or add --overwrite to start over"
-            )
-    _remove_work(folder)
-    settings = _seeded(settings)
-    _write_json(manifest, dataclasses.asdict(settings))
-    return settings
-
-
-def _seeded(settings: Settings) -> Settings:
-    return dataclasses.replace(settings, seed=secrets.randbits(32)) if settings.seed is None else settings
-
-
-def _has_shards(folder: Path) -> bool:
-    return any(folder.glob("shard-*"))
-
-
-def _remove_work(folder: Path) -> None:
-    """Delete what runs leave in the folder, but for its lock; last the files that say whose the others are."""
-    for pattern in (".*.tmp", "output.*", "shard-*", MANIFEST, RECORD):
-        for path in folder.glob(pattern):
-            path.unlink()
+def _summary_of(record: Record) -> Summary:
+    counts = record["counts"]
+    return Summary(**{field.name: counts[field.name] for field in dataclasses.fields(Summary)})  # type: ignore[arg-type]
 
 
 def _read_shard(path: Path) -> pd.DataFrame:
     try:
         return pd.read_parquet(path)
     except (OSError, pa.ArrowException) as error:
-        raise MolgenError(f"{path} is damaged ({error}); delete it and run the same command again") from None
+        raise MolgenError(f"{path} is damaged ({error}); delete it and start the same run again") from None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 
 import numpy as np
 
@@ -11,17 +12,23 @@ from molgen.data.dataset import Statistics
 from molgen.errors import InputError
 from molgen.generation.cores import Core, parse_core
 from molgen.models.base import Backend
+from molgen.models.checkpoints import Model
 from molgen.models.conditions import Condition
-from molgen.molecules.vocabulary import Vocabulary
+from molgen.models.registry import families
+from molgen.molecules.composition import Request, atoms_request, formula_request
 
 
 @dataclass(frozen=True)
 class Wanted:
-    """core: what every molecule contains; targets: values of properties, in their units; guidance: their weight."""
+    """What every molecule of a run should be like; without arguments, anything that the model makes.
+
+    core: what it contains; targets: values of properties, in their units; guidance: their weight; request: its atoms.
+    """
 
     core: Core | None = None
     targets: Mapping[str, float] = field(default_factory=dict)
     guidance: float = 0.0
+    request: Request | None = None
 
     def warnings(self, statistics: Statistics) -> list[str]:
         """What lies outside the training molecules, in words."""
@@ -35,8 +42,13 @@ class Wanted:
     def size_weights(self, statistics: Statistics) -> np.ndarray:
         """How likely each number of heavy atoms from 0 is, float64 [sizes]: as in training under these targets.
 
-        A core leaves the sizes that have room for at least one atom more. Raises InputError where there is none.
+        A request settles it; a core leaves the sizes that have room for at least one atom more. Raises InputError where
+        there is none.
         """
+        if self.request is not None:
+            settled = np.zeros(len(statistics.sizes))
+            settled[self.request.size] = 1.0
+            return settled
         weights = statistics.size_weights(self.targets)
         if self.core is not None:
             weights[: self.core.size + 1] = 0.0
@@ -45,12 +57,16 @@ class Wanted:
                     f"the core {self.core.smiles} has {self.core.size} heavy atoms; the model makes molecules of up to "
                     f"{len(weights) - 1}"
                 )
-        return weights / weights.sum()
+        return np.asarray(weights / weights.sum())
 
-    def condition(self, backend: Backend, size: int, count: int) -> Condition:
-        """The same on `count` graphs of `size` nodes. Raises InputError for a target that the model does not know."""
-        device = next(backend.parameters()).device
-        condition = Condition.nothing(size, count, len(backend.targets), device)
+    def condition(self, backend: Backend, size: int, count: int) -> Condition | None:
+        """Core and targets on `count` graphs of `size` nodes, None where there are neither.
+
+        Raises InputError for a target that the model does not know.
+        """
+        if self.core is None and not self.targets:
+            return None
+        condition = Condition.nothing(size, count, len(backend.targets), backend.device)
         for name, value in self.targets.items():
             if name not in backend.targets:
                 raise InputError(f"unknown target {name!r}; this model knows {', '.join(backend.targets) or 'none'}")
@@ -59,30 +75,61 @@ class Wanted:
 
 
 def parse_wanted(
-    core: str | None, targets: Sequence[str], guidance: float, backend: Backend, vocabulary: Vocabulary
-) -> Wanted | None:
-    """What is wanted of a model, from text: a core as SMILES and targets such as "logp=2.5"; None where nothing is.
+    model: Model,
+    *,
+    formula: str | None = None,
+    atoms: str | None = None,
+    core: str | None = None,
+    targets: Sequence[str] = (),
+    guidance: float = 0.0,
+) -> Wanted:
+    """What is wanted of a model, from text.
 
-    Raises InputError for what cannot be read, what the model was not trained to be told, and guidance without targets.
+    formula, atoms: see molgen.molecules.composition; core: SMILES; targets: such as "logp=2.5".
+    Raises InputError for what cannot be read, what the model cannot do or was not trained to be told, and for what
+    does not go together.
     """
-    if core is None and not targets:
-        if guidance:
-            raise InputError(f"guidance {guidance:g} goes with targets, and none are given")
-        return None
-    if core is not None and not backend.config.known_parts:
-        raise InputError("this model was not trained to keep a core; molgen models tells which are")
-    values: dict[str, float] = {}
-    for text in targets:
-        name, _, number = (part.strip() for part in text.partition("="))
-        try:
-            values[name] = float(number)
-        except ValueError:
-            raise InputError(f"target {text!r} should be a property and a number, such as logp=2.5") from None
-        if name not in backend.targets:
-            known = ", ".join(backend.targets) or "none: it was not trained with properties"
-            raise InputError(f"unknown target {name!r}; this model knows {known}")
-        if not np.isfinite(values[name]):
-            raise InputError(f"target {text!r} should be a finite number")
-    if not (np.isfinite(guidance) and guidance >= 0) or (guidance and not values):
-        raise InputError(f"guidance should be 0 or more and goes with targets, got {guidance:g}")
-    return Wanted(None if core is None else parse_core(core, vocabulary), values, guidance)
+    request = _parse_request(model, formula, atoms)
+    if not (np.isfinite(guidance) and guidance >= 0):
+        raise InputError(f"guidance should be 0 or more, got {guidance:g}")
+    if guidance and not targets:
+        raise InputError(f"guidance {guidance:g} goes with targets, and none are given")
+    if core is not None and not model.backend.config.known_parts:
+        raise InputError(f"model {model.name} was not trained to keep a core; choose another model")
+    values = dict(_parse_target(text, model.backend) for text in targets)
+    wanted = Wanted(None if core is None else parse_core(core, model.vocabulary), values, guidance, request)
+    if wanted.core is not None:
+        if request is not None:
+            raise InputError("ask either for a core or for a formula or atoms, not for both")
+        wanted.size_weights(model.statistics)  # is there room for it?
+    return wanted
+
+
+def _parse_request(model: Model, formula: str | None, atoms: str | None) -> Request | None:
+    for kind, text in (("formula", formula), ("atoms", atoms)):
+        if text is not None and kind not in model.backend.requests:
+            takers = families(partial(_takes, kind))
+            raise InputError(f"model {model.name} ({model.backend_name}) takes no {kind}; {takers} models do")
+    if formula is not None and atoms is not None:
+        raise InputError("ask either for a formula or for atoms, not for both")
+    if formula is not None:
+        return formula_request(formula, model.vocabulary, model.statistics.sizes)
+    return None if atoms is None else atoms_request(atoms, model.vocabulary, model.statistics.sizes)
+
+
+def _takes(kind: str, family: type[Backend]) -> bool:
+    return kind in family.requests
+
+
+def _parse_target(text: str, backend: Backend) -> tuple[str, float]:
+    name, _, number = (part.strip() for part in text.partition("="))
+    try:
+        value = float(number)
+    except ValueError:
+        raise InputError(f"target {text!r} should be a property and a number, such as logp=2.5") from None
+    if name not in backend.targets:
+        known = ", ".join(backend.targets) or "none: it was not trained with properties"
+        raise InputError(f"unknown target {name!r}; this model knows {known}")
+    if not np.isfinite(value):
+        raise InputError(f"target {text!r} should be a finite number")
+    return name, value

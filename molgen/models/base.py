@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, ClassVar, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -12,6 +12,8 @@ from torch import Tensor, nn
 from molgen.data.dataset import Statistics
 from molgen.errors import InputError
 from molgen.models.conditions import HYDROGENS, Condition
+from molgen.models.config import BackendConfig as BackendConfig
+from molgen.models.noise import stratum_uniforms
 from molgen.molecules.graph import GraphBatch
 from molgen.molecules.vocabulary import Vocabulary
 
@@ -41,23 +43,6 @@ def stratified_bound(term: Callable[[int], Tensor], draws: int) -> Bound:
     return Bound(terms.mean(0), (terms[0::2] - terms[1::2]).square().sum(0).sqrt() / draws)
 
 
-def spread_uniforms(count: int, generator: torch.Generator | None, device: torch.device) -> Tensor:
-    """Numbers in [0, 1), one in each of `count` equal strata, in random order, [count]: a batch covers all times."""
-    source = device if generator is None else generator.device
-    offset = torch.rand((), generator=generator, device=source)
-    order = torch.randperm(count, generator=generator, device=source)
-    return ((order + offset) / count).to(device)
-
-
-def stratum_uniforms(
-    count: int, stratum: int, strata: int, generator: torch.Generator | None, device: torch.device
-) -> Tensor:
-    """Numbers of one stratum, (stratum + u) / strata, [count]; rounding can make one as large as the stratum's end."""
-    source = device if generator is None else generator.device
-    uniform = torch.rand(count, generator=generator, device=source).to(device)
-    return (stratum + uniform) / strata
-
-
 class Backend(nn.Module, ABC):
     """A torch module built from (config, vocabulary, statistics).
 
@@ -69,31 +54,45 @@ class Backend(nn.Module, ABC):
     keeps_parts: whether what is known is put in place while graphs are drawn; if not, a graph may contradict it.
     target_module: the `TargetEncoding` through which it is told targets; in its state dict all names begin so.
     new_modules: beginnings of the names of other parts that a model lacks which was not trained with known parts.
-    A config has `known_parts`: whether the network has these inputs.
+    max_steps: the most that `sample` takes. For a reader, in words: sampler_help, what each sampler does; forming, how
+    a graph comes about.
     """
 
-    Config: ClassVar[type]
+    Config: ClassVar[type[BackendConfig]]
     requests: ClassVar[tuple[str, ...]]
     atom_axes: ClassVar[dict[str, tuple[int, int, int]]]
     known_axes: ClassVar[tuple[str, ...]] = ()
     keeps_parts: ClassVar[bool] = True
     target_module: ClassVar[str] = "network.targets"
     new_modules: ClassVar[tuple[str, ...]] = ()
-    config: Any
+    sampler_help: ClassVar[Mapping[str, str]] = {}
+    forming: ClassVar[str] = ""
+    max_steps: int = 10_000
+    config: BackendConfig
     network: nn.Module
     vocabulary: Vocabulary
     statistics: Statistics
     samplers: tuple[str, ...]
     default_steps: int
 
-    def __init__(self, config: Any, vocabulary: Vocabulary, statistics: Statistics) -> None:
+    def __init__(self, config: BackendConfig, vocabulary: Vocabulary, statistics: Statistics) -> None:
         super().__init__()
         self.config, self.vocabulary, self.statistics = config, vocabulary, statistics
 
-    @abstractmethod
-    def loss(self, batch: GraphBatch, generator: torch.Generator | None, condition: Condition | None = None) -> Tensor:
-        """Training loss of each graph, float [b]; of its entries that are not known, under what it is told."""
+    @property
+    def device(self) -> torch.device:
+        """Where the weights are; graphs and conditions may come from anywhere and are moved there."""
+        return next(self.parameters()).device
 
+    def loss(self, batch: GraphBatch, generator: torch.Generator | None, condition: Condition | None = None) -> Tensor:
+        """Training loss of each graph, float [b]; of its entries that are not known, under the condition."""
+        condition = None if condition is None else condition.to(self.device)
+        return self._loss(batch.to(self.device), generator, condition)
+
+    @abstractmethod
+    def _loss(self, batch: GraphBatch, generator: torch.Generator | None, condition: Condition | None) -> Tensor: ...
+
+    @torch.no_grad()
     def sample(
         self,
         size: int,
@@ -125,6 +124,7 @@ class Backend(nn.Module, ABC):
             raise InputError("this model takes no request for atoms: it settles them at the end")
         if condition is not None:
             self._check(condition, size, count)
+            condition = condition.to(self.device)
         if guidance and (condition is None or not condition.targets.isfinite().any()):
             raise InputError("guidance goes with targets, and none are given")
         return self._sample(size, count, Drawing(steps, sampler, generator, callback, request, condition, guidance))
@@ -132,9 +132,34 @@ class Backend(nn.Module, ABC):
     @abstractmethod
     def _sample(self, size: int, count: int, drawing: Drawing) -> GraphBatch: ...
 
-    @abstractmethod
+    @torch.no_grad()
     def likelihood(self, batch: GraphBatch, *, draws: int, generator: torch.Generator | None) -> Bound:
-        """Bound on -log p(graph | its size), from `draws` noise levels per graph."""
+        """Bound on -log p(graph | its size), from one noise level in each of `draws` equal strata of time.
+
+        Raises InputError for a number of draws that is not even and at least 2.
+        """
+        estimate = self._bound_estimate(batch.to(self.device), generator)
+
+        def of_stratum(stratum: int) -> Tensor:
+            return estimate(stratum_uniforms(len(batch), stratum, draws, generator, self.device))
+
+        return stratified_bound(of_stratum, draws)
+
+    @abstractmethod
+    def _bound_estimate(self, batch: GraphBatch, generator: torch.Generator | None) -> Callable[[Tensor], Tensor]:
+        """What estimates the bound of each graph, float [b], from one time each, [b], uniform in [0, 1]."""
+
+    def matrices(self) -> list[nn.Parameter]:
+        """The weights that are trained as matrices (by Muon), in the order of `parameters()`; AdamW takes the others.
+
+        Those inside modules called `blocks`, without the scales and shifts that follow a condition. Saved states of
+        trainings number the weights of each optimiser: another choice makes old ones useless.
+        """
+        return [
+            parameter
+            for name, parameter in self.named_parameters()
+            if ".blocks." in f".{name}" and parameter.ndim == 2 and "modulation" not in name
+        ]
 
     @property
     def targets(self) -> tuple[str, ...]:
@@ -145,9 +170,8 @@ class Backend(nn.Module, ABC):
         """The request as a condition: its atoms are known, and its hydrogens a target where the model knows them."""
         if request is None:
             return condition
-        device = next(self.parameters()).device
-        asked = Condition.nothing(request.size, count, len(self.targets), device)
-        nodes = torch.tensor(request.classes(self.vocabulary), device=device).expand(count, -1)
+        asked = Condition.nothing(request.size, count, len(self.targets), self.device)
+        nodes = torch.tensor(request.classes(self.vocabulary), device=self.device).expand(count, -1)
         targets = asked.targets if condition is None else condition.targets.clone()
         if request.hydrogens is not None and HYDROGENS in self.targets:
             targets[:, self.targets.index(HYDROGENS)] = request.hydrogens
@@ -164,6 +188,21 @@ class Backend(nn.Module, ABC):
         known = bool(condition.known_nodes.any() or condition.known_pairs.any())
         if known and not self.config.known_parts:
             raise InputError("this model was not trained with known parts")
+
+
+class LatentSpace(ABC):
+    """What a backend also is if its graphs are points of a space; graphs may come from any device."""
+
+    @abstractmethod
+    def embed(self, batch: GraphBatch) -> Tensor:
+        """A vector for each graph, float32 [b, width]."""
+
+    @abstractmethod
+    def interpolate(self, first: GraphBatch, second: GraphBatch, count: int) -> GraphBatch:
+        """`count` graphs on the way from one graph to another of the same size, the ends included.
+
+        Raises InputError for other than one graph each, or for sizes that differ.
+        """
 
 
 class Drawing(NamedTuple):

@@ -10,6 +10,7 @@ checksums.json          the SHA-256 of each of the others but README.md
 import dataclasses
 import json
 import shutil
+from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -25,7 +26,7 @@ from molgen.data.dataset import Statistics, read_json
 from molgen.errors import CheckpointError, InputError
 from molgen.files import atomic_write, sha256_of, shipped_folder
 from molgen.models.base import Backend
-from molgen.models.registry import BACKENDS
+from molgen.models.registry import family
 from molgen.molecules.vocabulary import Vocabulary
 
 WEIGHTS, MODEL, KNOWN, CARD, CHECKSUMS = (
@@ -35,8 +36,6 @@ WEIGHTS, MODEL, KNOWN, CARD, CHECKSUMS = (
     "card.json",
     "checksums.json",
 )
-# what the configurations of models say that were made before there was such a field
-BEFORE = {"known_parts": False}
 
 
 @dataclass(frozen=True)
@@ -49,21 +48,20 @@ class Model:
     backend: Backend  # in eval mode
     vocabulary: Vocabulary
     statistics: Statistics
-    card: dict
+    card: dict[str, object]
     known: np.ndarray
     weights_sha256: str
 
 
-def build_backend(name: str, config: dict, vocabulary: Vocabulary, statistics: Statistics) -> Backend:
-    """An untrained backend. Raises InputError for an unknown backend or an unknown key of its config."""
-    if name not in BACKENDS:
-        raise InputError(f"unknown backend {name!r}; choose from {', '.join(BACKENDS)}")
-    kind = BACKENDS[name]
-    allowed = [field.name for field in dataclasses.fields(kind.Config)]
+def build_backend(name: str, config: Mapping[str, object], vocabulary: Vocabulary, statistics: Statistics) -> Backend:
+    """An untrained backend. Raises InputError for an unknown backend or setting, and for a value out of range."""
+    kind = family(name)
+    allowed = kind.Config.names()
     unknown = sorted(set(config) - set(allowed))
     if unknown:
         raise InputError(f"unknown setting {unknown[0]!r} for backend {name}; it takes {', '.join(allowed)}")
-    return kind(kind.Config(**config), vocabulary, statistics)
+    settings = kind.Config(**config)  # type: ignore[arg-type]  # each config checks its own values
+    return kind(settings, vocabulary, statistics)
 
 
 def save_checkpoint(
@@ -75,7 +73,7 @@ def save_checkpoint(
     vocabulary: Vocabulary,
     statistics: Statistics,
     known: np.ndarray,
-    card: dict,
+    card: dict[str, object],
 ) -> None:
     """Write a checkpoint folder, whole: it is made beside `folder` and then takes its place."""
     making = folder.with_name(folder.name + ".new")
@@ -110,7 +108,7 @@ def save_checkpoint(
     shutil.rmtree(old, ignore_errors=True)
 
 
-def write_card(folder: Path, card: dict) -> None:
+def write_card(folder: Path, card: dict[str, object]) -> None:
     """Write card.json and README.md, and the checksums again where there are some."""
     _write_text(folder / CARD, json.dumps(card, indent=1) + "\n")
     _write_text(folder / "README.md", card_text(card))
@@ -118,7 +116,7 @@ def write_card(folder: Path, card: dict) -> None:
         _write_checksums(folder)
 
 
-def card_text(card: dict) -> str:
+def card_text(card: dict[str, object]) -> str:
     """The card as Markdown: a section for each key, a table for each dictionary."""
     lines = [f"# {card.get('name', 'model')}", ""]
     for key, value in card.items():
@@ -148,7 +146,7 @@ def load_checkpoint(name_or_path: str) -> Model:
         record = read_json(folder / MODEL)
         vocabulary = Vocabulary.from_json(record["vocabulary"])
         statistics = Statistics.from_json(record["statistics"])
-        config = BEFORE | record["config"] if record["backend"] in BACKENDS else record["config"]
+        config = {**family(record["backend"]).Config.before, **record["config"]}
         backend = build_backend(record["backend"], config, vocabulary, statistics)
         weights = safetensors.torch.load_file(folder / WEIGHTS)
         backend.load_state_dict(weights)

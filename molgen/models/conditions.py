@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
+from molgen.models.noise import uniform
 from molgen.molecules.graph import GraphBatch, pair_count, pair_indices, to_square
 
 # Of the graphs of a batch that have a known part, how many have each kind of it.
@@ -24,7 +25,7 @@ HYDROGENS = "hydrogens"
 class Condition:
     """What is known of b graphs of n nodes.
 
-    graph: their classes, int64; what it holds at entries that are not known is never looked at.
+    graph: their classes, int64; its values at entries that are not known are ignored.
     known_nodes, known_pairs: bool [b, n] and [b, n(n-1)/2], the entries that are given and free of noise. A pair known
     to have no bond closes its two atoms against each other.
     targets: float [b, k], the properties that the graphs should have, in their own units and in the order of
@@ -41,6 +42,11 @@ class Condition:
 
     def __getitem__(self, rows: Tensor | slice) -> Condition:
         return Condition(self.graph[rows], self.known_nodes[rows], self.known_pairs[rows], self.targets[rows])
+
+    def to(self, device: torch.device) -> Condition:
+        """The same condition on another device."""
+        parts = (part.to(device) for part in (self.known_nodes, self.known_pairs, self.targets))
+        return Condition(self.graph.to(device), *parts)
 
     def hold(self, batch: GraphBatch) -> GraphBatch:
         """The batch with the known entries put in place."""
@@ -75,6 +81,14 @@ class Condition:
         return cls(graph, graph.nodes.bool(), graph.pairs.bool(), nothing)
 
 
+def guided(asked: Tensor, free: Tensor, guidance: float) -> Tensor:
+    """Classifier-free guidance (Ho and Salimans 2022): asked + guidance (asked - free), of the same shape.
+
+    asked, free: logits or estimates with the targets and without, -inf in the same places.
+    """
+    return torch.where(asked.isfinite(), asked + guidance * (asked - free), asked)
+
+
 def draw_condition(
     batch: GraphBatch,
     targets: Tensor,
@@ -91,9 +105,10 @@ def draw_condition(
     """
     known_nodes, known_pairs, atoms_alone = _random_parts(batch, known_share, generator)
     count, k = targets.shape
-    asked = _uniform((count, k), batch, generator) < _uniform((count, 1), batch, generator)
-    asked &= _uniform((count, 1), batch, generator) < target_share
-    formula = atoms_alone & (_uniform((count,), batch, generator) < FORMULA_SHARE)
+    device = batch.nodes.device
+    asked = uniform((count, k), generator, device) < uniform((count, 1), generator, device)
+    asked &= uniform((count, 1), generator, device) < target_share
+    formula = atoms_alone & (uniform((count,), generator, device) < FORMULA_SHARE)
     if HYDROGENS in names and target_share > 0:
         asked[:, list(names).index(HYDROGENS)] |= formula
     return Condition(batch, known_nodes, known_pairs, torch.where(asked, targets, torch.nan))
@@ -107,41 +122,41 @@ def _random_parts(batch: GraphBatch, share: float, generator: torch.Generator | 
         return (
             torch.zeros_like(batch.nodes, dtype=torch.bool),
             torch.zeros_like(batch.pairs, dtype=torch.bool),
-            (torch.zeros(count, dtype=torch.bool, device=batch.nodes.device)),
+            torch.zeros(count, dtype=torch.bool, device=batch.nodes.device),
         )
 
-    def uniform(*shape: int) -> Tensor:
-        return _uniform(shape or (count,), batch, generator)
+    def draw(*shape: int) -> Tensor:
+        return uniform(shape or (count,), generator, batch.nodes.device)
 
     orders = to_square(batch.pairs, n)
     bonded = orders > 0
     edges = torch.tensor([share * sum(list(KINDS.values())[: k + 1]) for k in range(len(KINDS))]).to(batch.nodes.device)
-    chosen = torch.bucketize(uniform(), edges, right=True)  # the kind's number; len(KINDS): nothing known
+    chosen = torch.bucketize(draw(), edges, right=True)  # the kind's number; len(KINDS): nothing known
     is_kind = {name: chosen == number for number, name in enumerate(KINDS)}
 
     nobody = torch.zeros_like(batch.nodes, dtype=torch.bool)
     # 1 to n - 1 atoms for one piece, fewer where there are several or where the piece is what is missing
     most = torch.where(is_kind["piece"], n - 1, torch.where(is_kind["pieces"], max(1, n // 3), max(1, n // 2)))
-    one = _grown(bonded, nobody, (uniform() * most).floor() + 1, uniform(count, n))
-    two = _grown(bonded, one, (uniform() * most).floor() + 1, uniform(count, n))
-    three = _grown(bonded, one | two, (uniform() * most).floor() + 1, uniform(count, n))
+    one = _grown(bonded, nobody, (draw() * most).floor() + 1, draw(count, n))
+    two = _grown(bonded, one, (draw() * most).floor() + 1, draw(count, n))
+    three = _grown(bonded, one | two, (draw() * most).floor() + 1, draw(count, n))
     two &= is_kind["pieces"][:, None]
-    three &= (is_kind["pieces"] & (uniform() < 0.5))[:, None]
+    three &= (is_kind["pieces"] & (draw() < 0.5))[:, None]
     whole = torch.where(is_kind["all but a piece"][:, None], ~one, one)
-    core = _pruned(orders, rounds=torch.where(uniform() < 0.5, n, (3 * uniform()).floor() + 1), double=uniform() < 0.5)
+    core = _pruned(orders, rounds=torch.where(draw() < 0.5, n, (3 * draw()).floor() + 1), double=draw() < 0.5)
     whole = torch.where(is_kind["core"][:, None], core, whole)
     none_or_atoms = (chosen == len(KINDS)) | is_kind["atoms"]
     whole &= ~none_or_atoms[:, None]
     piece = whole.long() + 2 * two.long() + 3 * three.long()  # the number of an atom's piece, 0: not known
 
     same = (piece[:, first] == piece[:, second]) & (piece[:, first] > 0)
-    across = (piece[:, first] > 0) & (piece[:, second] > 0) & (uniform() < 0.5)[:, None]
+    across = (piece[:, first] > 0) & (piece[:, second] > 0) & (draw() < 0.5)[:, None]
     pairs = same | across
     # closed: an atom without a bond outside its piece, all of whose other pairs are known to be empty
     outside = (to_square(~pairs & (batch.pairs > 0), n)).any(-1)
-    shift = uniform()
-    closing = torch.where(shift < 1 / 3, 0.0, torch.where(shift < 2 / 3, 1.0, uniform()))
-    closed = (piece > 0) & ~outside & (uniform(count, n) < closing[:, None])
+    shift = draw()
+    closing = torch.where(shift < 1 / 3, 0.0, torch.where(shift < 2 / 3, 1.0, draw()))
+    closed = (piece > 0) & ~outside & (draw(count, n) < closing[:, None])
     pairs = pairs | closed[:, first] | closed[:, second]
     return (piece > 0) | is_kind["atoms"][:, None], pairs, is_kind["atoms"]
 
@@ -183,8 +198,3 @@ def _pruned(orders: Tensor, rounds: Tensor, double: Tensor) -> Tensor:
             break
         left = left & ~going
     return left | (((orders > 1) & left[:, None, :]).any(-1) & double[:, None])
-
-
-def _uniform(shape: tuple[int, ...], batch: GraphBatch, generator: torch.Generator | None) -> Tensor:
-    device = batch.nodes.device if generator is None else generator.device
-    return torch.rand(shape, generator=generator, device=device).to(batch.nodes.device)

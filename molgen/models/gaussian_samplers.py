@@ -16,6 +16,8 @@ from itertools import pairwise
 import torch
 from torch import Tensor
 
+from molgen.models.noise import gaussian
+
 # of a Langevin step: its step size is this times sigma^2 (Song and Ermon 2019 keep that ratio the same at all levels)
 LANGEVIN_STEP = 0.2
 # the noise of the published EDP-GNN has six levels
@@ -44,10 +46,8 @@ class Levels:
         return [(first + share * (last - first)) ** self.rho for share in shares]
 
 
-def gaussian(like: Tensor, generator: torch.Generator | None) -> Tensor:
-    """Standard normal noise of the shape of `like`, drawn where the generator lives, so that a seed is portable."""
-    device = like.device if generator is None else generator.device
-    return torch.randn(like.shape, generator=generator, device=device).to(like)
+# (denoise, x, steps, levels, generator) -> the last estimate of x0
+Sampler = Callable[[Denoise, Tensor, int, Levels, torch.Generator | None], Tensor]
 
 
 def stochastic(denoise: Denoise, x: Tensor, steps: int, levels: Levels, generator: torch.Generator | None) -> Tensor:

@@ -1,10 +1,10 @@
 """Network blocks and graph features that do not belong to one backend."""
 
 import math
-from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.autograd.function import FunctionCtx
 
 from molgen.data.dataset import TargetStatistics
 from molgen.molecules.graph import from_square, incidence, pair_indices, to_square
@@ -12,13 +12,13 @@ from molgen.molecules.vocabulary import BOND_CLASSES
 
 WALK_LENGTH = 8
 LOGIT_BOUND = 60.0
-# of a standardised property: angles per standard deviation, and how far from the mean it is told
+# of a standardised property: angles per standard deviation, and the largest distance from the mean
 TARGET_WAVES = (1.0, 3.0, 9.0)
 TARGET_BOUND = 5.0
 
 
 def zeroed(linear: nn.Linear) -> nn.Linear:
-    """A layer that says nothing until it is trained."""
+    """The layer, zero-initialised: it changes nothing before it is trained."""
     nn.init.zeros_(linear.weight)
     nn.init.zeros_(linear.bias)
     return linear
@@ -100,11 +100,12 @@ class NoiseEmbedding(nn.Module):
 
     def forward(self, alpha_bar: Tensor) -> Tensor:
         angle = torch.arccos(alpha_bar.clamp(0.0, 1.0).sqrt())[:, None] * self.frequencies
-        return self.net(torch.cat([angle.sin(), angle.cos()], dim=-1))
+        embedded: Tensor = self.net(torch.cat([angle.sin(), angle.cos()], dim=-1))
+        return embedded
 
 
 class TargetEncoding(nn.Module):
-    """Properties that are asked for -> vector, zero before it is trained and where none is: float [b, k] -> [b, width].
+    """Properties that are asked for -> vector, zero where none is, zero-initialised: float [b, k] -> [b, width].
 
     Input in the units of the properties, NaN where nothing is asked; inside, each is standardised by the training set.
     Features of each: asked, value, and waves of it, so that a count is told to the unit.
@@ -125,17 +126,20 @@ class TargetEncoding(nn.Module):
 
     def forward(self, targets: Tensor) -> Tensor:
         asked = targets.isfinite()
-        # what lies far outside the training set is told as its edge
+        # a value far outside the training set counts as its edge
         value = ((targets - self.mean) / self.deviation).clamp(-TARGET_BOUND, TARGET_BOUND)
         value = torch.where(asked, value, 0.0)[..., None]
         angle = value * self.waves
         features = torch.cat([torch.ones_like(value), value, angle.sin(), angle.cos()], dim=-1) * asked[..., None]
-        told = self.out(nn.functional.silu(self.inward(features.flatten(1))))
-        return told * asked.any(1, keepdim=True)  # asked for nothing, the model is the one that is told nothing
+        told: Tensor = self.out(nn.functional.silu(self.inward(features.flatten(1))))
+        return told * asked.any(1, keepdim=True)  # nothing asked is the same as no condition
 
 
-class Film(nn.Module):
-    """Layer norm whose scale and shift follow a condition: x [b, k, d], condition [b, c] -> [b, k, d]."""
+class FiLM(nn.Module):
+    """Layer norm whose scale and shift follow a condition: x [b, k, d], condition [b, c] -> [b, k, d].
+
+    Feature-wise linear modulation (Perez et al. 2018); zero-initialised, so that it begins as the norm alone.
+    """
 
     def __init__(self, width: int, condition_width: int) -> None:
         super().__init__()
@@ -149,6 +153,10 @@ class Film(nn.Module):
         return torch.addcmul(shift, self.norm(x), 1 + scale)
 
 
+class _Sized(FunctionCtx):
+    size: int
+
+
 class PairsToSquare(torch.autograd.Function):
     """[b, p, c] -> cells of the symmetric matrices, [b, n*n, c], 0 on the diagonal.
 
@@ -157,12 +165,12 @@ class PairsToSquare(torch.autograd.Function):
     """
 
     @staticmethod
-    def forward(ctx: Any, pairs: Tensor, size: int) -> Tensor:
+    def forward(ctx: _Sized, pairs: Tensor, size: int) -> Tensor:
         ctx.size = size
         return _spread(pairs, size)
 
     @staticmethod
-    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None]:
+    def backward(ctx: _Sized, gradient: Tensor) -> tuple[Tensor, None]:
         return _gather(gradient, ctx.size), None
 
 
@@ -170,13 +178,26 @@ class SquareToPairs(torch.autograd.Function):
     """Cells of square matrices [b, n*n, c] -> the sum of the cells (i, j) and (j, i) of every pair, [b, p, c]."""
 
     @staticmethod
-    def forward(ctx: Any, cells: Tensor, size: int) -> Tensor:
+    def forward(ctx: _Sized, cells: Tensor, size: int) -> Tensor:
         ctx.size = size
         return _gather(cells, size)
 
     @staticmethod
-    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None]:
+    def backward(ctx: _Sized, gradient: Tensor) -> tuple[Tensor, None]:
         return _spread(gradient, ctx.size), None
+
+
+def pairs_to_square(pairs: Tensor, size: int) -> Tensor:
+    """Of a channel-last pair track, [b, p, c], the symmetric matrices of each channel, [b, c, n, n]; see the class."""
+    cells: Tensor = PairsToSquare.apply(pairs, size)  # type: ignore[no-untyped-call]  # torch has no type for it
+    return cells.transpose(1, 2).contiguous().view(len(pairs), -1, size, size)
+
+
+def square_to_pairs(square: Tensor, size: int) -> Tensor:
+    """The sum of the cells (i, j) and (j, i) of square matrices [b, c, n, n], [b, p, c]; see the class."""
+    cells = square.flatten(2).transpose(1, 2).contiguous()
+    pairs: Tensor = SquareToPairs.apply(cells, size)  # type: ignore[no-untyped-call]  # torch has no type for it
+    return pairs
 
 
 def _spread(pairs: Tensor, size: int) -> Tensor:
@@ -202,12 +223,12 @@ class PairBlock(nn.Module):
         self.heads = heads
         self.activation = nn.ReLU()
         self.triangles = triangles
-        self.attention_norm = Film(width, condition_width)
+        self.attention_norm = FiLM(width, condition_width)
         self.pair_norm = nn.LayerNorm(pair_width)
         self.qkv = nn.Linear(width, 3 * width)
         self.from_pair = nn.Linear(pair_width, pair_width + heads + 2 * triangles)
         self.attention_out = nn.Linear(width + pair_width, width)
-        self.node_norm = Film(width, condition_width)
+        self.node_norm = FiLM(width, condition_width)
         self.node_in = nn.Linear(width, 3 * width)
         self.node_out = nn.Linear(3 * width, width)
         self.node_to_pair = nn.Linear(width, 2 * pair_width)
@@ -224,8 +245,8 @@ class PairBlock(nn.Module):
         q, k, v = self.qkv(x).view(b, n, 3, self.heads, d // self.heads).permute(2, 0, 3, 1, 4)
         y = self.pair_norm(e)
         message, mixed = self.from_pair(y).split([e.shape[-1], self.heads + 2 * self.triangles], dim=-1)
-        square = PairsToSquare.apply(mixed, n).transpose(1, 2).contiguous().view(b, -1, n, n)
-        bias, left, right = square.split([self.heads, self.triangles, self.triangles], dim=1)
+        channels = [self.heads, self.triangles, self.triangles]
+        bias, left, right = torch.split(pairs_to_square(mixed, n), channels, dim=1)
         # attention written out, the sum of the weights as one more value: on rows this short the fused kernel and
         # the softmax are slow; the logits are bounded, so that the weights stay finite without their largest known
         logits = torch.baddbmm(
@@ -242,7 +263,7 @@ class PairBlock(nn.Module):
         h = h + self.node_out(self.activation(self.node_in(x)))
 
         # sum over k of left_ik right_jk, made symmetric by adding cells (i, j) and (j, i)
-        product = SquareToPairs.apply((left @ right.transpose(2, 3)).flatten(2).transpose(1, 2).contiguous(), n)
+        product = square_to_pairs(left @ right.transpose(2, 3), n)
         hidden = torch.baddbmm(
             self.pair_in(y) + self.triangle_in(product), members.T.expand(b, -1, -1), self.node_to_pair(x)
         )

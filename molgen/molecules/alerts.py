@@ -1,7 +1,11 @@
-"""Structural alerts: substructures that are known to make trouble in a screen, by set and name, with their atoms."""
+"""Structural alerts: substructures that are known to make trouble in a screen, by set and name, with their atoms.
+
+In tables and files the alerts of a molecule are one text, which `format_alerts` makes and `parse_alerts` reads.
+"""
 
 import csv
 import re
+from collections.abc import Iterable
 from functools import cache
 from typing import NamedTuple
 
@@ -11,6 +15,7 @@ from rdkit.Chem import FilterCatalog
 
 from molgen.errors import InputError
 from molgen.files import shipped_folder
+from molgen.molecules.parsing import parse_smiles
 
 # CHEMBL holds eight sets of companies and hits half of all drug-like molecules: to look at, not to reject by
 SETS = {
@@ -20,14 +25,40 @@ SETS = {
     "MCF": "medicinal chemistry filters of MOSES (Polykovskiy 2020)",
     "CHEMBL": "eight sets of companies, collected by ChEMBL",
 }
+# names of alerts can hold "; " and ": ", so only what begins another alert parts them
+_BETWEEN = re.compile(f"; (?=(?:{'|'.join(SETS)}): )")
 
 
 class Alert(NamedTuple):
-    """One alert in a molecule: its set, its name there, and the atoms of its first match, int [k]."""
+    """One alert in a molecule: its set, its name there, and the atoms of its first match, () where not looked for."""
 
     set: str
     name: str
-    atoms: tuple[int, ...]
+    atoms: tuple[int, ...] = ()
+
+    def __str__(self) -> str:
+        return f"{self.set}: {self.name}"
+
+
+def format_alerts(found: Iterable[Alert]) -> str:
+    """The alerts of a molecule as one text, "SET: name" joined by "; "."""
+    return "; ".join(map(str, found))
+
+
+def parse_alerts(text: str) -> list[Alert]:
+    """The alerts of a text that `format_alerts` made, without their atoms."""
+    parts = (part.partition(": ") for part in _BETWEEN.split(text) if part)
+    return [Alert(name, rest) for name, _, rest in parts]
+
+
+def has_alert(texts: Iterable[str], name: str) -> np.ndarray:
+    """Which of the texts that `format_alerts` made have an alert of a set, bool [m]."""
+    return np.array([any(alert.set == name for alert in parse_alerts(text)) for text in texts], bool)
+
+
+def alerts_of(smiles: str) -> list[Alert]:
+    """Every alert of a SMILES. Raises molgen.molecules.parsing.Rejected for one that is no molecule."""
+    return alerts(parse_smiles(smiles))
 
 
 def alerts(mol: Chem.Mol, sets: tuple[str, ...] = tuple(SETS)) -> list[Alert]:

@@ -8,7 +8,6 @@ from rdkit import Chem
 
 from molgen.errors import InputError
 from molgen.molecules.encoding import bound_atoms, implied_hydrogens
-from molgen.molecules.parsing import parse_smiles
 from molgen.molecules.vocabulary import AtomClass, Vocabulary
 
 MAX_COUNT = 250
@@ -19,10 +18,10 @@ MOST_BONDS = 6
 
 @dataclass(frozen=True)
 class Request:
-    """Atoms that every molecule of a run should have, all but hydrogen, sorted by element and number of neighbours.
+    """The heavy atoms that every molecule of a run should have, sorted by element and number of neighbours.
 
-    text: as asked for, in Hill order where a formula; elements: of each atom; degrees: its number of neighbours besides
-    hydrogen, where asked for; hydrogens: in all, where asked for.
+    text: as asked for, in Hill order if a formula; elements: of each atom; degrees: its number of heavy neighbours, if
+    asked for; hydrogens: in all, if asked for.
     """
 
     text: str
@@ -32,12 +31,12 @@ class Request:
 
     @property
     def size(self) -> int:
-        """Number of atoms besides hydrogen."""
+        """Number of heavy atoms."""
         return len(self.elements)
 
-    def matched_by(self, smiles: str) -> bool:
-        """Whether a canonical SMILES has exactly these atoms."""
-        atoms = sorted(bound_atoms(parse_smiles(smiles)))
+    def matched_by(self, mol: Chem.Mol) -> bool:
+        """Whether a sanitised molecule has exactly these atoms."""
+        atoms = sorted(bound_atoms(mol))
         if [element for element, _, _ in atoms] != list(self.elements):
             return False
         if self.degrees is not None and [degree for _, degree, _ in atoms] != list(self.degrees):
@@ -116,7 +115,7 @@ def _known(counts: Counter[str], vocabulary: Vocabulary, sizes: tuple[int, ...],
     if total >= len(sizes) or not sizes[total]:
         possible = [size for size, count in enumerate(sizes) if count]
         raise InputError(
-            f"{what} has {total} atoms besides hydrogen; the model makes molecules of {possible[0]} to {possible[-1]}"
+            f"{what} has {total} heavy atoms; the model makes molecules of {possible[0]} to {possible[-1]}"
         )
     return tuple(sorted(counts.elements()))
 

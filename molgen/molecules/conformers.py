@@ -36,6 +36,16 @@ def conformers(smiles: Sequence[str], count: int, workers: int = 1) -> Iterator[
     return isolated_map(partial(_embed, count=count), smiles, _none, workers=workers, chunk=20, seconds=SECONDS)
 
 
+def lowest_sdf(smiles: Sequence[str], names: Sequence[str], count: int, workers: int = 1) -> str:
+    """The lowest of up to `count` conformers of each molecule as SDF, with its energy; left out where there is none."""
+    records = []
+    for name, found in zip(names, conformers(smiles, count, workers), strict=True):
+        if found.blocks:
+            block = "\n".join([" ".join(name.split())[:80], *found.blocks[0].splitlines()[1:]])
+            records.append(f"{block}\n>  <MMFF94_kcal_per_mol>\n{found.energy:.3f}\n\n$$$$\n")
+    return "".join(records)
+
+
 def _embed(smiles: str, count: int) -> Conformers:
     try:
         mol = Chem.AddHs(parse_smiles(smiles))

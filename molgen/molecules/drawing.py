@@ -31,13 +31,16 @@ def to_png(smiles: str, *, width: int, height: int) -> bytes:
     drawing.drawOptions().padding = PADDING  # type: ignore[assignment]
     rdMolDraw2D.PrepareAndDrawMolecule(drawing, _laid_out(smiles, None))
     drawing.FinishDrawing()
-    return drawing.GetDrawingText()
+    return bytes(drawing.GetDrawingText())
 
 
 def sheet_png(smiles: Sequence[str], legends: Sequence[str], *, columns: int = 4, side: int = 300) -> bytes:
     """Structures in rows on one PNG, each with its legend. Raises Rejected for a SMILES that is no molecule."""
     mols = [_laid_out(text, None) for text in smiles]
-    return MolsToGridImage(mols, columns, (side, side), legends=list(legends), returnPNG=True, useSVG=False)
+    made = MolsToGridImage(  # type: ignore[no-untyped-call]
+        mols, columns, (side, side), legends=list(legends), returnPNG=True, useSVG=False
+    )
+    return bytes(made)
 
 
 def graph_svg(mol: Chem.Mol, places: np.ndarray, *, width: int, height: int) -> str:
@@ -70,7 +73,8 @@ def places_of(mol: Chem.Mol) -> np.ndarray:
     Chem.FastFindRings(mol)
     rdDepictor.SetPreferCoordGen(False)
     rdDepictor.Compute2DCoords(mol)
-    return mol.GetConformer().GetPositions()[:, :2]
+    positions: np.ndarray = mol.GetConformer().GetPositions()
+    return positions[:, :2]
 
 
 def _laid_out(smiles: str, aligned_on: str | None) -> Chem.Mol:

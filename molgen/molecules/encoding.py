@@ -1,4 +1,7 @@
-"""Clean RDKit molecules to typed graphs and back, exactly: nothing is repaired."""
+"""Clean RDKit molecules to typed graphs and back, exactly: nothing is repaired.
+
+Graphs are NumPy arrays here, pairs in the order of molgen.molecules.graph: worker processes start without torch.
+"""
 
 from functools import cache
 from typing import NamedTuple
@@ -9,28 +12,9 @@ from rdkit import Chem
 from molgen.molecules.parsing import Rejected, atoms_of, bonds_of, sanitisation_reason
 from molgen.molecules.vocabulary import AtomClass, Vocabulary
 
+# in the order of BOND_CLASSES
 BOND_TYPES = (None, Chem.BondType.SINGLE, Chem.BondType.DOUBLE, Chem.BondType.TRIPLE)
 BOND_INDEX = {bond: index for index, bond in enumerate(BOND_TYPES) if bond is not None}
-
-
-class Decoded(NamedTuple):
-    """What a generated graph is: canonical SMILES ("" where RDKit refuses it) and the reason it is not valid.
-
-    reason is "" for a valid molecule; "several fragments" for one that sanitises in pieces.
-    """
-
-    smiles: str
-    reason: str
-
-    @property
-    def sanitised(self) -> bool:
-        """RDKit accepts it, with no radical; several fragments allowed."""
-        return self.smiles != ""
-
-    @property
-    def valid(self) -> bool:
-        """Sanitised and one connected molecule."""
-        return self.reason == ""
 
 
 def atom_classes(mol: Chem.Mol) -> list[AtomClass]:
@@ -52,35 +36,31 @@ def mol_to_graph(mol: Chem.Mol, index: dict[AtomClass, int]) -> tuple[np.ndarray
     pairs = np.zeros(size * (size - 1) // 2, np.uint8)
     for bond in bonds_of(mol):
         i, j = bond.GetBeginAtomIdx(), bond.GetEndAtomIdx()
-        if i > j:
-            i, j = j, i
         kind = BOND_INDEX.get(bond.GetBondType())
         if kind is None:
             raise Rejected(f"bond type {str(bond.GetBondType()).lower()}")
-        pairs[i * (2 * size - i - 1) // 2 + j - i - 1] = kind
+        pairs[_position(min(i, j), max(i, j), size)] = kind
     return nodes, pairs
 
 
-def bound_atoms(mol: Chem.Mol) -> list[tuple[str, int, int]]:
-    """Of every atom but hydrogen: element, number of neighbours besides hydrogen, number of hydrogens."""
-    return [(atom.GetSymbol(), atom.GetDegree(), atom.GetTotalNumHs()) for atom in atoms_of(mol)]
+class Decoded(NamedTuple):
+    """What a generated graph is: canonical SMILES ("" where RDKit refuses it) and the reason it is not valid.
 
+    reason is "" for a valid molecule; "several fragments" for one that sanitises in pieces.
+    """
 
-@cache
-def implied_hydrogens(atom: AtomClass, valence: int) -> int | None:
-    """Hydrogens that RDKit puts on an atom whose other bonds have orders that sum to `valence`; None: impossible."""
-    mol = Chem.RWMol()
-    centre = Chem.Atom(atom.element)
-    centre.SetFormalCharge(atom.charge)
-    mol.AddAtom(centre)
-    for _ in range(valence):
-        mol.AddBond(0, mol.AddAtom(Chem.Atom("F")), Chem.BondType.SINGLE)
-    try:
-        Chem.SanitizeMol(mol)
-    except (ValueError, RuntimeError):
-        return None
-    made = mol.GetAtomWithIdx(0)
-    return None if made.GetNumRadicalElectrons() else made.GetTotalNumHs()
+    smiles: str
+    reason: str
+
+    @property
+    def sanitised(self) -> bool:
+        """RDKit accepts it, with no radical; several fragments allowed."""
+        return self.smiles != ""
+
+    @property
+    def valid(self) -> bool:
+        """Sanitised and one connected molecule."""
+        return self.reason == ""
 
 
 class GraphDecoder:
@@ -106,18 +86,62 @@ class GraphDecoder:
 
     def decode(self, nodes: np.ndarray, pairs: np.ndarray) -> Decoded:
         """Canonical SMILES and verdict of one graph; a graph that is no molecule is data, not an error."""
+        return _judged(self.to_mol(nodes, pairs))
+
+    def decode_mol(self, nodes: np.ndarray, pairs: np.ndarray) -> tuple[Decoded, Chem.Mol | None]:
+        """The same, and the sanitised molecule where it is valid: as if its canonical SMILES had been parsed.
+
+        Its atoms are in the order of the SMILES, since sums over atoms are rounded as that order has it.
+        """
         mol = self.to_mol(nodes, pairs)
-        try:
-            Chem.SanitizeMol(mol)
-            smiles = Chem.MolToSmiles(mol)
-        except (ValueError, RuntimeError) as error:
-            return Decoded("", sanitisation_reason(error))
-        if any(atom.GetNumRadicalElectrons() for atom in atoms_of(mol)):
-            return Decoded("", "radical")
-        return Decoded(smiles, "several fragments" if "." in smiles else "")
+        verdict = _judged(mol)
+        if not verdict.valid:
+            return verdict, None
+        order = mol.GetPropsAsDict(includePrivate=True, includeComputed=True)["_smilesAtomOutputOrder"]
+        return verdict, Chem.RenumberAtoms(mol, list(order))
+
+
+def bound_atoms(mol: Chem.Mol) -> list[tuple[str, int, int]]:
+    """Element, number of heavy neighbours and number of hydrogens of every heavy atom."""
+    return [(atom.GetSymbol(), atom.GetDegree(), atom.GetTotalNumHs()) for atom in atoms_of(mol)]
+
+
+@cache
+def implied_hydrogens(atom: AtomClass, valence: int) -> int | None:
+    """Hydrogens that RDKit puts on an atom whose other bonds have orders that sum to `valence`; None: impossible."""
+    mol = Chem.RWMol()
+    centre = Chem.Atom(atom.element)
+    centre.SetFormalCharge(atom.charge)
+    mol.AddAtom(centre)
+    for _ in range(valence):
+        mol.AddBond(0, mol.AddAtom(Chem.Atom("F")), Chem.BondType.SINGLE)
+    try:
+        Chem.SanitizeMol(mol)
+    except (ValueError, RuntimeError):
+        return None
+    made = mol.GetAtomWithIdx(0)
+    return None if made.GetNumRadicalElectrons() else made.GetTotalNumHs()
+
+
+def _judged(mol: Chem.Mol) -> Decoded:
+    """Sanitise a molecule in place, and say what it is."""
+    try:
+        Chem.SanitizeMol(mol)
+        smiles = Chem.MolToSmiles(mol)
+    except (ValueError, RuntimeError) as error:
+        return Decoded("", sanitisation_reason(error))
+    if any(atom.GetNumRadicalElectrons() for atom in atoms_of(mol)):
+        return Decoded("", "radical")
+    return Decoded(smiles, "several fragments" if "." in smiles else "")
+
+
+def _position(i: int, j: int, size: int) -> int:
+    """Position of the pair i < j in the upper triangle, row by row."""
+    return i * (2 * size - i - 1) // 2 + j - i - 1
 
 
 def _pair(position: int, size: int) -> tuple[int, int]:
+    """The inverse of `_position`."""
     row = 0
     while position >= size - row - 1:
         position -= size - row - 1

@@ -1,11 +1,17 @@
-"""Tanimoto similarities between large sets of packed fingerprints."""
+"""Morgan fingerprints, packed into bytes, and Tanimoto similarities between large sets of them."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
+from functools import cache
 from typing import TYPE_CHECKING
 
 import numpy as np
+from rdkit import Chem, DataStructs
+from rdkit.Chem import rdFingerprintGenerator
+
+from molgen.errors import InputError
+from molgen.molecules.parsing import Rejected, parse_smiles
 
 if TYPE_CHECKING:  # a worker that only draws or measures should not load it
     import torch
@@ -13,6 +19,31 @@ if TYPE_CHECKING:  # a worker that only draws or measures should not load it
 ROWS, COLUMNS = 2_000, 500  # a block that stays in the processor's cache is several times as fast as a large one
 GROUP = 2_000  # columns of a block of which only the largest number is wanted
 EXACT = 256  # whole numbers up to this are exact in bfloat16
+FINGERPRINT_BITS = 2_048
+
+
+def fingerprint(mol: Chem.Mol, bits: int = FINGERPRINT_BITS) -> bytes:
+    """The Morgan fingerprint of radius 2 of a sanitised molecule, packed, least significant bit first."""
+    return np.packbits(_generator(bits).GetFingerprintAsNumPy(mol), bitorder="little").tobytes()
+
+
+def stacked(fingerprints: Iterable[bytes]) -> np.ndarray:
+    """Packed fingerprints as the rows of an array, uint8 [m, 256]."""
+    return np.frombuffer(b"".join(fingerprints), np.uint8).reshape(-1, FINGERPRINT_BITS // 8)
+
+
+def bit_vector(packed: bytes) -> DataStructs.ExplicitBitVect:
+    """RDKit's form of a packed fingerprint."""
+    return DataStructs.CreateFromFPSText(packed.hex())
+
+
+def similarities(fingerprints: Sequence[bytes], smiles: str) -> np.ndarray:
+    """Tanimoto similarity of each `fingerprint` to a molecule, float [m]. Raises InputError for no molecule."""
+    try:
+        other = fingerprint(parse_smiles(smiles))
+    except Rejected as reason:
+        raise InputError(f"{smiles!r} is not a molecule ({reason})") from None
+    return np.array(DataStructs.BulkTanimotoSimilarity(bit_vector(other), [bit_vector(one) for one in fingerprints]))
 
 
 def tanimoto_blocks(ours: np.ndarray, theirs: np.ndarray) -> Iterator[tuple[slice, slice, torch.Tensor]]:
@@ -68,6 +99,19 @@ def nearest_of(packed: np.ndarray, others: np.ndarray, *, but_itself: bool = Fal
     return where.numpy(), best.clamp_(min=0.0).numpy()
 
 
+def map_points(sets: Sequence[np.ndarray], reference: np.ndarray) -> list[np.ndarray]:
+    """Places on a map: the first two principal components of packed fingerprints, float [k, 2] for each set.
+
+    sets: uint8 [k, bytes]; reference: uint8 [m, bytes], whose places come last.
+    """
+    every = [np.unpackbits(packed, axis=1).astype(np.float32) for packed in [*sets, reference]]
+    rows = np.concatenate(every)
+    centred = rows - rows.mean(0)
+    _, vectors = np.linalg.eigh(centred.T @ centred)
+    points = centred @ vectors[:, -2:][:, ::-1]
+    return np.split(points, np.cumsum([len(part) for part in every])[:-1])
+
+
 def _largest(common: torch.Tensor) -> torch.Tensor:
     """Largest number of each row, float32 [rows], of whole numbers from -1 on."""
     import torch
@@ -91,10 +135,16 @@ def _left(packed: np.ndarray) -> tuple[torch.Tensor, torch.Tensor]:
 
 
 def _counts(packed: np.ndarray) -> np.ndarray:
-    return np.bitwise_count(packed).sum(1, dtype=np.float32)
+    counts: np.ndarray = np.bitwise_count(packed).sum(1, dtype=np.float32)
+    return counts
 
 
 def _bits(packed: np.ndarray, dtype: torch.dtype) -> torch.Tensor:
     import torch
 
     return torch.from_numpy(np.unpackbits(packed, axis=1, bitorder="little")).to(dtype)
+
+
+@cache
+def _generator(bits: int) -> rdFingerprintGenerator.FingerprintGenerator64:
+    return rdFingerprintGenerator.GetMorganGenerator(radius=2, fpSize=bits)

@@ -68,9 +68,12 @@ class GraphBatch:
         """Number of nodes n of every graph."""
         return self.nodes.shape[1]
 
-    def to(self, *args, **kwargs) -> "GraphBatch":
-        """The same batch on another device or in another dtype (arguments of `Tensor.to`)."""
-        return GraphBatch(self.nodes.to(*args, **kwargs), self.pairs.to(*args, **kwargs))
+    def to(self, *targets: torch.device | torch.dtype | str) -> "GraphBatch":
+        """The same batch on another device, in another dtype, or both."""
+        nodes, pairs = self.nodes, self.pairs
+        for target in targets:
+            nodes, pairs = nodes.to(target), pairs.to(target)
+        return GraphBatch(nodes, pairs)
 
     def __getitem__(self, rows: Tensor | slice) -> "GraphBatch":
         return GraphBatch(self.nodes[rows], self.pairs[rows])
@@ -88,7 +91,7 @@ def to_square(pairs: Tensor, size: int) -> Tensor:
     """[b, p, ...] -> symmetric [b, n, n, ...] with a zero diagonal."""
     padded = torch.cat([pairs, pairs.new_zeros(pairs.shape[0], 1, *pairs.shape[2:])], dim=1)
     index = square_indices(size).to(pairs.device)
-    return padded.index_select(1, index.flatten()).unflatten(1, (size, size))
+    return padded.index_select(1, index.flatten()).reshape(pairs.shape[0], size, size, *pairs.shape[2:])
 
 
 def from_square(matrix: Tensor) -> Tensor:

@@ -16,11 +16,12 @@ def smiles_hashes(smiles: Iterable[str]) -> np.ndarray:
 
 
 def contains(sorted_hashes: np.ndarray, hashes: np.ndarray) -> np.ndarray:
-    """Whether each of `hashes` uint64 [k] stands among `sorted_hashes` uint64 [m], ascending; bool [k]."""
+    """Whether each of `hashes` uint64 [k] is among `sorted_hashes` uint64 [m], ascending; bool [k]."""
     if len(sorted_hashes) == 0:
         return np.zeros(len(hashes), dtype=bool)
     positions = np.searchsorted(sorted_hashes, hashes).clip(max=len(sorted_hashes) - 1)
-    return sorted_hashes[positions] == hashes
+    found: np.ndarray = sorted_hashes[positions] == hashes
+    return found
 
 
 class DistinctMolecules:

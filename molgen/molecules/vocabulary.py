@@ -1,6 +1,6 @@
 """The ordered classes of atoms and bonds that a typed graph is written in."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -29,7 +29,7 @@ BOND_CLASSES = ("none", "single", "double", "triple")
 class Vocabulary:
     """Atom classes in the order of their class index; the bond classes are BOND_CLASSES.
 
-    Raises InputError when empty or when a class stands twice.
+    Raises InputError when empty or for a duplicate class.
     """
 
     atoms: tuple[AtomClass, ...]
@@ -38,7 +38,7 @@ class Vocabulary:
         if not self.atoms:
             raise InputError("a vocabulary needs at least one atom class, got none")
         if len(set(self.atoms)) != len(self.atoms):
-            raise InputError(f"an atom class stands twice in {', '.join(map(str, self.atoms))}")
+            raise InputError(f"duplicate atom class in {', '.join(map(str, self.atoms))}")
 
     @property
     def index(self) -> dict[AtomClass, int]:
@@ -50,6 +50,6 @@ class Vocabulary:
         return [[atom.element, atom.charge] for atom in self.atoms]
 
     @classmethod
-    def from_json(cls, rows: Iterable) -> "Vocabulary":
+    def from_json(cls, rows: Iterable[Sequence[str | int]]) -> "Vocabulary":
         """The vocabulary written by `to_json`."""
         return cls(tuple(AtomClass(str(element), int(charge)) for element, charge in rows))

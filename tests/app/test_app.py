@@ -13,7 +13,9 @@ from click.testing import CliRunner
 from streamlit.testing.v1 import AppTest
 
 from molgen.cli import cli
-from molgen.generation.sampling import choose_settings, draw_shard
+from molgen.generation.sampling import Shards
+from molgen.generation.settings import make_settings
+from molgen.generation.trajectory import trajectories
 from molgen.models.checkpoints import load_checkpoint, save_checkpoint
 from molgen.models.nvdiff.model import NVDiff, NVDiffConfig
 from molgen.molecules.hashing import smiles_hashes
@@ -97,7 +99,7 @@ def test_the_molecules_are_those_of_the_command_line():
     app = made()
     job = molecule_set(app)
     model = load_checkpoint("qm9-digress")
-    rows = draw_shard(model, choose_settings(model, num=12, seed=3), 0)
+    rows = Shards(model, make_settings(model, num=12, seed=3)).draw(0)
     frame = job.frame()
     assert frame["smiles"].tolist() == rows.smiles[rows.reason == ""].tolist()
     assert frame["sample"].tolist() == rows["sample"][rows.reason == ""].tolist()
@@ -131,12 +133,12 @@ def test_wrong_input_is_told_and_starts_nothing():
 
 
 def test_a_run_can_be_stopped_and_keeps_what_is_there():
-    from jobs import Generation, seeded
+    from jobs import Generation
     from server import server
 
     place = server()
     model = place.model("qm9-digress")
-    job = Generation("x", 5, model, seeded(choose_settings(model, num=200, steps=60)), place.reference)
+    job = Generation("x", 5, model, make_settings(model, num=200, steps=60).seeded(), place.reference)
     place.start(job)
     while job.busy and len(job.frame()) == 0:
         time.sleep(0.02)
@@ -148,12 +150,12 @@ def test_a_run_can_be_stopped_and_keeps_what_is_there():
 
 
 def test_the_time_limit_ends_a_job_with_a_reason():
-    from jobs import Generation, seeded
+    from jobs import Generation
     from server import server
 
     place = server()
     model = place.model("qm9-digress")
-    job = Generation("x", 0.001, model, seeded(choose_settings(model, num=200)), place.reference)
+    job = Generation("x", 0.001, model, make_settings(model, num=200).seeded(), place.reference)
     place.start(job)
     job.thread.join(60)
     assert job.state == "stopped" and "0.001 minutes" in job.error
@@ -173,14 +175,14 @@ def test_batches_without_a_valid_molecule_end_no_job(monkeypatch, spoilt):
     from server import server
 
     def batches(*arguments):
-        for number, batch in enumerate(jobs_batches(*arguments)):
+        for number, batch in enumerate(as_drawn(*arguments)):
             yield batch.assign(reason="spoilt") if number == 0 or spoilt == "all" else batch
 
-    jobs_batches = jobs.shard_batches
-    monkeypatch.setattr(jobs, "shard_batches", batches)
+    as_drawn = Shards._batches
+    monkeypatch.setattr(Shards, "_batches", batches)
     place = server()
     model = place.model("qm9-digress")
-    settings = jobs.seeded(choose_settings(model, unique=5, max_samples=60, seed=1))
+    settings = make_settings(model, unique=5, max_samples=60, seed=1)
     job = jobs.Generation("x", 1, model, settings, place.reference)
     place.start(job)
     job.thread.join(60)
@@ -233,12 +235,12 @@ def test_an_address_brings_its_filters(looked: AppTest):
 
 def test_files_to_take_away_are_whole(looked: AppTest):
     from rdkit import Chem
-    from views import _written, csv_bytes, three_d_bytes
+    from views import csv_bytes, file_bytes, three_d_bytes
 
     frame = molecule_set(looked).frame()
     table = pd.read_csv(io.BytesIO(csv_bytes(frame)), dtype=str, keep_default_na=False)
     assert table["smiles"].tolist() == frame["smiles"].tolist()
-    lines = _written(frame, ".smi").decode().splitlines()
+    lines = file_bytes(frame, ".smi").decode().splitlines()
     assert [line.split("\t")[0] for line in lines] == frame["smiles"].tolist()
     supplier = Chem.SDMolSupplier()
     supplier.SetData(three_d_bytes(frame[:3]).decode(), removeHs=False)
@@ -276,14 +278,12 @@ def test_the_film_has_a_picture_for_each_step():
 
     app = opened("film")
     assert len(app.radio[0].options) == 6
-    from molgen.generation.trajectory import films
-
     model = server().model("qm9-digress")
-    made = films(model, choose_settings(model, num=3, seed=7, steps=9))
-    rows = draw_shard(model, choose_settings(model, num=3, seed=7, steps=9), 0)
-    assert [film.smiles for film in made] == rows.smiles.tolist()
-    assert all(len(film.pictures) == 10 and film.pictures[0].startswith("<svg") for film in made)
-    assert all(film.pictures[0] != film.pictures[-1] for film in made)
+    made = trajectories(model, make_settings(model, num=3, seed=7, steps=9))
+    rows = Shards(model, make_settings(model, num=3, seed=7, steps=9)).draw(0)
+    assert [one.smiles for one in made] == rows.smiles.tolist()
+    assert all(len(one.pictures) == 10 and one.pictures[0].startswith("<svg") for one in made)
+    assert all(one.pictures[0] != one.pictures[-1] for one in made)
 
 
 def judged(name: str, content: bytes) -> AppTest:
@@ -312,7 +312,7 @@ def test_a_messy_file_is_judged_row_by_row():
 @pytest.mark.parametrize(
     ("name", "content", "reason"),
     [
-        ("a.xyz", b"CCO", "ending"),
+        ("a.xyz", b"CCO", "extension"),
         ("a.csv", b"x,y\n1,2\n", "column"),
         ("a.smi", b"\x00\x01", "binary"),
         ("a.smi", b"C\n" * 1_001, "more than 1,000 rows"),

@@ -133,7 +133,7 @@ def test_make_filter_open_and_take_away(page, address: str):
     assert "sets=" in page.url
     picture(page, "make", 1250)
     page.get_by_text("Look at all of them").click()
-    page.get_by_text("Take away").wait_for()
+    page.get_by_role("heading", name="Download").wait_for()
     page.get_by_label("Has the part (SMARTS)").fill("[#8]")
     page.keyboard.press("Enter")
     counted = narrowed(page)
@@ -249,6 +249,6 @@ def test_a_drawn_part_filters(page, address: str):
     assert canvas is not None and box is not None
     page.mouse.click(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
     frame.get_by_role("button", name="Apply").click()
-    page.get_by_text("Wanted are molecules").wait_for()
+    page.get_by_text("Keep molecules").wait_for()
     narrowed(page)
     picture(page, "sketch", 1500)

@@ -111,6 +111,14 @@ def test_too_few_distinct_molecules_are_told(model, tmp_path):
     assert f"Warning: {len(lines)} of the 100 distinct molecules" in done.stderr
 
 
+def test_an_output_in_the_way_is_told_with_the_option_that_replaces_it(model, tmp_path):
+    path = tmp_path / "m.csv"
+    path.write_text("mine", encoding="utf-8")
+    done = molgen("generate", "--model", model, "--num", "2", "--output", str(path))
+    assert done.returncode == 2 and path.read_text(encoding="utf-8") == "mine"
+    assert done.stderr.strip().endswith("choose another name, or allow it to be replaced (--overwrite)")
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [

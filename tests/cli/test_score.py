@@ -15,7 +15,8 @@ from rdkit import Chem
 
 from molgen.cli.score import command
 from molgen.errors import InputError
-from molgen.evaluation import scores
+from molgen.evaluation.draws import sample
+from molgen.evaluation.fcd import fcd_distance
 from molgen.models.checkpoints import list_models
 from molgen.molecules.parsing import clean, parse_smiles
 
@@ -122,13 +123,13 @@ def test_a_prepared_set_gives_novelty_by_its_train_and_fcd_by_its_test_split(in_
     canonical = {name: [clean(parse_smiles(text)).smiles for text in part] for name, part in splits.items()}
     sizes = {name: len(part) for name, part in splits.items()}
     prepared = SimpleNamespace(folder=in_folder, name="qm9", splits=sizes, smiles=canonical.get)
-    monkeypatch.setattr("molgen.data.prepared.prepare", lambda source, progress: prepared)
+    monkeypatch.setattr("molgen.evaluation.open_reference.prepare", lambda source, progress: prepared)
     Path("m.smi").write_text("\n".join(splits["test"]) + "\n", encoding="utf-8")
     report = scored("m.smi", "--reference", "qm9")
     assert counts(report) == (10, 10, 10, 10, 10)
     assert report["fcd"]["fcd"] == pytest.approx(0, abs=1e-3) and report["fcd"]["reference"] == "qm9 test"
-    real = scores.sample(canonical["train"])[:10]
-    expected = scores.fcd_distance(real, scores.sample(canonical["test"]))
+    real = sample(canonical["train"], 10)
+    expected = fcd_distance(real, canonical["test"])
     assert report["fcd"]["floor"] == pytest.approx(expected, abs=1e-3)
     assert scored("m.smi", "--reference", "qm9", "--split", "valid")["fcd"]["reference_molecules"] == 3
     with pytest.raises(InputError, match=r"'train'.*choose from valid, test"):
@@ -136,12 +137,12 @@ def test_a_prepared_set_gives_novelty_by_its_train_and_fcd_by_its_test_split(in_
 
 
 def test_the_floor_of_a_large_file_is_drawn_from_the_rest_of_it(monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(scores, "FCD_SAMPLE", 12)
+    monkeypatch.setattr("molgen.evaluation.open_reference.FCD_SAMPLE", 12)
     Path("m.smi").write_text("\n".join(MOLECULES[:10]) + "\n", encoding="utf-8")
     report = scored("m.smi", "--reference", "reference.smi")
     assert (report["fcd"]["molecules"], report["fcd"]["reference_molecules"]) == (10, 12)
-    mixed = scores.sample([clean(parse_smiles(text)).smiles for text in MOLECULES], 30)
-    assert report["fcd"]["floor"] == pytest.approx(scores.fcd_distance(mixed[12:22], mixed[:12]), abs=1e-3)
+    mixed = sample([clean(parse_smiles(text)).smiles for text in MOLECULES], 30)
+    assert report["fcd"]["floor"] == pytest.approx(fcd_distance(mixed[12:22], mixed[:12]), abs=1e-3)
 
 
 def test_standard_input():
@@ -178,8 +179,11 @@ def test_a_model_gives_novelty_and_no_fcd():
     [
         (["missing.csv", "--reference", "reference.smi"], "missing.csv"),
         (["reference.smi", "--reference", "chembl"], "no reference 'chembl'; give qm9, moses, "),
-        (["reference.smi", "--reference", "reference.smi", "--num", "29"], "--num 29 is less than the 30 rows"),
-        (["reference.smi", "--reference", "reference.smi", "--split", "test"], "--split"),
+        (
+            ["reference.smi", "--reference", "reference.smi", "--num", "29"],
+            "has 30 rows, more than the 29 molecules asked for",
+        ),
+        (["reference.smi", "--reference", "reference.smi", "--split", "test"], "has no parts"),
         (["reference.smi", "--reference", "reference.smi", "--output", "reference.smi"], "would be lost"),
         (["reference.smi", "--reference", "reference.smi", "--output", "no/scores.json"], "does not exist"),
     ],

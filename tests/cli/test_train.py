@@ -10,14 +10,16 @@ import torch
 from click import Abort, ClickException
 from click.testing import CliRunner
 
-from molgen.cli import cli, train
+from molgen.cli import cli
 from molgen.errors import InputError, TrainingError
 from molgen.files import atomic_write
 from molgen.models.checkpoints import load_checkpoint
 from molgen.models.registry import BACKENDS
-from molgen.training.trainer import saved_settings
+from molgen.training import check, recipe
+from molgen.training.log import read_log
+from molgen.training.state import saved_settings
 from tests.conftest import TINY
-from tests.data.test_prepared import SMILES
+from tests.data.small_set import SMILES
 
 SIZES = ("--layers", "1", "--width", "16", "--pair-width", "8", "--heads", "2", "--triangles", "4")
 
@@ -78,7 +80,7 @@ def test_a_kill_between_state_and_model_is_made_good(monkeypatch):
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr(train, "save_model", killed)
+        patch.setattr(recipe, "save_model", killed)
         with pytest.raises(Abort):
             short(*SIZES)
     assert not Path("run/model").exists()
@@ -95,7 +97,7 @@ def test_a_training_starts_from_a_model():
         assert second.backend.state_dict()[name].allclose(tensor, atol=1e-4), name
     # high rates would wipe out what the first has learned
     short("--init", "first/model", output="third")
-    assert saved_settings(Path("third"))["matrix_rate"] < saved_settings(Path("first"))["matrix_rate"]
+    assert saved_settings(Path("third")).options["matrix_rate"] < saved_settings(Path("first")).options["matrix_rate"]
 
 
 @pytest.mark.parametrize("backend", BACKENDS)
@@ -164,17 +166,17 @@ def test_a_training_ends_when_validation_no_longer_improves():
     still = ("--matrix-rate", "1e-12", "--learning-rate", "1e-12", "--evaluations", "20", "--epochs", "20")
     short(*SIZES, output="first")
     assert "stopped" not in short("--init", "first/model", *still, "--patience", "2", output="second").output
-    lines = train.log_rows(Path("second"))
+    lines = read_log(Path("second"))
     losses = [float(line["valid_loss"]) for line in lines]
     assert len(lines) < 20
     assert min(losses) == losses[-3] <= losses[-2]
     again = call("--data", "molecules.smi", "--output", "second", "--resume", "--samples", "0")
     assert "goes on" not in again.output
-    assert train.log_rows(Path("second")) == lines
+    assert read_log(Path("second")) == lines
 
 
 def test_a_check_tells_and_trains_nothing(monkeypatch, molecules):
-    monkeypatch.setattr(train, "CHECK_MINUTES", 0.001)
+    monkeypatch.setattr(check, "CHECK_MINUTES", 0.001)
     molecules.write_text("\n".join([*SMILES, "C(", "CC.O"]), encoding="utf-8")
     output = short(*SIZES, "--check").output
     assert "unparsable" in output and "several fragments" in output

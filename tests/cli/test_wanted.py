@@ -11,7 +11,7 @@ from rdkit import Chem
 from molgen.cli import cli
 from molgen.errors import InputError
 from tests.conftest import TINY
-from tests.data.test_prepared import SMILES
+from tests.data.small_set import SMILES
 
 
 @pytest.fixture(scope="module")

@@ -9,19 +9,19 @@ import time
 
 import numpy as np
 
-from molgen.data.importing import Converted, Settings, convert
+from molgen.data.importing import Converted, Criteria, convert
 from molgen.data.measured import measure
 from molgen.data.readers import Row
 
 
-def deadly(rows: list[Row], settings: Settings) -> Converted:
+def deadly(rows: list[Row], criteria: Criteria) -> Converted:
     """Kills its process on one molecule and hangs on another."""
     for row in rows:
         if row.text == "[Po]":
             os.kill(os.getpid(), signal.SIGTERM if os.name == "nt" else signal.SIGSEGV)
         if row.text == "[At]":
             time.sleep(600)
-    return convert(rows, settings)
+    return convert(rows, criteria)
 
 
 def deadly_measure(smiles: list[str]) -> np.ndarray:

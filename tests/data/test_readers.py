@@ -1,5 +1,6 @@
 import gzip
 import io
+from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -7,7 +8,8 @@ import pandas as pd
 import pytest
 from rdkit import Chem
 
-from molgen.data.readers import MAX_LINE, Row, expected_rows, read_molecules
+from molgen.data.readers import FORMATS, MAX_LINE, Row, Wanted, expected_rows, read_molecules
+from molgen.data.readers.streams import text_lines
 from molgen.errors import InputError
 
 MOLECULES = [("CCO", "ethanol"), ("c1ccccc1", "benzene"), ("CC(=O)O", "NA")]
@@ -32,7 +34,7 @@ def table(separator: str, *header: str) -> str:
 
 @pytest.mark.parametrize("gz", ["", ".gz"])
 @pytest.mark.parametrize(
-    ("ending", "content", "first"),
+    ("extension", "content", "first"),
     [
         (".smi", "CCO\tethanol\nc1ccccc1 benzene\n\nCC(=O)O\tNA", [1, 2, 4]),
         (".smiles", "SMILES\tName\nCCO ethanol\nc1ccccc1 benzene\nCC(=O)O NA\n".replace(" ", "\t"), [2, 3, 4]),
@@ -43,8 +45,8 @@ def table(separator: str, *header: str) -> str:
         (".csv", "note,smiles,id\n" + "".join(f'"a, ""b""\nc",{s},{n}\n' for s, n in MOLECULES), [2, 4, 6]),
     ],
 )
-def test_every_format_gives_line_name_and_text(tmp_path, ending, content, first, gz):
-    rows = read(tmp_path / f"x{ending}{gz}", content)
+def test_every_format_gives_line_name_and_text(tmp_path, extension, content, first, gz):
+    rows = read(tmp_path / f"x{extension}{gz}", content)
     assert [(row.text, row.name) for row in rows] == MOLECULES
     assert [row.line for row in rows] == first
     assert not any(row.is_block for row in rows)
@@ -196,10 +198,10 @@ def test_standard_input(monkeypatch, content):
         ("x.csv", "smiles,name\nCCO,x\n".encode("utf-16"), "written in UTF-16; save it as UTF-8"),
         ("x.csv", b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR\0\0", "is a binary file"),
         ("x.smi", b"C\n" * 5000 + b"C\0C\n", "is a binary file"),
-        ("x.csv", "a,b\n1,hello\n2,world\n", "no column of .* holds SMILES; columns: 'a', 'b'"),
+        ("x.csv", "a,b\n1,hello\n2,world\n", "no column of .* holds SMILES; columns: 'a', 'b'; name the column$"),
         ("x.csv", 'smiles,b\nCCO,"x\n' + "CCN,y\n" * 30_000, "is not a table: .*from line 2"),
         ("x.parquet", b"PAR1 nonsense PAR1", "cannot be read as Parquet"),
-        ("x.docx", "CCO\n", "cannot tell the format .* allowed: .smi"),
+        ("x.docx", "CCO\n", "cannot tell the format of .* from its extension; allowed: .smi"),
     ],
 )
 def test_garbage_gives_one_clear_error(tmp_path, name, content, message):
@@ -232,3 +234,22 @@ def test_gzip_is_known_by_its_content(tmp_path):
     path = tmp_path / "x.smi"
     path.write_bytes(gzip.compress(b"CCO\n"))
     assert [row.text for row in read_molecules(path)] == ["CCO"]
+
+
+def test_a_new_format_is_a_reader_and_a_line(tmp_path, monkeypatch):
+    def read_backwards(stream: io.BufferedReader, wanted: Wanted) -> Iterator[Row]:
+        for number, line in enumerate(text_lines(stream, wanted.label), 1):
+            yield Row(number, "", line.strip()[::-1])
+
+    with pytest.raises(InputError, match=r"cannot tell the format .* allowed: \.smi.*\.parquet, also \.gz"):
+        read(tmp_path / "x.backwards", "OCC\n")
+    monkeypatch.setitem(FORMATS, ".backwards", read_backwards)
+    for name in ("x.backwards", "x.backwards.gz"):
+        assert read(tmp_path / name, "OCC\nNCC\n") == [Row(1, "", "CCO"), Row(2, "", "CCN")]
+        assert expected_rows(tmp_path / name) is None
+    with pytest.raises(InputError, match="holds no molecules"):
+        read(tmp_path / "y.backwards", "")
+    with pytest.raises(InputError, match="unpacks to more than the 1 MB allowed"):
+        read(tmp_path / "z.backwards.gz", "OCC\n" * 300_000, max_bytes=1_000_000)
+    with pytest.raises(InputError, match=r"allowed: .*\.parquet, \.backwards, also"):
+        read(tmp_path / "x.forwards", "CCO\n")

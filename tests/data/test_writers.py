@@ -63,14 +63,14 @@ def test_parquet_comes_back_whatever_its_row_groups(tmp_path, monkeypatch, group
     pd.testing.assert_frame_equal(pd.read_parquet(tmp_path / "m.parquet"), ROWS)
 
 
-@pytest.mark.parametrize("ending", FORMATS)
-def test_no_rows_still_make_a_file(tmp_path, ending):
-    write(tmp_path / f"m{ending}", ROWS[:0])
-    content = (tmp_path / f"m{ending}").read_bytes()
-    assert content[:4] == {".csv": b"smil", ".parquet": b"PAR1"}.get(ending, b"")
+@pytest.mark.parametrize("extension", FORMATS)
+def test_no_rows_still_make_a_file(tmp_path, extension):
+    write(tmp_path / f"m{extension}", ROWS[:0])
+    content = (tmp_path / f"m{extension}").read_bytes()
+    assert content[:4] == {".csv": b"smil", ".parquet": b"PAR1"}.get(extension, b"")
 
 
-def test_endings_in_capitals_are_known_and_others_refused(tmp_path):
+def test_extensions_in_capitals_are_known_and_others_refused(tmp_path):
     write(tmp_path / "M.CSV")
     assert (tmp_path / "M.CSV").exists()
     for name in ("m.xlsx", "m", "m.csv.gz"):
@@ -79,9 +79,9 @@ def test_endings_in_capitals_are_known_and_others_refused(tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == ["M.CSV"]
 
 
-@pytest.mark.parametrize("ending", FORMATS)
-def test_a_failed_write_leaves_the_old_file(tmp_path, ending):
-    path = tmp_path / f"m{ending}"
+@pytest.mark.parametrize("extension", FORMATS)
+def test_a_failed_write_leaves_the_old_file(tmp_path, extension):
+    path = tmp_path / f"m{extension}"
     path.write_bytes(b"old")
     with pytest.raises(ZeroDivisionError), open_writer(path) as writer:
         writer.write(ROWS)

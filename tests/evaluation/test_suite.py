@@ -11,9 +11,9 @@ from rdkit import Chem
 
 from molgen.cli import cli
 from molgen.data.prepared import prepare
-from molgen.evaluation.rings import ring_systems
 from molgen.evaluation.suite import suite_figures
-from tests.evaluation.test_report import REAL
+from molgen.molecules.substructures import ring_systems
+from tests.evaluation.real_molecules import REAL
 
 
 def test_the_suite_of_a_part_against_itself_and_its_cache(tmp_path):
@@ -37,7 +37,8 @@ def test_the_command_needs_a_data_set(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "real.smi").write_text("\n".join(REAL), encoding="utf-8")
     done = CliRunner().invoke(cli, ["score", "real.smi", "--reference", "real.smi", "--suite"])
-    assert done.exit_code != 0 and "--suite compares with the parts of a data set" in str(done.exception)
+    assert done.exit_code != 0 and "compares with the parts of a data set" in str(done.exception)
+    assert str(done.exception).endswith("not with real.smi (--suite)")
 
 
 def test_the_command_prints_and_writes_the_suite(tmp_path, monkeypatch):

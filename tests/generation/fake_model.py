@@ -6,14 +6,13 @@ As a program, `fake_model.py OUTPUT NUM DELAY`, it makes a run that a test can k
 import os
 import sys
 import time
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import torch
 
 from molgen.data.dataset import Statistics
-from molgen.models.base import Bound
+from molgen.models.base import BackendConfig, Bound
 from molgen.models.checkpoints import Model
 from molgen.molecules.graph import GraphBatch, pair_count, pair_indices
 from molgen.molecules.hashing import smiles_hashes
@@ -23,18 +22,19 @@ KNOWN = ["C", "O", "CO", "CC", "CCO"]
 SIZES = (0, 1, 1, 4, 8, 8)
 
 
-@dataclass(frozen=True)
-class FakeConfig:
-    timesteps: int = 50
-
-
 class FakeBackend(torch.nn.Module):
     samplers = ("plain", "other")
     default_steps = 4
+    max_steps = 50
+    # it takes formulas and cores, and does not keep to them
+    requests = ("formula",)
+    config = BackendConfig(known_parts=True)
+    keeps_parts = False
+    targets = ()
+    device = torch.device("cpu")
 
     def __init__(self, delay: float = 0.0, dies: bool = False) -> None:
         super().__init__()
-        self.config = FakeConfig()
         self.delay = delay  # seconds for each batch
         self.dies = dies
 
@@ -78,7 +78,7 @@ def fake_model(delay: float = 0.0, dies: bool = False) -> Model:
 
 if __name__ == "__main__":
     from molgen.generation.runs import run
-    from molgen.generation.sampling import choose_settings
+    from molgen.generation.settings import make_settings
 
     slow = fake_model(float(sys.argv[3]))
-    run(slow, choose_settings(slow, num=int(sys.argv[2]), device="cpu"), sys.argv[1])
+    run(slow, make_settings(slow, num=int(sys.argv[2]), device="cpu"), sys.argv[1])

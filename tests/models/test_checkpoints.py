@@ -15,7 +15,8 @@ from molgen.models.checkpoints import (
     save_checkpoint,
     write_card,
 )
-from molgen.models.digress.model import DiGress, DiGressConfig
+from molgen.models.digress.config import DiGressConfig
+from molgen.models.digress.model import DiGress
 from molgen.molecules.encoding import mol_to_graph
 from molgen.molecules.graph import GraphBatch
 from molgen.molecules.hashing import smiles_hashes

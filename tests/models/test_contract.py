@@ -33,6 +33,12 @@ def test_every_sampler_gives_graphs_of_class_indices(backend, vocabulary, size):
             assert batch.pairs.min() >= 0 and batch.pairs.max() < len(BOND_CLASSES)
 
 
+def test_a_family_says_in_words_what_it_does(backend):
+    assert set(backend.sampler_help) == set(backend.samplers)
+    assert all(backend.sampler_help.values()) and backend.forming.endswith(".")
+    assert backend.max_steps >= backend.default_steps
+
+
 def test_the_seed_decides(backend):
     def drawn(seed):
         batch = backend.sample(6, 8, steps=4, sampler=backend.samplers[0], generator=generator(seed))
@@ -224,3 +230,26 @@ def test_what_cannot_be_told_is_refused(backend, vocabulary, dataset):
     known = replace(known, known_nodes=torch.ones_like(known.known_nodes))
     with pytest.raises(InputError, match="not trained with known parts"):
         untold.sample(4, 2, condition=known, **options)
+
+
+def test_graphs_and_conditions_are_moved_to_the_model(backend, dataset, monkeypatch):
+    """The meta device, which has shapes and no values, stands for a GPU."""
+    batch = dataset.by_size[6].to(torch.int64)
+    condition = Condition.nothing(6, len(batch), 2)
+    seen = []
+
+    def see(graphs: GraphBatch, told: Condition) -> None:
+        tensors = (graphs.nodes, graphs.pairs, told.graph.nodes, told.graph.pairs)
+        seen.extend(tensor.device.type for tensor in (*tensors, told.known_nodes, told.known_pairs, told.targets))
+
+    monkeypatch.setattr(backend, "_loss", lambda batch, generator, told: see(batch, told))
+    monkeypatch.setattr(
+        backend, "_sample", lambda size, count, drawing: see(drawing.condition.graph, drawing.condition)
+    )
+    backend.to("meta")
+    backend.loss(batch, None, condition)
+    assert seen == 7 * ["meta"]
+    backend.sample(6, len(batch), steps=1, sampler=backend.samplers[0], generator=None, condition=condition)
+    assert seen == 14 * ["meta"]
+    monkeypatch.setattr(backend, "_bound_estimate", lambda batch, generator: lambda time: time + batch.nodes.sum(1))
+    assert backend.likelihood(batch, draws=2, generator=generator()).nats.device.type == "meta"

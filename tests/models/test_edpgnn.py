@@ -9,8 +9,11 @@ from torch.nn.functional import one_hot
 
 from molgen.errors import InputError
 from molgen.models.conditions import Condition, draw_condition
-from molgen.models.edpgnn.model import EDPGNN, SAMPLERS, EDPGNNConfig
-from molgen.models.edpgnn.network import evidence
+from molgen.models.edpgnn.config import EDPGNNConfig
+from molgen.models.edpgnn.losses import LOSSES
+from molgen.models.edpgnn.model import EDPGNN
+from molgen.models.edpgnn.process import evidence, noised
+from molgen.models.edpgnn.samplers import SAMPLERS
 from molgen.molecules.composition import formula_request
 from molgen.molecules.graph import GraphBatch, from_square, to_square
 from tests.conftest import TINY
@@ -45,7 +48,7 @@ def test_the_noise_is_symmetric_and_its_variance_right(model):
     batch = GraphBatch(torch.zeros(4000, 4, dtype=torch.int64), torch.zeros(4000, 6, dtype=torch.int64))
     nodes, pairs = model.channels(batch)
     sigma = torch.full((4000,), 0.7)
-    noisy_nodes, noisy_pairs = model._noised(nodes, pairs, sigma, torch.Generator().manual_seed(0))
+    noisy_nodes, noisy_pairs = noised(nodes, pairs, sigma, torch.Generator().manual_seed(0))
     for noise in (noisy_nodes - nodes, noisy_pairs - pairs):
         assert float(noise.mean()) == pytest.approx(0, abs=5 * 0.7 / math.sqrt(noise.numel()))
         assert float(noise.std()) == pytest.approx(0.7, rel=5 / math.sqrt(2 * noise.numel()))
@@ -75,7 +78,7 @@ def test_the_network_is_equivariant_under_a_condition(model, dataset, monkeypatc
     monkeypatch.setattr("molgen.models.edpgnn.network.network_dtype", lambda device: torch.float32)
     batch, condition = partly_known(dataset)
     sigma = torch.logspace(-1, 1, len(batch))
-    nodes, pairs = model._noised(*model.channels(batch), sigma, generator())
+    nodes, pairs = noised(*model.channels(batch), sigma, generator())
     order = torch.tensor([3, 0, 4, 1, 5, 2])
 
     def moved(values):
@@ -149,7 +152,7 @@ def test_known_entries_cost_nothing(vocabulary, statistics, dataset, loss):
 
 def test_guidance_is_a_mixture_of_log_probabilities(model, dataset):
     batch, condition = partly_known(dataset)
-    nodes, pairs = model._noised(*model.channels(batch), torch.ones(len(batch)), generator())
+    nodes, pairs = noised(*model.channels(batch), torch.ones(len(batch)), generator())
     level = torch.ones(len(batch))
     asked = model.network(nodes, pairs, level, condition)[0].double().exp()
     free = model.network(nodes, pairs, level, condition.without_targets())[0].double().exp()
@@ -191,7 +194,7 @@ def test_an_untrained_network_gives_the_evidence_and_no_noise_gives_the_data(voc
     nodes, pairs = model.channels(batch)
     for sigma in (0.1, 3.0):
         level = torch.full((len(batch),), sigma)
-        noisy = model._noised(nodes, pairs, level, torch.Generator().manual_seed(0))
+        noisy = noised(nodes, pairs, level, torch.Generator().manual_seed(0))
         log_nodes, log_pairs = model.network(*noisy, level)
         expected = evidence(noisy[1], level, model.network.bond_marginals).softmax(-1)
         assert torch.allclose(log_pairs.exp(), expected, atol=1e-5)
@@ -200,15 +203,14 @@ def test_an_untrained_network_gives_the_evidence_and_no_noise_gives_the_data(voc
             assert torch.equal(log_pairs.argmax(-1), batch.pairs)
 
 
-def test_the_score_loss_is_the_published_one(vocabulary, dataset):
+def test_the_score_loss_is_the_published_one():
     """sigma^2 / 2 |s + (x - x0) / sigma^2|^2 with s = (D - x) / sigma^2, per entry."""
-    model = EDPGNN(EDPGNNConfig(**TINY["edpgnn"], loss="score"), vocabulary, dataset.statistics())
     clean = torch.tensor([[[0.0, 1.0, 0.0]]])
     log_clean = torch.tensor([[[0.2, 0.5, 0.3]]]).log()
     sigma, x = 0.8, torch.tensor([[[0.1, 0.7, -0.4]]])
     score = (log_clean.exp() - x) / sigma**2
     expected = 0.5 * sigma**2 * (score + (x - clean) / sigma**2).square().sum()
-    assert float(model._entry_loss(clean, log_clean, torch.tensor([sigma]))) == pytest.approx(float(expected))
+    assert float(LOSSES["score"](clean, log_clean, torch.tensor([sigma]))) == pytest.approx(float(expected))
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,8 @@ import torch
 from molgen.data.dataset import group_by_size
 from molgen.errors import InputError
 from molgen.models.conditions import Condition, draw_condition
-from molgen.models.nvdiff.model import NVDiff, NVDiffConfig
+from molgen.models.nvdiff.config import NVDiffConfig
+from molgen.models.nvdiff.model import NVDiff
 from molgen.models.nvdiff.network import BOND_STRENGTHS, ORBITALS, SetBlock, orbitals
 from molgen.molecules.encoding import mol_to_graph
 from molgen.molecules.graph import GraphBatch, from_square, pair_indices, to_square

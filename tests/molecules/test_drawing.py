@@ -1,4 +1,4 @@
-"""Pictures, conformers, films and searches: what the app shows."""
+"""Pictures and conformers, likelihoods and neighbours: what the app shows of a molecule."""
 
 import re
 
@@ -6,14 +6,11 @@ import numpy as np
 import pytest
 from rdkit import Chem
 
-from molgen.data.readers import Row
 from molgen.errors import InputError
-from molgen.evaluation.assessment import assess_one
-from molgen.evaluation.search import alert_atoms, has_part, similarities
 from molgen.generation.latent import neighbours
-from molgen.generation.sampling import likelihood_of
+from molgen.generation.likelihood import likelihood_of
 from molgen.models.checkpoints import load_checkpoint
-from molgen.molecules.conformers import conformers
+from molgen.molecules.conformers import conformers, lowest_sdf
 from molgen.molecules.drawing import block_svg, graph_svg, places_of, sheet_png, to_png, to_svg
 from molgen.molecules.encoding import GraphDecoder, mol_to_graph
 from molgen.molecules.parsing import Rejected, clean, parse_smiles
@@ -61,37 +58,18 @@ def test_conformers_are_3d_whole_and_sorted():
     assert block_svg(butane.blocks[0], width=100, height=100).startswith("<svg")
 
 
+def test_the_lowest_conformers_make_a_file():
+    text = lowest_sdf(["CCO", "[He]", "CCN"], ["first\nname", "helium", "third"], 3)
+    supplier = Chem.SDMolSupplier()
+    supplier.SetData(text, removeHs=False)
+    found = list(supplier)
+    assert [mol.GetProp("_Name") for mol in found] == ["first name", "third"]
+    assert all(mol.GetConformer().Is3D() and mol.HasProp("MMFF94_kcal_per_mol") for mol in found)
+
+
 def test_what_is_no_molecule_has_no_conformer_and_a_reason():
     found = next(iter(conformers(["C("], 3)))
     assert found.blocks == () and found.reason
-
-
-def test_parts_are_found():
-    molecules = ["CCO", "c1ccccc1O", "CCN"]
-    assert has_part(molecules, "[OX2H]").tolist() == [True, True, False]
-    assert has_part(molecules, "C").tolist() == [True, False, True]  # SMARTS: aliphatic
-    assert has_part(molecules, "C1=CC=CC=C1", drawn=True).tolist() == [False, True, False]
-    for wrong in ("", "[[", "C" * 1_000):
-        with pytest.raises(InputError, match="SMARTS"):
-            has_part(molecules, wrong)
-    with pytest.raises(InputError, match="structure"):
-        has_part(molecules, "C(", drawn=True)
-
-
-def test_likeness_is_tanimoto():
-    rows = [assess_one(Row(1, "", smiles))["fingerprint"] for smiles in ("CCO", "CCN", "c1ccccc1")]
-    likeness = similarities(rows, "OCC")
-    assert likeness[0] == 1 and 0 < likeness[1] < 1 and likeness[2] == 0
-    with pytest.raises(InputError, match="'C\\('"):
-        similarities(rows, "C(")
-
-
-def test_the_atoms_of_an_alert_are_those_that_make_it():
-    smiles = "O=[N+]([O-])c1ccccc1"
-    names = assess_one(Row(1, "", smiles))["alerts"].split("; ")
-    nitro = next(name for name in names if "nitro" in name.lower())
-    assert {0, 1, 2} <= set(alert_atoms(smiles, nitro))
-    assert alert_atoms("CCO", nitro) == ()
 
 
 def test_the_likelihood_is_that_of_the_molecule():
@@ -99,7 +77,7 @@ def test_the_likelihood_is_that_of_the_molecule():
     assert likelihood_of(model, "CCO") == likelihood_of(model, "OCC")
     usual, odd = likelihood_of(model, "CC1CC1CO")[0], likelihood_of(model, "FC(F)(F)C#CF")[0]
     assert usual < odd
-    with pytest.raises(InputError, match="13 atoms"):
+    with pytest.raises(InputError, match="13 heavy atoms"):
         likelihood_of(model, "CC(=O)Oc1ccccc1C(=O)O")
     with pytest.raises(InputError, match="Br"):
         likelihood_of(model, "CBr")

@@ -1,7 +1,18 @@
 import numpy as np
 import pytest
 
-from molgen.molecules.fingerprints import COLUMNS, ROWS, nearest_of, tanimoto_blocks
+from molgen.errors import InputError
+from molgen.molecules.fingerprints import (
+    COLUMNS,
+    ROWS,
+    fingerprint,
+    map_points,
+    nearest_of,
+    similarities,
+    stacked,
+    tanimoto_blocks,
+)
+from molgen.molecules.parsing import parse_smiles
 
 
 @pytest.mark.parametrize("share", [0.05, 0.6])  # of bits that are set; with 0.6 more are common than bfloat16 can count
@@ -41,3 +52,26 @@ def test_no_fingerprints_have_no_neighbours():
     nothing = np.zeros((0, 256), np.uint8)
     assert list(tanimoto_blocks(nothing, nothing)) == []
     assert [len(part) for part in nearest_of(nothing, np.zeros((3, 256), np.uint8))] == [0, 0]
+
+
+def test_likeness_is_tanimoto():
+    rows = [fingerprint(parse_smiles(smiles)) for smiles in ("CCO", "CCN", "c1ccccc1")]
+    likeness = similarities(rows, "OCC")
+    assert likeness[0] == 1 and 0 < likeness[1] < 1 and likeness[2] == 0
+    with pytest.raises(InputError, match="'C\\('"):
+        similarities(rows, "C(")
+
+
+def test_fingerprints_are_packed():
+    ethanol = fingerprint(parse_smiles("CCO"))
+    assert len(ethanol) == 256 and fingerprint(parse_smiles("OCC")) == ethanol
+    assert len(fingerprint(parse_smiles("CCO"), 1_024)) == 128
+    assert stacked([ethanol, ethanol]).shape == (2, 256)
+    assert stacked([]).shape == (0, 256)
+
+
+def test_a_map_puts_the_alike_together():
+    ethanol, benzene = (fingerprint(parse_smiles(smiles)) for smiles in ("CCO", "c1ccccc1"))
+    ours, theirs = map_points([stacked([ethanol])], stacked([benzene, ethanol]))
+    assert ours.shape == (1, 2) and theirs.shape == (2, 2)
+    assert np.allclose(ours[0], theirs[1], atol=1e-5) and not np.allclose(ours[0], theirs[0], atol=0.1)

@@ -1,12 +1,13 @@
 """Properties of known molecules, the same for a kekulized molecule, NaN where there is none."""
 
 import math
+from dataclasses import replace
 
 import pytest
 from rdkit import Chem
 
 from molgen.molecules.parsing import clean, parse_smiles
-from molgen.molecules.properties import PROPERTIES, TARGETS, properties, targets
+from molgen.molecules.properties import CATALOGUE, NUMBERS, PROPERTIES, TARGETS, properties, targets
 
 # Masses and TPSA by the published tables, counts by eye; logP as Wildman-Crippen in RDKit gives it.
 KNOWN = {
@@ -83,10 +84,36 @@ def test_what_cannot_be_computed_is_not_a_number(monkeypatch: pytest.MonkeyPatch
     def fails(mol: Chem.Mol) -> float:
         raise ValueError("no such property")
 
-    monkeypatch.setitem(PROPERTIES, "qed", fails)
-    monkeypatch.setitem(PROPERTIES, "logp", lambda mol: math.inf)
+    monkeypatch.setitem(PROPERTIES, "qed", replace(CATALOGUE["qed"], function=fails))
+    monkeypatch.setitem(PROPERTIES, "logp", replace(CATALOGUE["logp"], function=lambda mol: math.inf))
     found = properties(parse_smiles("CCO"))
     assert math.isnan(found["qed"]) and math.isnan(found["logp"])
     assert found["mw"] == pytest.approx(46.069, abs=1e-3)
-    monkeypatch.setitem(TARGETS, "hydrogens", fails)
+    monkeypatch.setitem(TARGETS, "hydrogens", replace(CATALOGUE["hydrogens"], function=fails))
     assert math.isnan(targets(parse_smiles("CCO"))[list(TARGETS).index("hydrogens")])
+
+
+def test_files_and_trained_models_have_the_columns_that_they_had():
+    drawn = ["mw", "logp", "tpsa", "hbd", "hba", "rotatable_bonds", "rings", "qed", "sa"]
+    assert list(PROPERTIES) == drawn
+    assert list(TARGETS) == [*drawn, "aromatic_rings", "fraction_sp3", "hydrogens"]
+    assert list(NUMBERS) == [
+        *("mw", "logp", "tpsa", "hbd", "hba", "rotatable_bonds", "rings", "aromatic_rings", "fraction_sp3"),
+        *("stereocentres", "formal_charge", "heavy_atoms", "atoms", "molar_refractivity", "qed", "sa", "np"),
+    ]
+
+
+def test_a_property_knows_how_it_is_shown():
+    assert CATALOGUE["mw"].title == "molecular weight [g/mol]"
+    assert CATALOGUE["qed"].title == "drug-likeness (QED) [0 to 1, 1 is best]"
+    assert CATALOGUE["rings"].title == "rings"
+    shown = {name: CATALOGUE[name].text(2.345) for name in ("mw", "qed", "rings")}
+    assert shown == {"mw": "MW 2.3", "qed": "QED 2.35", "rings": "rings 2"}
+    assert all(entry.label and name == entry.name for name, entry in CATALOGUE.items())
+
+
+def test_whole_numbers_are_whole():
+    mol = parse_smiles("CC(=O)Oc1ccccc1C(=O)[O-]")
+    for name, entry in CATALOGUE.items():
+        assert entry.decimals or entry(mol).is_integer(), name
+    assert CATALOGUE["atoms"](mol) == CATALOGUE["heavy_atoms"](mol) + CATALOGUE["hydrogens"](mol) == 20

@@ -7,8 +7,12 @@ import torch
 
 from molgen.errors import InputError, TrainingError
 from molgen.evaluation.plots import loss_curve
-from molgen.models.digress.model import DiGress, DiGressConfig
-from molgen.training.trainer import LOG, STATE, Trainer, TrainSettings, saved_settings
+from molgen.models.digress.config import DiGressConfig
+from molgen.models.digress.model import DiGress
+from molgen.training.log import LOG
+from molgen.training.settings import TrainSettings
+from molgen.training.state import STATE, saved_settings
+from molgen.training.trainer import Trainer
 from tests.conftest import TINY
 
 SETTINGS = TrainSettings(epochs=4, batch_size=4, warmup=4, evaluations=4)
@@ -115,8 +119,8 @@ def test_settings_out_of_range_are_refused(name, value):
 def test_a_saved_run_knows_its_settings(dataset, vocabulary, tmp_path):
     trainer(dataset, vocabulary, tmp_path, dataclasses.replace(SETTINGS, epochs=7)).run(max_minutes=1e-9)
     saved = saved_settings(tmp_path)
-    assert saved["epochs"] == 7
-    assert saved["width"] == TINY["digress"]["width"]
+    assert saved.options["epochs"] == 7
+    assert saved.options["width"] == TINY["digress"]["width"]
     with pytest.raises(TrainingError, match="no saved state"):
         saved_settings(tmp_path / "elsewhere")
 

@@ -2,67 +2,32 @@
 
 from __future__ import annotations
 
-import dataclasses
-import math
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
 from functools import partial
 from itertools import pairwise
 from typing import ClassVar
 
 import torch
 from torch import Tensor
-from torch.nn.functional import one_hot
 
 from molgen.data.dataset import Statistics
-from molgen.errors import InputError
-from molgen.models.base import Backend, Bound, Drawing, spread_uniforms, stratified_bound, stratum_uniforms
-from molgen.models.conditions import Condition
+from molgen.models.base import Backend, Drawing
+from molgen.models.conditions import Condition, guided
+from molgen.models.config import BackendConfig
+from molgen.models.digress.config import DiGressConfig
 from molgen.models.digress.network import Denoiser
-from molgen.models.digress.process import TINY, noised, posterior, sample_classes
+from molgen.models.digress.process import divergence, noised
 from molgen.models.digress.samplers import SAMPLERS, Step
-from molgen.models.noise import cosine_alpha_bar
+from molgen.models.losses import cross_entropy
+from molgen.models.noise import cosine_alpha_bar, sample_classes, spread_uniforms
 from molgen.molecules.graph import GraphBatch, pair_count
 from molgen.molecules.vocabulary import Vocabulary
-
-
-@dataclass(frozen=True)
-class DiGressConfig:
-    """Sizes of the network and of the noising process.
-
-    layers, heads: of the graph transformer; width: of the node track; pair_width: of the pair track;
-    triangles: channels of the triangle update; timesteps: T; bond_weight: of the bonds' cross-entropy;
-    time_power: training times are u ** time_power of uniform u, above 1 for more of them near the data.
-    known_parts: the network sees which entries are known.
-    sampler, sampling_steps: what `generate` takes where it is not told; never more steps than timesteps.
-    """
-
-    layers: int = 6
-    width: int = 160
-    pair_width: int = 64
-    heads: int = 8
-    triangles: int = 16
-    timesteps: int = 500
-    bond_weight: float = 5.0
-    time_power: float = 1.0
-    known_parts: bool = True
-    sampler: str = "ancestral"
-    sampling_steps: int = 50
-
-    def __post_init__(self) -> None:
-        if self.sampler not in SAMPLERS:
-            raise InputError(f"unknown sampler {self.sampler!r}; choose from {', '.join(SAMPLERS)}")
-        for field in dataclasses.fields(self):
-            value = getattr(self, field.name)
-            if not isinstance(value, str | bool) and not (math.isfinite(value) and value >= 1):
-                raise InputError(f"{field.name} should be at least 1, got {value}")
-        if self.width % self.heads:
-            raise InputError(f"width should be a multiple of heads ({self.heads}), got {self.width}")
 
 
 class DiGress(Backend):
     """The backend: noise, network and samplers, put together. See molgen.models.base.Backend."""
 
-    Config: ClassVar[type] = DiGressConfig
+    Config: ClassVar[type[BackendConfig]] = DiGressConfig
     atom_axes: ClassVar[dict[str, tuple[int, int, int]]] = {
         "network.node_in.0.weight": (1, 1, 1),
         "network.node_out.1.weight": (0, 1, 1),
@@ -70,6 +35,15 @@ class DiGress(Backend):
     }
     known_axes: ClassVar[tuple[str, ...]] = ("network.node_in.0.weight", "network.pair_in.0.weight")
     requests: ClassVar[tuple[str, ...]] = ("formula",)
+    sampler_help: ClassVar[Mapping[str, str]] = {
+        "ancestral": "undo a little of the noise at each step",
+        "project-and-noise": "guess the whole molecule at each step, and put less noise on it each time",
+        "flow": "change atoms and bonds at rates, with short steps at the end",
+    }
+    forming: ClassVar[str] = (
+        "Atoms and bonds start as random draws. At each step the network guesses the finished molecule, and a little "
+        "of the noise is taken back."
+    )
     config: DiGressConfig
     network: Denoiser
 
@@ -77,6 +51,7 @@ class DiGress(Backend):
         super().__init__(config, vocabulary, statistics)
         self.samplers = tuple(sorted(SAMPLERS, key=lambda name: name != config.sampler))
         self.default_steps = min(config.sampling_steps, config.timesteps)
+        self.max_steps = config.timesteps
         self.network = Denoiser(
             torch.tensor(statistics.atoms),
             torch.tensor(statistics.bonds),
@@ -96,30 +71,19 @@ class DiGress(Backend):
             noised(batch.pairs, alpha_bar, self.network.bond_marginals, generator),
         )
 
-    def loss(self, batch: GraphBatch, generator: torch.Generator | None, condition: Condition | None = None) -> Tensor:
-        """Cross-entropy of the clean nodes plus bond_weight times that of the pairs, means over entries, [b].
+    def _loss(self, batch: GraphBatch, generator: torch.Generator | None, condition: Condition | None) -> Tensor:
+        """Cross-entropy of the clean graph (eq. 2 of the paper).
 
-        Known entries count as right. Times are 1..T, spread evenly over the batch (stratified): each graph's is
-        u ** time_power, u uniform.
+        Times are 1..T, spread evenly over the batch (stratified): each graph's is u ** time_power, u uniform.
         """
         uniform = spread_uniforms(len(batch), generator, batch.nodes.device) ** self.config.time_power
-        time = (uniform * self.config.timesteps).floor().clamp(max=self.config.timesteps - 1) + 1
-        alpha_bar = cosine_alpha_bar(time / self.config.timesteps)
+        alpha_bar = cosine_alpha_bar(self._timestep(uniform) / self.config.timesteps)
         noisy = self.noised(batch, alpha_bar, generator)
         if condition is not None:
             noisy = condition.hold(noisy)
         log_nodes, log_pairs = self.network(noisy, alpha_bar, condition)
-        log_nodes = log_nodes.gather(-1, batch.nodes[..., None])[..., 0]
-        log_pairs = log_pairs.gather(-1, batch.pairs[..., None])[..., 0]
-        if condition is not None:
-            log_nodes = log_nodes.masked_fill(condition.known_nodes, 0.0)
-            log_pairs = log_pairs.masked_fill(condition.known_pairs, 0.0)
-        loss = -log_nodes.mean(1)
-        if pair_count(batch.size):
-            loss = loss - self.config.bond_weight * log_pairs.mean(1)
-        return loss
+        return cross_entropy(log_nodes, log_pairs, batch, condition, self.config.bond_weight)
 
-    @torch.no_grad()
     def _sample(self, size: int, count: int, drawing: Drawing) -> GraphBatch:
         """The state, from noise through falling noise levels; what is known is put in place at each of them."""
         move, levels = SAMPLERS[drawing.sampler]
@@ -145,46 +109,40 @@ class DiGress(Backend):
         self, state: GraphBatch, alpha_bar: Tensor, told: Condition | None, guidance: float
     ) -> tuple[Tensor, Tensor]:
         """log p(x | z_t, told) of nodes and pairs, with guidance away from what is likely without the targets."""
-        asked = self.network(state, alpha_bar, told)
+        log_nodes, log_pairs = self.network(state, alpha_bar, told)
         if told is None or not guidance:
-            return asked
-        free = self.network(state, alpha_bar, told.without_targets())
-        nodes, pairs = (a + guidance * (a - f) for a, f in zip(asked, free, strict=True))
-        return nodes.log_softmax(-1), pairs.log_softmax(-1)
+            return log_nodes, log_pairs
+        free_nodes, free_pairs = self.network(state, alpha_bar, told.without_targets())
+        return (
+            guided(log_nodes, free_nodes, guidance).log_softmax(-1),
+            guided(log_pairs, free_pairs, guidance).log_softmax(-1),
+        )
 
-    @torch.no_grad()
-    def likelihood(self, batch: GraphBatch, *, draws: int, generator: torch.Generator | None) -> Bound:
-        """The variational bound of DiGress (eq. 8) in nats, from `draws` times per graph.
+    def _bound_estimate(self, batch: GraphBatch, generator: torch.Generator | None) -> Callable[[Tensor], Tensor]:
+        """The variational bound of DiGress (eq. 8) in nats, from one time for each graph.
 
         -log p(G) <= KL(q(z_T | G) || p(z_T)) + sum over t of KL(q(z_t-1 | z_t, G) || p(z_t-1 | z_t)), where the
-        first is 0 (alpha-bar_T = 0) and the term t = 1 is the reconstruction -log p(G | z_1). The sum is
-        estimated from one time in each of `draws` equal strata, T times their mean.
-        Raises InputError for a number of draws that is not even and at least 2.
+        first is 0 (alpha-bar_T = 0) and the term t = 1 is the reconstruction -log p(G | z_1). The sum is T times the
+        mean over times.
         """
-        return stratified_bound(lambda stratum: self._bound_term(batch, stratum, draws, generator), draws)
-
-    def _bound_term(self, batch: GraphBatch, stratum: int, strata: int, generator: torch.Generator | None) -> Tensor:
-        uniform = stratum_uniforms(len(batch), stratum, strata, generator, batch.nodes.device)
-        time = (uniform * self.config.timesteps).floor().clamp(max=self.config.timesteps - 1) + 1
-        alpha_t = cosine_alpha_bar(time / self.config.timesteps)
-        alpha_s = cosine_alpha_bar((time - 1) / self.config.timesteps)
-        noisy = self.noised(batch, alpha_t, generator)
-        log_nodes, log_pairs = self.network(noisy, alpha_t)
         atoms, bonds = self.network.atom_marginals, self.network.bond_marginals
-        divergence = _divergence(batch.nodes, noisy.nodes, log_nodes, alpha_t, alpha_s, atoms)
-        divergence = divergence + _divergence(batch.pairs, noisy.pairs, log_pairs, alpha_t, alpha_s, bonds)
-        return self.config.timesteps * divergence
+
+        def estimate(uniform: Tensor) -> Tensor:
+            time = self._timestep(uniform)
+            alpha_t = cosine_alpha_bar(time / self.config.timesteps)
+            alpha_s = cosine_alpha_bar((time - 1) / self.config.timesteps)
+            noisy = self.noised(batch, alpha_t, generator)
+            log_nodes, log_pairs = self.network(noisy, alpha_t)
+            total = divergence(batch.nodes, noisy.nodes, log_nodes, alpha_t, alpha_s, atoms)
+            total = total + divergence(batch.pairs, noisy.pairs, log_pairs, alpha_t, alpha_s, bonds)
+            return self.config.timesteps * total
+
+        return estimate
+
+    def _timestep(self, uniform: Tensor) -> Tensor:
+        """The time 1..T, float [b], of numbers in [0, 1]."""
+        return (uniform * self.config.timesteps).floor().clamp(max=self.config.timesteps - 1) + 1
 
 
 def _same(batch: GraphBatch) -> GraphBatch:
     return batch
-
-
-def _divergence(
-    clean: Tensor, state: Tensor, log_clean: Tensor, alpha_t: Tensor, alpha_s: Tensor, marginals: Tensor
-) -> Tensor:
-    """KL(q(z_s | z_t, x) || p(z_s | z_t)) summed over entries, [b]; at s = 0 this is -log p(x | z_t)."""
-    truth = one_hot(clean, len(marginals)).to(log_clean.dtype)
-    q = posterior(state, truth, alpha_t, alpha_s, marginals)
-    p = posterior(state, log_clean.exp(), alpha_t, alpha_s, marginals)
-    return (q * (q.clamp(min=TINY).log() - p.clamp(min=TINY).log())).sum((1, 2))

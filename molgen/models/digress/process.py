@@ -11,6 +11,8 @@ import torch
 from torch import Tensor
 from torch.nn.functional import one_hot
 
+from molgen.models.noise import sample_classes
+
 # below this a class of no mass would divide zero by zero
 TINY = 1e-30
 
@@ -20,20 +22,6 @@ def transition(alpha: Tensor, marginals: Tensor) -> Tensor:
     identity = torch.eye(len(marginals), dtype=marginals.dtype, device=marginals.device)
     alpha = alpha[:, None, None]
     return alpha * identity + (1 - alpha) * marginals.expand(len(marginals), -1)
-
-
-def sample_classes(probabilities: Tensor, generator: torch.Generator | None) -> Tensor:
-    """One class per row of [..., c], int64 [...]; probabilities need not be normalised.
-
-    Inverts the cumulative sum: the same result on every device that is given the same uniforms,
-    and on a CPU several times faster than torch.multinomial.
-    """
-    cumulative = probabilities.cumsum(-1)
-    # drawn where the generator lives, so that one seed gives one result on every device
-    device = probabilities.device if generator is None else generator.device
-    uniform = torch.rand(probabilities.shape[:-1], generator=generator, device=device).to(probabilities.device)
-    threshold = uniform.unsqueeze(-1) * cumulative[..., -1:]
-    return (cumulative <= threshold).sum(-1).clamp(max=probabilities.shape[-1] - 1)
 
 
 def noised(classes: Tensor, alpha_bar: Tensor, marginals: Tensor, generator: torch.Generator | None) -> Tensor:
@@ -63,3 +51,16 @@ def posterior(classes: Tensor, clean: Tensor, alpha_bar_t: Tensor, alpha_bar_s: 
     step = corruption_likelihood(classes, ratio, marginals)
     joint = step * prior
     return joint / joint.sum(-1, keepdim=True).clamp(min=TINY)
+
+
+def divergence(
+    clean: Tensor, state: Tensor, log_clean: Tensor, alpha_bar_t: Tensor, alpha_bar_s: Tensor, marginals: Tensor
+) -> Tensor:
+    """KL(q(z_s | z_t, x) || p(z_s | z_t)) summed over entries, [b]; at s = 0 this is -log p(x | z_t).
+
+    clean: x, int64 [b, k]; state: z_t, int64 [b, k]; log_clean: log p(x | z_t), float [b, k, c].
+    """
+    truth = one_hot(clean, len(marginals)).to(log_clean.dtype)
+    q = posterior(state, truth, alpha_bar_t, alpha_bar_s, marginals)
+    p = posterior(state, log_clean.exp(), alpha_bar_t, alpha_bar_s, marginals)
+    return (q * (q.clamp(min=TINY).log() - p.clamp(min=TINY).log())).sum((1, 2))

@@ -13,8 +13,8 @@ import torch
 from torch import Tensor
 from torch.nn.functional import one_hot
 
-from molgen.models.digress.process import TINY, noised, posterior, sample_classes
-from molgen.models.noise import cosine_alpha_bar
+from molgen.models.digress.process import TINY, noised, posterior
+from molgen.models.noise import cosine_alpha_bar, sample_classes
 
 # flow: strength of target guidance and of the corrector; chosen, not tuned
 TARGET_GUIDANCE = 0.05

@@ -6,7 +6,7 @@ from torch.nn.functional import one_hot
 
 from molgen.data.dataset import TargetStatistics
 from molgen.device import autocast
-from molgen.models.edge.node_part import MAX_DEGREE, MAX_VALENCE
+from molgen.models.edge.degrees import MAX_DEGREE, MAX_VALENCE
 from molgen.models.edge.process import TRIPLE, Partial, allowed_orders
 from molgen.models.edge.structure import HOPS, RINGS, Pieces, hop_distances, ring_counts
 from molgen.models.layers import TargetEncoding
@@ -37,7 +37,8 @@ class Round(nn.Module):
         mean = h.view(-1, size, h.shape[1]).mean(1).repeat_interleave(size, dim=0)
         piece = torch.zeros_like(h).index_add(0, pieces.label, h)[pieces.label] / pieces.size[:, None]
         context = self.context(torch.cat([h, mean, piece], dim=1))
-        return self.norm(self.cell((self.conv(h, edges, bonds) + context).float(), h))
+        out: Tensor = self.norm(self.cell((self.conv(h, edges, bonds) + context).float(), h))
+        return out
 
 
 class BondNetwork(nn.Module):
@@ -109,7 +110,7 @@ class BondNetwork(nn.Module):
             added, multiplied = self.to_pair(h).chunk(2, dim=-1)
             pair = added[first] + added[second] + multiplied[first] * multiplied[second]
             apart = self.apart((pieces.label[first] != pieces.label[second]).long())
-            logits = self.pair_out(pair + self.distance(hop_distances(state, first, second)) + apart)
+            logits: Tensor = self.pair_out(pair + self.distance(hop_distances(state, first, second)) + apart)
         allowed = allowed_orders(degree, valence, first, second) & pieces.joinable(first, second)[:, None]
         return logits.float().masked_fill(~allowed, -torch.inf)
 

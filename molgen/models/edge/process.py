@@ -38,6 +38,10 @@ class NodePart:
         """Nodes of each graph."""
         return self.atoms.shape[1]
 
+    def to(self, device: torch.device) -> "NodePart":
+        """The same on another device."""
+        return NodePart(self.atoms.to(device), self.degree.to(device), self.valence.to(device))
+
     @classmethod
     def of(cls, batch: GraphBatch) -> "NodePart":
         """The node part of whole graphs."""
@@ -133,6 +137,11 @@ def bonds_of(batch: GraphBatch) -> tuple[Tensor, Tensor, Tensor]:
     rows, columns = (index.to(batch.pairs.device) for index in pair_indices(batch.size))
     graph, pair = batch.pairs.nonzero(as_tuple=True)
     return graph * batch.size + rows[pair], graph * batch.size + columns[pair], batch.pairs[graph, pair]
+
+
+def known_graph(condition: Condition) -> GraphBatch:
+    """The known bonds alone."""
+    return GraphBatch(condition.graph.nodes, condition.graph.pairs.masked_fill(~condition.known_pairs, 0))
 
 
 def alpha_bar(time: Tensor) -> Tensor:

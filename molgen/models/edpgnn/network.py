@@ -9,18 +9,17 @@ from torch.nn.functional import one_hot
 from molgen.data.dataset import TargetStatistics
 from molgen.device import autocast, network_dtype
 from molgen.models.conditions import Condition
+from molgen.models.edpgnn.process import certain, evidence
 from molgen.models.layers import (
-    Film,
+    FiLM,
     GraphFeatures,
     NoiseEmbedding,
-    PairsToSquare,
-    SquareToPairs,
     TargetEncoding,
+    pairs_to_square,
+    square_to_pairs,
     zeroed,
 )
 from molgen.molecules.graph import incidence, pair_indices
-
-TINY = 1e-30
 
 
 class EdgewiseBlock(nn.Module):
@@ -36,13 +35,13 @@ class EdgewiseBlock(nn.Module):
         super().__init__()
         self.heads, self.triangles = heads, triangles
         self.activation = nn.ReLU()
-        self.node_norm = Film(width, width)
+        self.node_norm = FiLM(width, width)
         self.pair_norm = nn.LayerNorm(pair_width)
         self.value = nn.Linear(width, width)
         self.from_pair = nn.Linear(pair_width, pair_width + heads + 2 * triangles)
         self.node_in = nn.Linear(2 * width + pair_width, 3 * width)
         self.node_out = nn.Linear(3 * width, width)
-        self.end_norm = Film(width, width)
+        self.end_norm = FiLM(width, width)
         self.node_to_pair = nn.Linear(width, 2 * pair_width)
         self.pair_in = nn.Linear(pair_width, 2 * pair_width)
         self.triangle_in = nn.Linear(triangles, 2 * pair_width, bias=False)
@@ -54,15 +53,15 @@ class EdgewiseBlock(nn.Module):
         x = self.node_norm(h, condition)
         y = self.pair_norm(e)
         message, mixed = self.from_pair(y).split([e.shape[-1], self.heads + 2 * self.triangles], dim=-1)
-        square = PairsToSquare.apply(mixed, n).transpose(1, 2).contiguous().view(b, -1, n, n)
-        adjacency, left, right = square.split([self.heads, self.triangles, self.triangles], dim=1)
+        channels = [self.heads, self.triangles, self.triangles]
+        adjacency, left, right = torch.split(pairs_to_square(mixed, n), channels, dim=1)
         values = self.value(x).view(b, n, self.heads, d // self.heads).transpose(1, 2)
         arrived = (adjacency @ values).transpose(1, 2).reshape(b, n, d)
         scale = 1 / math.sqrt(n)
         inputs = torch.cat([x, scale * arrived, scale * (members @ message)], dim=-1)
         h = h + self.node_out(self.activation(self.node_in(inputs)))
 
-        product = SquareToPairs.apply((left @ right.transpose(2, 3)).flatten(2).transpose(1, 2).contiguous(), n)
+        product = square_to_pairs(left @ right.transpose(2, 3), n)
         hidden = torch.baddbmm(
             self.pair_in(y) + self.triangle_in(product),
             members.T.expand(b, -1, -1),
@@ -168,13 +167,3 @@ class ScoreNetwork(nn.Module):
         log_nodes = (atoms + node_logits.float()).log_softmax(-1)
         log_pairs = (bonds + pair_logits.float()).log_softmax(-1)
         return certain(log_nodes, nodes, known_nodes), certain(log_pairs, pairs, known_pairs)
-
-
-def evidence(x: Tensor, sigma: Tensor, marginals: Tensor) -> Tensor:
-    """Logits of p(class | its own noisy one-hot channels x [b, k, c]), by Bayes' rule, with prior `marginals` [c]."""
-    return x / (sigma**2)[:, None, None] + marginals.clamp(min=TINY).log()
-
-
-def certain(logits: Tensor, channels: Tensor, known: Tensor) -> Tensor:
-    """The logits [b, k, c], where `known` [b, k, 1] those of the class that the clean channels [b, k, c] show."""
-    return torch.where(known, channels.clamp(min=TINY).log(), logits)

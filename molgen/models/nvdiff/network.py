@@ -10,7 +10,7 @@ from torch.nn.functional import one_hot
 from molgen.data.dataset import TargetStatistics
 from molgen.device import autocast, network_dtype
 from molgen.models.conditions import Condition
-from molgen.models.layers import LOGIT_BOUND, Film, GraphFeatures, NoiseEmbedding, PairBlock, TargetEncoding, zeroed
+from molgen.models.layers import LOGIT_BOUND, FiLM, GraphFeatures, NoiseEmbedding, PairBlock, TargetEncoding, zeroed
 from molgen.molecules.graph import GraphBatch, incidence, pair_indices, to_square
 from molgen.molecules.vocabulary import BOND_CLASSES
 
@@ -73,8 +73,8 @@ class MessagePassing(nn.Module):
             bonds = bonds.to(h.dtype)
             for block, norm in zip(self.blocks, self.norms, strict=False):
                 h = h + block(norm(h).to(h.dtype), edges, bonds)
-            h = self.norms[-1](h)
-        return h.view(count, size, -1)
+            out: Tensor = self.norms[-1](h)
+        return out.view(count, size, -1)
 
 
 class Encoder(MessagePassing):
@@ -115,7 +115,7 @@ class Hints(NamedTuple):
 
 
 class KnownPart(MessagePassing):
-    """What is known of graphs -> `Hints`, which are zero before they are trained.
+    """What is known of graphs -> `Hints`, zero-initialised.
 
     A node of the hidden features knows the part that it belongs to by messages over the known bonds, and what tells it
     from look-alikes by the orbitals of the part. The inputs of a node: its class, whether that is known, which shares
@@ -202,10 +202,10 @@ class SetBlock(nn.Module):
     def __init__(self, width: int, heads: int) -> None:
         super().__init__()
         self.heads = heads
-        self.attention_norm = Film(width, width)
+        self.attention_norm = FiLM(width, width)
         self.qkv = nn.Linear(width, 3 * width, bias=False)
         self.attention_out = nn.Linear(width, width, bias=False)
-        self.node_norm = Film(width, width)
+        self.node_norm = FiLM(width, width)
         self.node_in = nn.Linear(width, 4 * width, bias=False)
         self.node_out = nn.Linear(4 * width, width, bias=False)
 
@@ -224,7 +224,8 @@ class SetBlock(nn.Module):
         out = torch.bmm(weights, nn.functional.pad(v, (0, 1), value=1.0))
         out = (out[..., :-1] / out[..., -1:]).view(b, self.heads, n, d // self.heads).transpose(1, 2).reshape(b, n, d)
         h = h + self.attention_out(out)
-        return h + self.node_out(self.node_in(self.node_norm(h, condition)).relu_())
+        change: Tensor = self.node_out(self.node_in(self.node_norm(h, condition)).relu_())
+        return h + change
 
 
 class SetDenoiser(nn.Module):
@@ -276,6 +277,6 @@ class SetDenoiser(nn.Module):
                 h = h + hints
             for block in self.blocks:
                 h = block(h, condition)
-            change = self.out(self.norm(h))
+            change: Tensor = self.out(self.norm(h))
         skip, scale = alpha_bar[:, None, None], (sigma * alpha_bar.sqrt())[:, None, None]
         return skip * x + scale * change.float()

@@ -1,0 +1,168 @@
+"""All that a run's molecules depend on, and the columns of its output."""
+
+from __future__ import annotations
+
+import dataclasses
+import secrets
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from math import ceil
+
+from molgen.device import pick_device
+from molgen.errors import InputError
+from molgen.generation.wanted import Wanted, parse_wanted
+from molgen.models.checkpoints import Model
+from molgen.molecules.properties import PROPERTIES, TARGETS
+
+SHARD_SIZE = 1000  # large enough for batches of one size, small enough that a killed run loses little
+SAMPLES_PER_UNIQUE = 20  # a run for distinct molecules gives up after this many samples for each one asked for
+MAX_SAMPLES = 100_000_000  # of a run; far more than a mistyped number should start
+
+
+@dataclass(frozen=True)
+class Settings:
+    """All that the molecules of a run depend on: equal settings give equal molecules on the same kind of machine.
+
+    Another processor, GPU or version of torch rounds differently, and a draw on the edge then falls the other way.
+
+    samples: drawn at most; unique: distinct valid molecules after which the run ends, or None to draw all samples.
+    formula, atoms: what every molecule should have, as text, or None; at most one of them. core: SMILES of what every
+    molecule contains; targets: properties asked for, such as "logp=2.5 qed=0.8"; guidance: their weight.
+    seed: None until a run draws one. Raises InputError for a number out of range.
+    """
+
+    model: str
+    weights_sha256: str
+    device: str
+    sampler: str
+    steps: int
+    samples: int
+    unique: int | None
+    seed: int | None
+    likelihood: bool
+    formula: str | None = None
+    atoms: str | None = None
+    core: str | None = None
+    targets: str | None = None
+    guidance: float | None = None
+
+    def __post_init__(self) -> None:
+        for name in ("unique", "samples", "steps"):
+            value = getattr(self, name)
+            if value is not None and value < 1:
+                raise InputError(f"{name} should be at least 1, got {value}")
+        if self.samples > MAX_SAMPLES:
+            raise InputError(f"a run draws at most {MAX_SAMPLES:,} samples, {self.samples:,} were asked for")
+        if self.unique is not None and self.samples < self.unique:
+            raise InputError(f"{self.unique} distinct molecules cannot come from at most {self.samples} samples")
+        if self.seed is not None and self.seed < 0:
+            raise InputError(f"seed should be 0 or more, got {self.seed}")
+
+    @property
+    def shard_size(self) -> int:
+        """Samples in every shard but the last."""
+        return min(SHARD_SIZE, self.unique or self.samples)
+
+    @property
+    def shards(self) -> int:
+        """Number of shards."""
+        return ceil(self.samples / self.shard_size)
+
+    def shard_samples(self, shard: int) -> int:
+        """Number of samples of one shard."""
+        return min(self.shard_size, self.samples - shard * self.shard_size)
+
+    @property
+    def target_texts(self) -> list[str]:
+        """The targets asked for, each as text such as "logp=2.5"."""
+        return (self.targets or "").split()
+
+    def seeded(self) -> Settings:
+        """The same settings with a seed: drawn where there is none."""
+        return dataclasses.replace(self, seed=secrets.randbits(32)) if self.seed is None else self
+
+    def differences(self, other: Mapping[str, object]) -> list[str]:
+        """What differs from other settings, given as a dictionary, in words; a seed not yet drawn fits any."""
+        return [
+            f"{field.name} ({other.get(field.name)} then, {getattr(self, field.name)} now)"
+            for field in dataclasses.fields(self)
+            if getattr(self, field.name) != other.get(field.name) and not (field.name == "seed" and self.seed is None)
+        ]
+
+
+def make_settings(
+    model: Model,
+    *,
+    num: int | None = None,
+    unique: int | None = None,
+    max_samples: int | None = None,
+    seed: int | None = None,
+    sampler: str | None = None,
+    steps: int | None = None,
+    likelihood: bool = False,
+    device: str = "auto",
+    formula: str | None = None,
+    atoms: str | None = None,
+    core: str | None = None,
+    targets: Sequence[str] = (),
+    guidance: float = 0.0,
+) -> Settings:
+    """Settings for `num` samples, or for `unique` distinct valid molecules out of at most `max_samples`.
+
+    If omitted, sampler and steps are the model's own. device: auto, cpu or cuda. formula, atoms, core, targets,
+    guidance: see `parse_wanted`. Raises InputError for what the model or this machine cannot do.
+    """
+    backend = model.backend
+    if sampler is not None and sampler not in backend.samplers:
+        raise InputError(f"model {model.name} has no sampler {sampler!r}; choose from {', '.join(backend.samplers)}")
+    if steps is not None and steps > backend.max_steps:
+        raise InputError(f"model {model.name} takes at most {backend.max_steps} steps, got {steps}")
+    wanted = parse_wanted(model, formula=formula, atoms=atoms, core=core, targets=targets, guidance=guidance)
+    if (num is None) == (unique is None):
+        raise InputError("ask either for a number of samples or for a number of distinct molecules")
+    if unique is None and max_samples is not None:
+        raise InputError("a limit of samples only goes with a number of distinct molecules")
+    if num is None:
+        assert unique is not None
+        num = min(SAMPLES_PER_UNIQUE * unique, MAX_SAMPLES) if max_samples is None else max_samples
+    request = wanted.request
+    return Settings(
+        model=model.name,
+        weights_sha256=model.weights_sha256,
+        device=pick_device(device).type,
+        sampler=backend.samplers[0] if sampler is None else sampler,
+        steps=backend.default_steps if steps is None else steps,
+        samples=num,
+        unique=unique,
+        seed=seed,
+        likelihood=likelihood,
+        formula=request.text if request and formula is not None else None,
+        atoms=request.text if request and atoms is not None else None,
+        core=core,
+        targets=" ".join(f"{name}={value:g}" for name, value in wanted.targets.items()) or None,
+        guidance=guidance or None,
+    )
+
+
+def wanted_of(model: Model, settings: Settings) -> Wanted:
+    """What the settings want of the model's molecules. Raises InputError as `make_settings`."""
+    return parse_wanted(
+        model,
+        formula=settings.formula,
+        atoms=settings.atoms,
+        core=settings.core,
+        targets=settings.target_texts,
+        guidance=settings.guidance or 0.0,
+    )
+
+
+def columns(settings: Settings) -> list[str]:
+    """The columns of an output file, in order. nll and nll_se are in nats; targets that are no column get one."""
+    more = ["nll", "nll_se"] if settings.likelihood else []
+    return ["smiles", *PROPERTIES, *measured_targets(settings), "novel", "sample", *more]
+
+
+def measured_targets(settings: Settings) -> list[str]:
+    """The targets asked for that every molecule can be measured by and that are no column anyway."""
+    names = [text.partition("=")[0] for text in settings.target_texts]
+    return [name for name in names if name in TARGETS and name not in PROPERTIES]

@@ -1,0 +1,143 @@
+"""The reverse process of EDGE: bonds come back at active nodes.
+
+A sampler is a function of (network, state, steps, generator, guidance, callback) -> the state with its bonds.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+
+import torch
+from torch import Tensor
+
+from molgen.models.base import Callback
+from molgen.models.conditions import guided
+from molgen.models.edge.network import BondNetwork
+from molgen.models.edge.process import (
+    TRIPLE,
+    Partial,
+    active_probability,
+    allowed_orders,
+    alpha_bar,
+    candidate_pairs,
+    return_probability,
+    unbonded,
+)
+from molgen.models.edge.structure import Pieces
+from molgen.models.noise import uniform
+
+# of a sampler's steps, the share at its end in which graphs that still lack bonds get them one by one
+COMPLETION = 0.125
+
+
+def ancestral(
+    network: BondNetwork,
+    state: Partial,
+    steps: int,
+    generator: torch.Generator | None,
+    guidance: float,
+    callback: Callback | None,
+) -> Partial:
+    """Draws from q(bonds at s | bonds at t, node part) at even times, each missing bond from the network."""
+    planned = steps - int(COMPLETION * steps)
+    for done in range(1, steps + 1):
+        now, then = 1 - min(done - 1, planned - 1) / planned, 1 - min(done, planned) / planned
+        state = _reverse(network, state, now, then, done > planned, generator, guidance)
+        if callback is not None:
+            callback(done, steps, state.graphs)
+    return state
+
+
+SAMPLERS: dict[str, Callable[[BondNetwork, Partial, int, torch.Generator | None, float, Callback | None], Partial]] = {
+    "ancestral": ancestral
+}
+
+
+def _reverse(
+    network: BondNetwork,
+    state: Partial,
+    now: float,
+    then: float,
+    late: bool,
+    generator: torch.Generator | None,
+    guidance: float = 0.0,
+) -> Partial:
+    """One step from time `now` to `then`; late: every graph that lacks bonds has one active node.
+
+    The network sees the graphs with active nodes alone.
+    """
+    size, count = state.part.size, len(state.part.atoms)
+    missing, _ = state.missing()
+    if late:
+        # one missing end of each graph: the largest of its nodes' exponential clocks
+        clock = missing / -torch.log(uniform(missing.shape, generator, missing.device).clamp(1e-12, 1 - 1e-7))
+        best = clock.view(count, size).max(1, keepdim=True).values
+        active = ((clock.view(count, size) == best) & (best > 0)).flatten()
+    else:
+        p = return_probability(alpha_bar(torch.tensor(now)), alpha_bar(torch.tensor(then))).to(missing.device)
+        active = uniform(missing.shape, generator, missing.device) < active_probability(missing, p)
+    chosen = active.view(count, size).any(1)
+    if not chosen.any():
+        return state
+    part = state.of_graphs(chosen)
+    first, second, order = _draw_bonds(
+        network,
+        part,
+        active.view(count, size)[chosen].flatten(),
+        (missing > 0).view(count, size)[chosen].flatten(),
+        generator,
+        guidance,
+    )
+    graphs = chosen.nonzero()[:, 0]
+    back = graphs[first // size] * size - (first // size) * size
+    first, second = first + back, second + back
+    # distinct numbers, so that no two bonds of a graph come first
+    priority = torch.argsort(uniform(order.shape, generator, order.device)).float()
+    return accepted(state, first, second, order, priority)
+
+
+def _draw_bonds(
+    network: BondNetwork,
+    state: Partial,
+    active: Tensor,
+    open_nodes: Tensor,
+    generator: torch.Generator | None,
+    guidance: float,
+) -> tuple[Tensor, Tensor, Tensor]:
+    """A bond for each active node that can have one: its nodes and order, int64 [k] each."""
+    first, second = candidate_pairs(active, open_nodes, state.part.size)
+    fresh = unbonded(state, first, second)
+    first, second = first[fresh], second[fresh]
+    if not len(first):
+        return first, second, first
+    logits = network(state, first, second)
+    if guidance and state.given is not None:
+        # of unnormalised logits: what is left out is the same for all bonds that a node draws from
+        free = network(replace(state, given=replace(state.given, told=None)), first, second)
+        logits = guided(logits, free, guidance)
+    # both ends of a pair may be active, and each draws for itself: the largest of the logits with Gumbel noise
+    nodes = torch.cat([first, second[active[second]]])
+    rows = torch.cat([torch.arange(len(first), device=first.device), active[second].nonzero()[:, 0]])
+    scores = logits[rows] - torch.log(
+        -torch.log(uniform((len(rows), TRIPLE), generator, rows.device).clamp(1e-7, 1 - 1e-7))
+    )
+    best, order = scores.max(1)
+    highest = best.new_full((state.nodes,), -torch.inf).scatter_reduce(0, nodes, best, "amax")
+    taken = (best == highest[nodes]) & best.isfinite()
+    return first[rows[taken]], second[rows[taken]], order[taken] + 1
+
+
+def accepted(state: Partial, first: Tensor, second: Tensor, order: Tensor, priority: Tensor) -> Partial:
+    """The state with those of the drawn bonds that fit together, taken one in each graph at a time, by priority."""
+    size, count = state.part.size, len(state.part.atoms)
+    while len(first):
+        best = priority.new_full((count,), -1.0).scatter_reduce(0, first // size, priority, "amax")
+        chosen = priority == best[first // size]
+        one, other, orders = first[chosen], second[chosen], order[chosen]
+        degree, valence = state.missing()
+        fits = allowed_orders(degree, valence, one, other).gather(1, orders[:, None] - 1)[:, 0]
+        fits &= unbonded(state, one, other) & Pieces.of(state, degree).joinable(one, other)
+        state = state.with_bonds(one[fits], other[fits], orders[fits])
+        first, second, order, priority = (values[~chosen] for values in (first, second, order, priority))
+    return state

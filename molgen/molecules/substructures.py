@@ -1,0 +1,125 @@
+"""Parts of molecules: those that a user asks for, the Murcko scaffold, and ring systems."""
+
+from collections.abc import Sequence
+from functools import cache, lru_cache
+
+import numpy as np
+from rdkit import Chem
+from rdkit.Chem.Scaffolds import MurckoScaffold
+
+from molgen.errors import InputError
+from molgen.molecules.parsing import Rejected, parse_smiles
+
+MAX_QUERY = 500  # characters
+RING_DEFINITION = 2  # raised when `ring_systems` changes, so that what was kept is made again
+LARGE_RING = 8  # atoms
+BARE = {"B", "C", "N", "O", "P", "S", "F", "Cl", "Br", "I"}  # elements that SMILES write without brackets
+
+
+def has_part(smiles: Sequence[str], part: str, *, drawn: bool = False) -> np.ndarray:
+    """Which molecules have the part, bool [m]. part: SMARTS, or the SMILES of a structure where `drawn`.
+
+    Raises InputError for a text that is neither.
+    """
+    query = _query(part, drawn)
+    return np.array([Chem.MolFromSmiles(text).HasSubstructMatch(query) for text in smiles], bool)
+
+
+def scaffold(mol: Chem.Mol) -> str:
+    """Canonical SMILES of the Murcko scaffold (Bemis and Murcko 1996), "" for a molecule without rings."""
+    return Chem.MolToSmiles(MurckoScaffold.GetScaffoldForMol(mol))  # type: ignore[no-untyped-call]
+
+
+def ring_systems(mol: Chem.Mol) -> list[str]:
+    """Canonical SMILES of each ring system of a sanitised molecule, sorted, one that is there twice twice.
+
+    A ring system: rings that share an atom (fused, bridged or spiro), with the atoms that are bound to them by double
+    bonds outside rings. Charges are taken off, stereo and isotopes are left out, and hydrogens stand where other bonds
+    were, so that piperidine, N-methylpiperidine and piperidinium have the same one, "C1CCNCC1". Where no proper
+    molecule is left, as of a spiro ammonium ion, the text only names the system: RDKit does not read it. Elements that
+    need brackets, as silicon, are written without hydrogens.
+    """
+    rings = mol.GetRingInfo().AtomRings()
+    if not rings:
+        return []
+    doubles = mol.GetSubstructMatches(_double_bond())
+    symbols = [""] * mol.GetNumAtoms()
+    found = []
+    for system, ring in _joined(rings):
+        outside = {b for a, b in doubles if a in system} | {a for a, b in doubles if b in system}
+        atoms = [mol.GetAtomWithIdx(number) for number in ring or system]
+        for atom in atoms:
+            symbols[atom.GetIdx()] = _symbol(atom, system)
+        if ring and not outside and all(atom.GetIsAromatic() for atom in atoms):
+            # most rings of drugs; spelt directly, which makes all of MOSES a fifth faster
+            first, *others = (symbols[number] for number in ring)
+            text = f"{first}1{''.join(others)}1"
+        else:
+            for number in outside:  # it may be in an aromatic ring of its own
+                symbols[number] = _bracketed(mol.GetAtomWithIdx(number).GetSymbol())
+            text = Chem.MolFragmentToSmiles(mol, [*system, *outside], atomSymbols=symbols, isomericSmiles=False)
+        found.append(_canonical(text))
+    return sorted(found)
+
+
+def has_large_ring(mol: Chem.Mol) -> bool:
+    """Whether one of the smallest rings of a molecule (RDKit's ring information) has LARGE_RING atoms or more."""
+    return any(len(ring) >= LARGE_RING for ring in mol.GetRingInfo().AtomRings())
+
+
+def _query(part: str, drawn: bool) -> Chem.Mol:
+    part = part.strip()
+    if drawn:
+        try:
+            return parse_smiles(part)
+        except Rejected as reason:
+            raise InputError(f"{part!r} is not a structure ({reason})") from None
+    query = Chem.MolFromSmarts(part) if 0 < len(part) <= MAX_QUERY else None
+    if query is None or not query.GetNumAtoms():
+        raise InputError(f"{part!r} is not SMARTS; for example c1ccccc1 (benzene ring) or [NX3;H2] (primary amine)")
+    return query
+
+
+def _joined(rings: Sequence[tuple[int, ...]]) -> list[tuple[set[int], tuple[int, ...]]]:
+    """The atoms of each ring system, and the same in the order of the ring where it is a single ring, else ()."""
+    systems: list[tuple[set[int], tuple[int, ...]]] = []
+    for ring in rings:
+        joined, order = set(ring), ring
+        apart = []
+        for system in systems:
+            if system[0] & joined:
+                joined, order = joined | system[0], ()
+            else:
+                apart.append(system)
+        systems = [*apart, (joined, order)]
+    return systems
+
+
+def _symbol(atom: Chem.Atom, system: set[int]) -> str:
+    """An atom of a ring system as its SMILES has it, without charge."""
+    symbol = atom.GetSymbol()
+    if not atom.GetIsAromatic():
+        return _bracketed(symbol)
+    three_bonds = symbol in ("N", "P") and atom.GetTotalDegree() - atom.GetFormalCharge() == 3
+    if three_bonds and sum(neighbour.GetIdx() in system for neighbour in atom.GetNeighbors()) == 2:
+        return f"[{symbol.lower()}H]"  # as in pyrrole: the third bond leaves the system
+    return symbol.lower() if symbol in BARE else f"[{symbol.lower()}]"
+
+
+def _bracketed(symbol: str) -> str:
+    return symbol if symbol in BARE else f"[{symbol}]"
+
+
+@lru_cache(maxsize=100_000)
+def _canonical(text: str) -> str:
+    mol = Chem.MolFromSmiles(text)
+    if mol is None:
+        mol = Chem.MolFromSmiles(text, sanitize=False)
+        mol.UpdatePropertyCache(strict=False)
+        Chem.FastFindRings(mol)
+    return Chem.MolToSmiles(mol)
+
+
+@cache
+def _double_bond() -> Chem.Mol:
+    return Chem.MolFromSmarts("[R]=!@*")

@@ -1,0 +1,55 @@
+"""A training's averaged weights as a model folder with its card."""
+
+import platform
+import time
+from dataclasses import asdict
+
+import numpy as np
+import torch
+
+from molgen.data.prepared import PreparedSet
+from molgen.models.checkpoints import save_checkpoint
+from molgen.training.log import read_log
+from molgen.training.trainer import Trainer
+
+MODEL = "model"  # in the folder of the run
+
+
+def save_model(trainer: Trainer, prepared: PreparedSet, known: np.ndarray) -> None:
+    """Write the averaged weights as a checkpoint folder MODEL in the run's folder, in place of the one before.
+
+    known: sorted hashes of the training molecules, uint64 [N].
+    """
+    log = read_log(trainer.folder)
+    last = log[-1] if log else {}
+    card = {
+        "name": trainer.folder.name,
+        "backend": trainer.name,
+        "data": {"set": prepared.name, "training molecules": len(trainer.train_set)},
+        "licence": "that of the training data, for your own; MIT for the shipped models",
+        "parameters": sum(parameter.numel() for parameter in trainer.backend.parameters()),
+        "training": {
+            "steps": f"{trainer.step:,} of {trainer.steps:,}",
+            "molecules seen": trainer.graphs,
+            "minutes": round(trainer.seconds / 60, 1),
+            "device": f"{trainer.device.type}, {torch.get_num_threads()} threads, {platform.machine()}",
+            "date": time.strftime("%Y-%m-%d", time.gmtime()),
+            **asdict(trainer.settings),
+        },
+        "figures": {
+            "note": "measured during training on few samples, against the validation molecules",
+            **{name: last[name] for name in ("valid_loss", "valid", "unique", "novel", "fcd") if last.get(name)},
+        },
+        "limits": f"Makes molecules of up to {max(trainer.train_set.by_size)} heavy atoms with the atom types "
+        f"{', '.join(map(str, prepared.vocabulary.atoms))}; no stereochemistry.",
+    }
+    save_checkpoint(
+        trainer.folder / MODEL,
+        backend_name=trainer.name,
+        backend=trainer.backend,
+        weights=trainer.ema,
+        vocabulary=prepared.vocabulary,
+        statistics=trainer.backend.statistics,
+        known=known,
+        card=card,
+    )

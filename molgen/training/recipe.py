@@ -1,0 +1,156 @@
+"""A training from data to model folder."""
+
+import math
+import warnings
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from filelock import FileLock, Timeout
+
+from molgen.data.prepared import PreparedSet
+from molgen.errors import InputError, TrainingError
+from molgen.evaluation.fcd import fcd_distance, split_activations
+from molgen.evaluation.plots import loss_curve
+from molgen.generation.sampling import sample_smiles
+from molgen.models.base import Backend
+from molgen.models.checkpoints import Model
+from molgen.models.config import Value
+from molgen.molecules.hashing import contains, smiles_hashes
+from molgen.progress import Progress, silent
+from molgen.training.export import MODEL, save_model
+from molgen.training.log import LOG, read_log
+from molgen.training.setup import Setup, set_up
+from molgen.training.state import STATE
+from molgen.training.trainer import Evaluate, Trainer, TrainProgress
+
+SAMPLES = 500  # molecules drawn for a measurement
+
+Report = Callable[[TrainProgress], object]
+
+
+@dataclass(frozen=True)
+class TrainResult:
+    """model: folder of the checkpoint; finished: whether all steps were done, or the training ended by its patience.
+
+    measured: the last line of the log, such as {"valid_loss": 2.1, "valid": 0.98}.
+    """
+
+    model: Path
+    finished: bool
+    step: int
+    steps: int
+    measured: Mapping[str, float]
+
+
+def train(
+    data: str | PreparedSet,
+    output: Path | str,
+    *,
+    backend: str | None = None,
+    init: str | Model | None = None,
+    properties: Sequence[str] = (),
+    options: Mapping[str, Value] | None = None,
+    resume: bool = False,
+    device: str = "auto",
+    samples: int = SAMPLES,
+    max_minutes: float | None = None,
+    progress: Progress = silent,
+    report: Report | None = None,
+) -> TrainResult:
+    """Train a model, as `molgen train`: `set_up`, whose warnings go to Python's, then `run`.
+
+    data: "qm9", "moses", a file of molecules, or what `prepare` gave. output: folder of the run, which gets the model,
+    log.csv, curve.png, and the state that a stopped training resumes from. backend: the model family, digress if
+    omitted. init: a model to start from. options: settings of the training and of the network, such as
+    {"epochs": 20, "layers": 4}. samples: molecules drawn for each measurement. report: called every few seconds.
+    Raises InputError for what cannot be used, TrainingError for a training that cannot start, resume or go on.
+    """
+    setup = set_up(
+        data,
+        output,
+        backend=backend,
+        init=init,
+        properties=properties,
+        options=options,
+        resume=resume,
+        device=device,
+        progress=progress,
+    )
+    for text in setup.warnings:
+        warnings.warn(text, stacklevel=2)
+    return run(setup, samples=samples, max_minutes=max_minutes, report=report)
+
+
+def run(
+    setup: Setup, *, samples: int = SAMPLES, max_minutes: float | None = None, report: Report | None = None
+) -> TrainResult:
+    """Train until the last step or for max_minutes; the folder gets a model, log.csv, curve.png, and the state.
+
+    samples: molecules drawn for each measurement; 0: only the loss. report: told at once where the training begins
+    (the loss is NaN), then every few seconds.
+    Raises TrainingError where the folder holds a training already, another one writes to it, what is resumed does not
+    fit or is damaged, or the loss is no longer a number.
+    """
+    if max_minutes is not None and max_minutes <= 0:
+        raise InputError(f"max_minutes should be above 0, got {max_minutes}")
+    prepared = setup.prepared
+    with _held(setup.folder):
+        trainer = setup.trainer(setup.folder)
+        if setup.resumed:
+            trainer.resume()
+        elif (setup.folder / STATE).exists():
+            raise TrainingError(f"{setup.folder} already holds a training: resume it, or choose another folder")
+        if report is not None:
+            report(TrainProgress(trainer.step, trainer.steps, math.nan, 0.0))
+        known = np.unique(smiles_hashes(prepared.smiles("train")))
+
+        def export(trainer: Trainer) -> None:
+            save_model(trainer, prepared, known)
+            if (setup.folder / LOG).exists():
+                loss_curve(setup.folder / LOG, setup.folder / "curve.png")
+
+        finished = trainer.run(
+            max_minutes=max_minutes,
+            evaluate=evaluator(prepared, samples, setup.settings.seed, known) if samples else None,
+            report=report,
+            export=export,
+        )
+    log = read_log(setup.folder)
+    measured = {column: float(entry) for column, entry in log[-1].items() if entry} if log else {}
+    return TrainResult(setup.folder / MODEL, finished, trainer.step, trainer.steps, measured)
+
+
+def evaluator(prepared: PreparedSet, samples: int, seed: int, known: np.ndarray) -> Evaluate:
+    """Measures a model by `samples` drawn molecules: the shares of valid, unique and novel ones, and their FCD.
+
+    The FCD is that to the validation molecules. known: sorted hashes of the training molecules.
+    """
+
+    def evaluate(backend: Backend) -> dict[str, float]:
+        drawn = sample_smiles(backend, prepared.vocabulary, prepared.statistics, samples, seed=seed)
+        valid = [molecule.smiles for molecule in drawn if molecule.valid]
+        distinct = list(set(valid))
+        measured = {"valid": len(valid) / samples, "unique": len(distinct) / max(1, len(valid))}
+        measured["novel"] = float((~contains(known, smiles_hashes(distinct))).mean()) if distinct else 0.0
+        distance = fcd_distance(valid, split_activations(prepared, "valid")) if len(valid) > 1 else None
+        return measured if distance is None else measured | {"fcd": distance}
+
+    return evaluate
+
+
+@contextmanager
+def _held(folder: Path) -> Iterator[None]:
+    """Keep the folder of a run, which is made, from other trainings. Raises TrainingError where one writes to it."""
+    folder.mkdir(parents=True, exist_ok=True)
+    lock = FileLock(folder / ".lock")
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        raise TrainingError(f"another training is writing to {folder}") from None
+    try:
+        yield
+    finally:
+        lock.release()

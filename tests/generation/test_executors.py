@@ -1,0 +1,97 @@
+"""The same molecules whatever the processes and the stops; nothing is drawn twice."""
+
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import torch
+
+import molgen.generation.runs
+import molgen.parallel
+from molgen.errors import InputError, MolgenError
+from molgen.generation.runs import run
+from molgen.generation.sampling import Shards
+from molgen.generation.settings import SHARD_SIZE, make_settings
+from molgen.models.checkpoints import load_checkpoint
+from tests.generation.fake_model import fake_model
+from tests.generation.small_run import StoppedError, generate, stop_after
+
+
+def test_workers_do_not_change_the_molecules(tmp_path):
+    seen = []
+    generate(tmp_path / "one.csv", num=1200, likelihood=True)
+    record = generate(
+        tmp_path / "two.csv",
+        num=1200,
+        likelihood=True,
+        workers=2,
+        progress=lambda _stage, done, _total: seen.append(done),
+    )
+    assert (tmp_path / "one.csv").read_bytes() == (tmp_path / "two.csv").read_bytes()
+    assert record["workers"] == 2
+    assert seen[0] == 0 and seen[-1] == 1200 and seen == sorted(seen)
+
+
+def test_workers_do_not_change_the_molecules_of_the_shipped_model(tmp_path):
+    """One process with two threads against two with fewer: rounding that depends on the threads would show."""
+    model = load_checkpoint("qm9-digress")
+    chosen = make_settings(model, unique=200, max_samples=400, seed=1, steps=4, device="cpu")
+    assert chosen.shards == 2  # a shard has as many samples as there are distinct molecules to find
+    threads = torch.get_num_threads()
+    torch.set_num_threads(2)
+    try:
+        run(model, chosen, tmp_path / "one.csv")
+    finally:
+        torch.set_num_threads(threads)
+    record = run(model, chosen, tmp_path / "two.csv", workers=2).record
+    assert record["counts"]["requested"] > 200 and record["rows"] > 50  # both shards were needed
+    assert (tmp_path / "one.csv").read_bytes() == (tmp_path / "two.csv").read_bytes()
+
+
+def test_too_many_workers_are_refused(tmp_path):
+    limit = molgen.generation.runs.WORKERS_PER_CORE * molgen.parallel.available_cores()
+    with pytest.raises(InputError, match=f"at most {limit}, got {limit + 1}"):
+        generate(tmp_path / "m.csv", workers=limit + 1)
+
+
+def test_a_dead_worker_is_told_and_the_same_run_goes_on(tmp_path):
+    with pytest.raises(MolgenError, match="worker process died"):
+        generate(tmp_path / "m.csv", fake_model(dies=True), num=1200, workers=2)
+    generate(tmp_path / "m.csv", num=1200)
+    assert (tmp_path / "m.csv").exists()
+
+
+def test_a_killed_run_goes_on_and_ends_as_if_nothing_had_been(tmp_path):
+    whole, killed = tmp_path / "whole.csv", tmp_path / "killed.csv"
+    script = Path(__file__).with_name("fake_model.py")
+    program = subprocess.Popen([sys.executable, str(script), str(killed), "4000", "0.2"])
+    try:
+        deadline = time.monotonic() + 120
+        while not (shards := sorted(tmp_path.glob("killed.csv.partial/shard-*"))):
+            assert time.monotonic() < deadline and program.poll() is None
+            time.sleep(0.02)
+    finally:
+        program.kill()
+        program.wait()
+    assert not killed.exists()
+    shards = sorted(tmp_path.glob("killed.csv.partial/shard-*"))
+    assert 1 <= len(shards) < 4
+    record = generate(killed, num=4000, seed=None)
+    assert record["samples_of_earlier_starts"] == SHARD_SIZE * len(shards)
+    generate(whole, num=4000, seed=record["seed"])
+    assert killed.read_bytes() == whole.read_bytes()
+    assert {path.name for path in tmp_path.iterdir()} == {"killed.csv", "killed.json", "whole.csv", "whole.json"}
+
+
+def test_a_stopped_run_draws_only_what_is_missing(tmp_path, monkeypatch):
+    with pytest.raises(StoppedError):
+        generate(tmp_path / "m.csv", num=2500, progress=stop_after(2100))
+    drawn = []
+    draw = Shards.draw
+    monkeypatch.setattr(Shards, "draw", lambda *rest: (drawn.append(rest[1]), draw(*rest))[1])
+    seen = []
+    generate(tmp_path / "m.csv", num=2500, progress=lambda _stage, done, _total: seen.append(done))
+    assert drawn == [2]
+    assert seen[0] == 2000 and seen[-1] == 2500

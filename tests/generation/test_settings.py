@@ -1,0 +1,31 @@
+"""Settings of a run: what is out of range is named."""
+
+import re
+
+import pytest
+
+from molgen.errors import InputError
+from tests.generation.small_run import settings
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"num": 0}, "at least 1, got 0"),
+        ({"num": -1}, "at least 1, got -1"),
+        ({"num": 10**12}, "at most 100,000,000 samples"),
+        ({"num": None, "unique": 0}, "unique should be at least 1"),
+        ({"num": None}, "either"),
+        ({"unique": 5}, "either"),
+        ({"max_samples": 5}, "limit of samples"),
+        ({"num": None, "unique": 5, "max_samples": 4}, "cannot come from at most 4"),
+        ({"seed": -1}, "seed should be 0 or more, got -1"),
+        ({"steps": 0}, "steps should be at least 1, got 0"),
+        ({"steps": 51}, "at most 50 steps, got 51"),
+        ({"sampler": "best"}, "'best'; choose from plain, other"),
+        ({"device": "tpu"}, "tpu"),
+    ],
+)
+def test_settings_out_of_range_are_named(changes, message):
+    with pytest.raises(InputError, match=re.escape(message)):
+        settings(**changes)

@@ -1,0 +1,93 @@
+"""EDGE: loss, likelihood, settings, and models from before there were conditions."""
+
+from dataclasses import replace
+from types import SimpleNamespace
+
+import pytest
+import torch
+
+from molgen.errors import InputError
+from molgen.models.checkpoints import load_checkpoint
+from molgen.models.conditions import Condition
+from molgen.models.edge.config import EDGEConfig
+from molgen.models.edge.degrees import tokens_of
+from molgen.models.edge.likelihood import log_arrangements
+from molgen.models.edge.model import EDGE
+from molgen.models.edge.process import NodePart
+from molgen.molecules.graph import GraphBatch
+from molgen.training.finetune import start_from
+from tests.conftest import TINY
+from tests.models.edge_graphs import everything_but_targets
+
+
+@pytest.fixture
+def model(vocabulary, dataset) -> EDGE:
+    torch.manual_seed(0)
+    return EDGE(EDGEConfig(**TINY["edge"]), vocabulary, dataset.statistics()).eval()
+
+
+def test_every_training_graph_can_be_reached(model, dataset):
+    """The class of every returning bond has a finite -log p, wherever the time stands."""
+    for seed in range(5):
+        for batch in dataset.by_size.values():
+            assert model.loss(batch.to(torch.int64), torch.Generator().manual_seed(seed)).isfinite().all()
+
+
+def test_the_condition_of_a_graph_does_not_touch_the_others(model, dataset):
+    """Of a batch with and without known parts, the loss of the graphs without is that of no condition."""
+    batch = dataset.by_size[6].to(torch.int64)[[0, 1] * 4]
+    condition = everything_but_targets(batch, 2)
+    free = torch.arange(8) % 2 == 0
+    condition.known_nodes[free] = False
+    condition.known_pairs[free] = False
+    losses = [model.loss(batch, torch.Generator().manual_seed(0), told) for told in (None, condition)]
+    assert torch.allclose(losses[0][free], losses[1][free], atol=1e-2)
+    assert not torch.allclose(losses[0][~free], losses[1][~free], atol=1e-2)
+
+
+@torch.no_grad()
+def test_the_bound_of_a_graph_of_one_bond_is_its_probability(model, vocabulary):
+    """Two carbons: one bond, sure to come back, so that only the node part counts."""
+    carbon = [str(atom) for atom in vocabulary.atoms].index("C")
+    ethane = GraphBatch(torch.full((1, 2), carbon), torch.ones(1, 1, dtype=torch.int64))
+    bound = model.likelihood(ethane, draws=8, generator=torch.Generator().manual_seed(0))
+    tokens = tokens_of(NodePart.of(ethane))
+    assert float(bound.nats) == pytest.approx(-float(model.node_part.log_probability(tokens)), rel=1e-4)
+
+
+def test_arrangements_are_counted():
+    counts = log_arrangements(torch.tensor([[1, 1, 2, 3], [5, 5, 5, 5], [1, 2, 3, 4]])).exp()
+    assert counts.tolist() == pytest.approx([12.0, 1.0, 24.0])
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"), [({"layers": 0}, "layers should be at least 1"), ({"width": 30}, "multiple of heads")]
+)
+def test_settings_out_of_range_are_refused(settings, message):
+    with pytest.raises(InputError, match=message):
+        EDGEConfig(**settings)
+
+
+def test_weights_of_a_model_without_conditions_go_on(vocabulary, dataset, statistics):
+    """As `train --init` takes them over: told nothing, the new model is the old one."""
+    torch.manual_seed(0)
+    old = EDGE(EDGEConfig(**TINY["edge"], known_parts=False), vocabulary, dataset.statistics())
+    new = EDGE(EDGEConfig(**TINY["edge"]), vocabulary, statistics)
+    first = SimpleNamespace(backend=old, vocabulary=vocabulary, name="old")
+    assert start_from(new, first) == []
+    batch = dataset.by_size[6].to(torch.int64)
+    losses = [model.loss(batch, torch.Generator().manual_seed(0)) for model in (old, new)]
+    assert torch.allclose(*losses, atol=1e-2)
+    asked = replace(Condition.nothing(6, len(batch), 2), targets=torch.ones(len(batch), 2))
+    assert torch.equal(losses[1], new.loss(batch, torch.Generator().manual_seed(0), asked))  # nothing learned yet
+
+
+def test_the_shipped_model_is_as_it_was():
+    """Made before there were conditions; nats of oxirane and acetonitrile as the program of then gave them."""
+    model = load_checkpoint("qm9-edge")
+    assert model.backend.network.targets is None and model.backend.node_part.left.weight.shape[1] == 1
+    classes = {str(atom): number for number, atom in enumerate(model.vocabulary.atoms)}
+    for atoms, pairs, nats in (("CCO", [1, 1, 1], 4.4005), ("CCN", [1, 0, 3], 4.8725)):
+        graph = GraphBatch(torch.tensor([[classes[atom] for atom in atoms]]), torch.tensor([pairs]))
+        bound = model.backend.likelihood(graph, draws=16, generator=torch.Generator().manual_seed(0))
+        assert float(bound.nats) == pytest.approx(nats, rel=0.02)

@@ -1,0 +1,90 @@
+"""Parts of known molecules: those searched for, scaffolds and ring systems."""
+
+import pytest
+from rdkit import Chem
+
+from molgen.errors import InputError
+from molgen.molecules.substructures import has_large_ring, has_part, ring_systems, scaffold
+
+KNOWN = {
+    "CCO": [],
+    "c1ccccc1": ["c1ccccc1"],
+    "c1ccc2ccccc2c1": ["c1ccc2ccccc2c1"],  # naphthalene: fused
+    "c1ccc(-c2ccccc2)cc1": ["c1ccccc1", "c1ccccc1"],  # biphenyl: two
+    "c1ccccc1C1CC1": ["C1CC1", "c1ccccc1"],
+    "C1CCC2(CC1)CC2": ["C1CCC2(CC1)CC2"],  # spiro
+    "CC1CC2CCC1C2": ["C1CC2CCC1C2"],  # bridged: methylnorbornane
+    "c1ccc2c(c1)Cc1ccccc1-2": ["c1ccc2c(c1)Cc1ccccc1-2"],  # fluorene, with a single bond between aromatic atoms
+    # what a double bond ties to a ring belongs to it
+    "CC1CCCCC1": ["C1CCCCC1"],
+    "CC1CCCCC1=O": ["O=C1CCCCC1"],
+    "O=C1CCCN1C": ["O=C1CCCN1"],
+    "O=S1(=O)CCCC1": ["O=S1(=O)CCCC1"],
+    "C1CC(=C2CCC2)C1": ["C=C1CCC1", "C=C1CCC1"],
+    # charges are taken off
+    "C1CC[NH2+]CC1": ["C1CCNCC1"],
+    "C[N+]1(C)CCCCC1": ["C1CCNCC1"],
+    "CN1CCCCC1": ["C1CCNCC1"],
+    "C[n+]1ccccc1": ["c1ccncc1"],
+    "[O-][n+]1ccccc1": ["c1ccncc1"],
+    "c1nnn[n-]1": ["c1nnn[nH]1"],
+    "CN(C)C1=[N+](C)CCC1": ["C1=NCCC1"],
+    # no molecule, yet a name
+    "C1CC[N+]2(C1)CCCC2": ["C1CCN2(C1)CCCC2"],
+    "c1cc[o+]cc1": ["c1ccocc1"],
+    # a hydrogen or a substituent, it is the same
+    "c1cc[nH]c1": ["c1cc[nH]c1"],
+    "Cn1cccc1": ["c1cc[nH]c1"],
+    "Cn1ncc2ccccc21": ["c1ccc2[nH]ncc2c1"],  # 1H-indazole and 2H-indazole are not
+    "Cn1cc2ccccc2n1": ["c1ccc2n[nH]cc2c1"],
+    "C[Si]1(C)CCCC1": ["C1CC[Si]C1"],
+    "C[SiH]1CCCC1": ["C1CC[Si]C1"],
+    # neither stereo nor isotopes
+    "C[C@H]1CC[C@@H](C)O1": ["C1CCOC1"],
+    "[13CH2]1CC1": ["C1CC1"],
+}
+
+
+@pytest.mark.parametrize(("smiles", "expected"), KNOWN.items())
+def test_ring_systems(smiles, expected):
+    assert ring_systems(Chem.MolFromSmiles(smiles)) == expected
+
+
+@pytest.mark.parametrize("smiles", KNOWN)
+def test_ring_systems_do_not_depend_on_the_order_of_atoms(smiles):
+    for text in Chem.MolToRandomSmilesVect(Chem.MolFromSmiles(smiles), 5, randomSeed=1):
+        assert ring_systems(Chem.MolFromSmiles(text)) == KNOWN[smiles]
+
+
+@pytest.mark.parametrize(
+    ("smiles", "expected"),
+    [
+        ("CCO", False),
+        ("C1CCCCCC1", False),
+        ("C1CCCCCCC1", True),
+        ("O=C1CCCCCCCCCCCCCCO1", True),  # a macrocycle
+        ("c1ccc2cc3ccccc3cc2c1", False),  # anthracene: 14 atoms around, in rings of 6
+    ],
+)
+def test_large_rings(smiles, expected):
+    assert has_large_ring(Chem.MolFromSmiles(smiles)) == expected
+
+
+def test_parts_are_found():
+    molecules = ["CCO", "c1ccccc1O", "CCN"]
+    assert has_part(molecules, "[OX2H]").tolist() == [True, True, False]
+    assert has_part(molecules, "C").tolist() == [True, False, True]  # SMARTS: aliphatic
+    assert has_part(molecules, "C1=CC=CC=C1", drawn=True).tolist() == [False, True, False]
+    for wrong in ("", "[[", "C" * 1_000):
+        with pytest.raises(InputError, match="SMARTS"):
+            has_part(molecules, wrong)
+    with pytest.raises(InputError, match="structure"):
+        has_part(molecules, "C(", drawn=True)
+
+
+@pytest.mark.parametrize(
+    ("smiles", "expected"),
+    [("CCO", ""), ("CC(=O)Oc1ccccc1C(=O)O", "c1ccccc1"), ("O=C(NCc1ccccc1)C1CC1", "O=C(NCc1ccccc1)C1CC1")],
+)
+def test_scaffolds(smiles, expected):
+    assert scaffold(Chem.MolFromSmiles(smiles)) == expected
