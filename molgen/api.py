@@ -1,0 +1,179 @@
+"""The public Python interface, `import molgen`: every function here is also a name of the package, loaded when used."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from itertools import chain
+from pathlib import Path
+
+from molgen.data.prepared import prepare
+from molgen.data.readers import Row, expected_rows, read_molecules
+from molgen.errors import InputError
+from molgen.evaluation import score as scoring
+from molgen.evaluation.open_reference import open_reference
+from molgen.evaluation.report import Report
+from molgen.evaluation.run_record import run_record
+from molgen.evaluation.screening import load_profile
+from molgen.evaluation.tally import Judged
+from molgen.generation.molecules import LoadedModel, Molecules
+from molgen.generation.runs import Result, run
+from molgen.generation.settings import make_settings
+from molgen.models.checkpoints import list_models, load_checkpoint
+from molgen.parallel import available_cores
+from molgen.progress import Progress, silent
+from molgen.training.recipe import train
+
+__all__ = ["generate", "list_models", "load_model", "prepare", "report", "score", "train"]
+
+# molecules drawn in this process, SMILES, or a file of any format that `molgen score` reads
+Source = Molecules | Sequence[str] | Path | str
+
+
+def load_model(model: str = "qm9-digress") -> LoadedModel:
+    """A shipped model by its name, or one that was trained here by its folder.
+
+    Raises CheckpointError where there is none, or it is damaged.
+
+    >>> import molgen
+    >>> molgen.load_model("qm9-digress").name
+    'qm9-digress'
+    """
+    return LoadedModel(load_checkpoint(model))
+
+
+def generate(
+    output: Path | str,
+    *,
+    model: str = "qm9-digress",
+    num: int | None = None,
+    unique: int | None = None,
+    max_samples: int | None = None,
+    seed: int | None = None,
+    sampler: str | None = None,
+    steps: int | None = None,
+    formula: str | None = None,
+    atoms: str | None = None,
+    core: str | None = None,
+    targets: Sequence[str] = (),
+    guidance: float = 0.0,
+    likelihood: bool = False,
+    device: str = "auto",
+    workers: int = 1,
+    overwrite: bool = False,
+    progress: Progress = silent,
+) -> Result:
+    """Molecules into a file of any size, with its run record: as `molgen generate`; `LoadedModel.sample` has no file.
+
+    num: samples, 1,000 if omitted. A run that was stopped is resumed by the same call.
+    Raises InputError for what the model or this machine cannot do, and where the output exists.
+    """
+    loaded = load_checkpoint(model)
+    settings = make_settings(
+        loaded,
+        num=1000 if num is None and unique is None else num,
+        unique=unique,
+        max_samples=max_samples,
+        seed=seed,
+        sampler=sampler,
+        steps=steps,
+        likelihood=likelihood,
+        device=device,
+        formula=formula,
+        atoms=atoms,
+        core=core,
+        targets=targets,
+        guidance=guidance,
+    )
+    return run(loaded, settings, output, workers=workers, overwrite=overwrite, progress=progress)
+
+
+def score(
+    molecules: Source,
+    reference: str = "qm9",
+    *,
+    split: str | None = None,
+    num: int | None = None,
+    suite: bool = False,
+    workers: int | None = None,
+    progress: Progress = silent,
+) -> scoring.Scores:
+    """Validity, uniqueness, novelty and FCD of molecules against a reference: as `molgen score`.
+
+    molecules: what `LoadedModel.sample` gave (its failures count), SMILES, or a file. num: molecules asked for, where
+    failures are left out. suite: also the MOSES suite and GuacaMol's KL score. workers: one for each core if omitted.
+    Raises InputError where the molecules or the reference cannot be used.
+
+    >>> import molgen
+    >>> scores = molgen.score(["CCO", "OCC", "C1CC", "CN"], reference="qm9-digress", workers=1)
+    >>> scores.summary.valid, scores.summary.unique
+    (3, 2)
+    """
+    workers = workers or available_cores()
+    if isinstance(molecules, str | Path):
+        return scoring.score_file(
+            str(molecules), reference, split=split, num=num, suite=suite, workers=workers, progress=progress
+        )
+    compared = open_reference(reference, split=split, workers=workers, progress=progress)
+    if not isinstance(molecules, Molecules):
+        return scoring.score(molecules, compared, num=num, suite=suite, workers=workers, progress=progress)
+    if num is not None:
+        raise InputError("what was drawn from a model knows how many samples were asked for: leave num out")
+    found = scoring.score(molecules.smiles, compared, suite=suite, workers=workers, progress=progress)
+    drawn = molecules.summary
+    counts = replace(found.summary, requested=drawn.requested, sanitised=drawn.sanitised, reasons=drawn.reasons)
+    return replace(found, summary=replace(counts, valid=drawn.valid), requested_from="the samples drawn")
+
+
+def report(
+    molecules: Source | dict[str, Source],
+    output: Path | str,
+    *,
+    reference: str = "qm9",
+    profile: str = "lead-like",
+    overwrite: bool = False,
+    workers: int | None = None,
+    progress: Progress = silent,
+) -> list[Judged]:
+    """Judge one set of molecules, or several side by side ({name: set}): as `molgen report`; writes a folder.
+
+    profile: a name or a TOML file. Returns what was counted of each set.
+    Raises InputError where molecules, reference or profile cannot be used, or the folder holds a report already.
+    """
+    workers, output = workers or available_cores(), Path(output)
+    wanted = load_profile(profile)
+    sets = molecules if isinstance(molecules, dict) else {_name(molecules): molecules}
+    if (output / "report.html").exists() and not overwrite:
+        raise InputError(f"{output} holds a report already; choose another folder, or allow it to be replaced")
+    if not output.resolve().parent.is_dir():
+        raise InputError(f"the folder {output.resolve().parent} does not exist")
+    opened = {name: _rows(each) for name, each in sets.items()}  # what cannot be read is told before all else
+    compared = open_reference(reference, workers=workers, progress=progress)
+    with Report(compared, wanted, output, progress) as made:
+        for name, rows in opened.items():
+            asked, failed, expected = _asked(sets[name])
+            made.add(name, rows, workers, asked, failed, expected)
+        made.write()
+    return made.sets
+
+
+def _name(molecules: Source) -> str:
+    return str(molecules) if isinstance(molecules, str | Path) else "molecules"
+
+
+def _rows(molecules: Source) -> Iterable[Row]:
+    if not isinstance(molecules, str | Path):
+        return [Row(line, "", smiles) for line, smiles in enumerate(molecules, 1)]
+    rows = read_molecules(molecules)
+    return chain([next(rows)], rows)
+
+
+def _asked(molecules: Source) -> tuple[int | None, dict[str, int] | None, int | None]:
+    """How many molecules were asked for and why some failed, where that is known; and about how many rows there are."""
+    if isinstance(molecules, Molecules):
+        return molecules.summary.requested, molecules.reasons, len(molecules)
+    if not isinstance(molecules, str | Path):
+        return None, None, len(molecules)
+    record = run_record(str(molecules))
+    counts = (record.requested, record.reasons) if record and record.fits else (None, None)
+    return *counts, expected_rows(molecules)

@@ -1,0 +1,156 @@
+"""Molecules drawn in this process, for notebooks and programs: what `molgen.load_model(...).sample(...)` gives."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import pandas as pd
+from rdkit import Chem
+
+from molgen.data.writers import open_writer
+from molgen.evaluation.verdicts import Summary
+from molgen.generation.likelihood import likelihood_of
+from molgen.generation.runs import Tally
+from molgen.generation.sampling import Shards
+from molgen.generation.settings import Settings, make_settings, wanted_of
+from molgen.models.checkpoints import Model
+from molgen.progress import Progress, silent
+
+
+@dataclass(frozen=True, eq=False)
+class Molecules:
+    """What was drawn from a model.
+
+    samples: a row for every sample, valid or not, in order: the columns of `molgen generate` and `reason`, which is ""
+    for a valid molecule. rows: those of the molecules that were asked for: the valid ones, or the distinct ones.
+    settings: what they depend on, the seed among it. summary: the counts, with the reasons of the failures.
+    """
+
+    samples: pd.DataFrame
+    rows: pd.DataFrame
+    settings: Settings
+    summary: Summary
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.smiles)
+
+    @property
+    def smiles(self) -> list[str]:
+        """Canonical SMILES of the molecules, in the order of the samples."""
+        return self.rows["smiles"].tolist()
+
+    @property
+    def mols(self) -> list[Chem.Mol]:
+        """The molecules as RDKit has them, sanitised."""
+        return [Chem.MolFromSmiles(smiles) for smiles in self.smiles]
+
+    @property
+    def reasons(self) -> dict[str, int]:
+        """Why the other samples are not valid, and how many each."""
+        return self.summary.reasons
+
+    def frame(self) -> pd.DataFrame:
+        """A table of the molecules: SMILES, properties, novel, and the number of the sample."""
+        return self.rows.copy()
+
+    def save(self, path: Path | str) -> None:
+        """Write the molecules to a .csv, .smi, .sdf or .parquet file. Raises InputError for another extension."""
+        with open_writer(path) as writer:
+            writer.write(self.rows)
+
+
+@dataclass(frozen=True)
+class LoadedModel:
+    """A trained model that draws molecules."""
+
+    model: Model
+
+    @property
+    def name(self) -> str:
+        """What it is called, for a shipped model the name it is loaded by."""
+        return self.model.name
+
+    @property
+    def card(self) -> dict[str, object]:
+        """What is to be known of it: data, licence, training, figures, limits."""
+        return self.model.card
+
+    @property
+    def targets(self) -> tuple[str, ...]:
+        """The properties that it can be asked for."""
+        return self.model.backend.targets
+
+    def sample(
+        self,
+        num: int | None = None,
+        *,
+        unique: int | None = None,
+        max_samples: int | None = None,
+        seed: int | None = None,
+        sampler: str | None = None,
+        steps: int | None = None,
+        formula: str | None = None,
+        atoms: str | None = None,
+        core: str | None = None,
+        targets: Sequence[str] = (),
+        guidance: float = 0.0,
+        likelihood: bool = False,
+        device: str = "auto",
+        progress: Progress = silent,
+    ) -> Molecules:
+        """Draw `num` samples (100 if omitted), or until `unique` distinct valid molecules are found.
+
+        The molecules are those of `molgen generate` with the same options. seed: drawn if omitted, and kept in
+        `Molecules.settings`; equal seeds give equal molecules on the same kind of machine. core: SMILES that every
+        molecule contains; targets: such as "logp=2.5". progress: of the samples.
+        Raises InputError for what the model or this machine cannot do.
+
+        >>> import molgen
+        >>> molecules = molgen.load_model("qm9-digress").sample(4, seed=7, steps=10)
+        >>> molecules.summary.requested, len(molecules) == molecules.summary.valid
+        (4, True)
+        """
+        settings = make_settings(
+            self.model,
+            num=100 if num is None and unique is None else num,
+            unique=unique,
+            max_samples=max_samples,
+            seed=secrets.randbits(32) if seed is None else seed,
+            sampler=sampler,
+            steps=steps,
+            likelihood=likelihood,
+            device=device,
+            formula=formula,
+            atoms=atoms,
+            core=core,
+            targets=targets,
+            guidance=guidance,
+        )
+        tally = Tally(settings.unique, wanted_of(self.model, settings).targets)
+        samples, rows = [], []
+        for frame in Shards(self.model, settings).draw_all(progress):
+            before = tally.requested
+            rows.append(tally.add(frame))
+            samples.append(frame[: tally.requested - before])
+            if tally.finished:
+                break
+        summary = tally.summary()
+        return Molecules(
+            pd.concat(samples, ignore_index=True),
+            pd.concat(rows, ignore_index=True),
+            replace(settings, samples=summary.requested) if unique is None else settings,
+            summary,
+        )
+
+    def likelihood(self, smiles: str) -> tuple[float, float]:
+        """An upper bound on -log p(molecule | its size) in nats, and its standard error.
+
+        Raises InputError for a molecule that the model cannot hold.
+        """
+        return likelihood_of(self.model, smiles)
