@@ -1,9 +1,9 @@
-# `make run`, `make app` and `make test` do all the set-up on a fresh machine that has Python 3.11 or newer.
+# `make run`, `make app`, `make docs` and `make test` do all the set-up on a fresh machine that has Python 3.11 or newer.
 # Set-up is done once: again only when pyproject.toml changes. Another Python: make install PYTHON=python3.12
 SHELL = /bin/sh
 BIN = .venv/bin
 
-.PHONY: install run app test
+.PHONY: install run app docs test
 
 install: .venv/.installed
 
@@ -21,7 +21,7 @@ install: .venv/.installed
 	done; \
 	echo "Error: molgen needs Python 3.11 or newer and found none; say where: make install PYTHON=/path/to/python3" >&2; \
 	exit 1
-	$(BIN)/python -m pip install --quiet --editable '.[sketch,dev]'
+	$(BIN)/python -m pip install --quiet --editable '.[sketch,docs,dev]'
 	@touch $@
 
 run: install
@@ -29,6 +29,10 @@ run: install
 
 app: install
 	$(BIN)/molgen app
+
+# in build/docs/index.html; a link that leads nowhere is an error
+docs: install
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
 
 test: install
 	$(BIN)/ruff check .

@@ -1,30 +1,48 @@
-"""The documents are true: commands have help, what the README shows parses and runs, what it names is there."""
+"""The documents are true: commands have help, what they show parses and runs, what they name is there."""
 
+import inspect
+import os
 import re
 import shlex
+import subprocess
+import sys
 from pathlib import Path
 
 import click
 import pytest
 from click.testing import CliRunner
 
+import molgen
 from molgen.cli import COMMANDS, cli
+from molgen.generation.molecules import LoadedModel, Molecules
 
 ROOT = Path(__file__).resolve().parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
-DOCUMENTS = ("README.md", "CHANGELOG.md", "benchmarks/README.md", "benchmarks/RESULTS.md")
+PAGES = ("README.md", *sorted(path.relative_to(ROOT).as_posix() for path in (ROOT / "docs").rglob("*.md")))
+DOCUMENTS = (*PAGES, "CHANGELOG.md", "benchmarks/README.md", "benchmarks/RESULTS.md")
+TEXTS = {page: (ROOT / page).read_text(encoding="utf-8") for page in PAGES}
 
-# The README's commands as they are run here: the same command on fewer molecules.
+# The documents' commands as they are run here: the same command on fewer molecules.
 CHEAPER = (
-    (r"(molgen generate.*)--num \d+", r"\1--num 30 --steps 5"),
+    (r"(molgen generate.*--model moses.*)--num \d+", r"\1--num 4 --steps 2"),
+    (r"(molgen generate.*)--num \d{2,}", r"\1--num 30 --steps 5"),
     (r"--unique \d+", "--unique 2 --steps 10"),
     (r"(--init.*)--epochs \d+", r"\1--max-minutes 0.02 --samples 0"),
     (r"--max-minutes \d+\b(?!\.)", "--max-minutes 0.02 --samples 0 --layers 1"),
     (r"(molgen (?:report|score).*)--reference qm9", r"\1--reference mine.smi"),
+    (r"(molgen (?:report|score).*)", r"\1 --workers 1"),
+)
+# The same for Python.
+CHEAPER_PYTHON = (
+    (r"sample\(\d+", "sample(8, steps=5"),
+    (r"\bnum=\d+", "num=20, steps=5"),
+    (r"unique=\d+", "unique=2, steps=10"),
+    (r"max_minutes=\d+", "max_minutes=0.02, samples=0, options={'layers': 1}"),
+    (r'reference="qm9"', 'reference="mine.smi", workers=1'),
 )
 # A public data set takes a minute or a download, the app does not end; they have their own tests.
-NOT_RUN = re.compile(r"--reference (qm9|moses)|molgen data (qm9|moses)|molgen app")
-# What a reader of the README has as mine.smi.
+NOT_RUN = re.compile(r"(--reference|--data) (qm9|moses)|molgen data (qm9|moses)|molgen app")
+# What a reader has as mine.smi, and in measured.csv.
 MINE = "C CC CCC CCO CCN CCCC CC=O C1CC1 C1CO1 c1ccoc1 c1cc[nH]c1 CC#N N#CC=O OCC=C CC(C)O NC=O CC(=O)O C1CCC1 COC CCCO"
 
 
@@ -32,6 +50,28 @@ def commands(text: str, start: str = r"\$ ") -> list[str]:
     """The molgen commands that stand on lines of their own after `start`, without what they are piped into."""
     found = re.findall(rf"^ *(?:{start})(molgen .*)$", text, flags=re.MULTILINE)
     return [line.split(" | ")[0].strip() for line in found]
+
+
+def mentioned(text: str) -> list[str]:
+    """What stands in inline code and begins with molgen or with an option."""
+    return re.findall(r"`((?:molgen |--)[^`]+)`", text)
+
+
+def python_blocks(text: str) -> list[str]:
+    """The Python examples of a document."""
+    return re.findall(r"```python\n(.*?)```", text, flags=re.DOTALL)
+
+
+def cheaper(text: str, rules: tuple[tuple[str, str], ...]) -> str:
+    """A command or an example on fewer molecules."""
+    for pattern, replacement in rules:
+        text = re.sub(pattern, replacement, text)
+    return text
+
+
+def run_here(text: str) -> list[str]:
+    """The commands of a document as they are run here."""
+    return [line for line in (cheaper(line, CHEAPER) for line in commands(text)) if not NOT_RUN.search(line)]
 
 
 def help_commands(name: str) -> list[str]:
@@ -56,8 +96,10 @@ def parse(line: str) -> None:
 
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """An empty working folder with mine.smi, and a cache of its own."""
+    """A working folder with mine.smi and measured.csv alone, and a cache of its own."""
     (tmp_path / "mine.smi").write_text("\n".join(MINE.split()) + "\n", encoding="utf-8")
+    rows = [f"{smiles},{6 + len(smiles) / 4}" for smiles in MINE.split()]
+    (tmp_path / "measured.csv").write_text("\n".join(["smiles,pIC50", *rows]) + "\n", encoding="utf-8")
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("MOLGEN_CACHE", str(tmp_path / "cache"))
     return tmp_path
@@ -77,13 +119,37 @@ def test_every_command_and_every_option_has_help(name: str):
     assert shown.output.startswith("Usage: ")
 
 
-def test_every_command_stands_in_the_readme():
-    assert {line.split()[1] for line in commands(README)} == set(COMMANDS)
+def test_every_command_is_shown_and_run():
+    lines = [line for text in TEXTS.values() for line in commands(text)]
+    assert {line.split()[1] for line in lines} == set(COMMANDS)
+    assert {line.split()[1] for text in TEXTS.values() for line in run_here(text)} == set(COMMANDS) - {"app"}
+    assert {name for name in COMMANDS if f"`molgen {name}" in README or f"$ molgen {name}" in README} >= {
+        *("generate", "report", "train", "embed", "models", "data", "app"),
+    }
 
 
-@pytest.mark.parametrize("line", commands(README))
-def test_the_readme_commands_parse(line: str, folder: Path):
-    parse(line)
+@pytest.mark.parametrize("page", PAGES)
+def test_the_commands_of_a_page_parse(page: str, folder: Path):
+    for line in commands(TEXTS[page]):
+        parse(line)
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_what_a_page_mentions_exists(page: str, folder: Path):
+    options = {
+        name
+        for command in (cli.get_command(click.Context(cli), name) for name in COMMANDS)
+        if command is not None
+        for parameter in command.params
+        for name in parameter.opts
+    } | {"--help"}
+    for text in mentioned(TEXTS[page]):
+        if text.startswith("--"):
+            assert text.split()[0] in options, text
+        elif len(text.split()) > 2:
+            parse(text)
+        else:
+            assert text.split()[1] in COMMANDS, text
 
 
 @pytest.mark.parametrize("name", ["", *COMMANDS])
@@ -101,26 +167,31 @@ def test_an_unknown_option_does_not_parse():
         parse("molgen generate --molecules 5")
 
 
-def test_the_readme_commands_run(folder: Path):
-    ran = []
-    for line in commands(README):
-        cheap = line
-        for pattern, replacement in CHEAPER:
-            cheap = re.sub(pattern, replacement, cheap)
-        if NOT_RUN.search(cheap):
-            continue
-        done = CliRunner().invoke(cli, shlex.split(cheap)[1:])
-        assert done.exit_code == 0, f"{cheap}\n{done.output}\n{done.exception!r}"
-        ran.append(line.split()[1])
-    assert set(ran) == set(COMMANDS) - {"app"}
+@pytest.mark.parametrize("page", [page for page in PAGES if commands(TEXTS[page]) or python_blocks(TEXTS[page])])
+def test_the_commands_and_examples_of_a_page_run(page: str, folder: Path):
+    for line in run_here(TEXTS[page]):
+        done = CliRunner().invoke(cli, shlex.split(line)[1:])
+        assert done.exit_code == 0, f"{line}\n{done.output}\n{done.exception!r}"
+    names: dict[str, object] = {}
+    for block in python_blocks(TEXTS[page]):
+        exec(compile(cheaper(block, CHEAPER_PYTHON), page, "exec"), names)
 
 
-def test_the_readme_python_runs(folder: Path, capsys: pytest.CaptureFixture[str]):
-    blocks = re.findall(r"```python\n(.*?)```", README, flags=re.DOTALL)
-    assert blocks
-    for block in blocks:
-        exec(compile(block, "README.md", "exec"), {})
-    assert len(capsys.readouterr().out.splitlines()) == 20
+def test_the_python_page_tells_of_all_that_is_public():
+    page = TEXTS["docs/reference/python.md"]
+    for name in molgen.__all__:
+        section = re.search(rf"^### `molgen\.{name}\(.*?(?=^##|\Z)", page, flags=re.DOTALL | re.MULTILINE)
+        assert section, name
+        if name != "generate":  # its arguments are those of the next
+            parameters = inspect.signature(getattr(molgen, name)).parameters
+            assert [each for each in parameters if not re.search(rf"\b{each}\b", section[0])] == [], name
+    for method in (LoadedModel.sample, molgen.generate):
+        parameters = [each for each in inspect.signature(method).parameters if each != "self"]
+        assert [each for each in parameters if f"`{each}`" not in page and f"({each}" not in page] == []
+    inside = {"model", "rows"}  # public for the package's own use
+    for kind in (LoadedModel, Molecules):
+        names = {name for name in (*kind.__annotations__, *vars(kind)) if not name.startswith("_")} - inside
+        assert [name for name in names if f"`{name}" not in page and f"`model.{name}" not in page] == []
 
 
 def test_the_make_targets_of_the_readme_exist():
@@ -133,7 +204,7 @@ def test_the_make_targets_of_the_readme_exist():
 @pytest.mark.parametrize("document", DOCUMENTS)
 def test_the_files_that_documents_name_exist(document: str):
     text = (ROOT / document).read_text(encoding="utf-8")
-    for name in re.findall(r"(?:app|benchmarks|checkpoints|datasets|docs|molgen|tests)/[\w./-]*\w", text):
+    for name in re.findall(r"(?<![\w/])(?:app|benchmarks|checkpoints|datasets|docs|molgen|tests)/[\w./-]*\w", text):
         assert (ROOT / name).exists(), f"{document} names {name}"
 
 
@@ -148,3 +219,15 @@ def test_the_readme_begins_with_a_sentence_the_set_up_and_a_result():
     assert start[2].endswith(".")
     assert "    make run" in start
     assert any("valid" in line and "%" in line for line in start)
+
+
+def test_the_pages_build_and_fetch_nothing(tmp_path: Path):
+    command = [sys.executable, "-m", "mkdocs", "build", "--strict", "--site-dir", str(tmp_path)]
+    quiet = {"NO_MKDOCS_2_WARNING": "1"}
+    done = subprocess.run(command, cwd=ROOT, env=os.environ | quiet, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    pages = list(tmp_path.rglob("*.html"))
+    assert len(pages) >= len(PAGES) - 1
+    for page in pages:
+        fetched = re.findall(r"<(?:script|link|img|iframe)[^>]*(?:src|href)=\"(https?:[^\"]*)", page.read_text("utf-8"))
+        assert fetched == [], page
