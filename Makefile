@@ -3,7 +3,7 @@
 SHELL = /bin/sh
 BIN = .venv/bin
 
-.PHONY: install run app docs test
+.PHONY: install run app docs test test-newest
 
 install: .venv/.installed
 
@@ -38,4 +38,10 @@ test: install
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
-	$(BIN)/pytest
+	$(BIN)/pytest -n 2 --dist worksteal --ignore tests/app/test_browser.py
+	$(BIN)/pytest tests/app/test_browser.py
+
+# with the newest versions that pyproject.toml admits, whatever is installed
+test-newest: install
+	$(BIN)/python -m pip install --quiet --upgrade --upgrade-strategy eager --editable '.[sketch,docs,dev]'
+	$(MAKE) test

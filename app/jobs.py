@@ -1,12 +1,9 @@
-"""Work that outlives a page: it runs in a thread of the server and is found again by its key."""
+"""The work of the app: molecules made, brought and compared, each a job of the queue."""
 
 import json
-import secrets
 import shlex
 import shutil
 import tempfile
-import threading
-import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from itertools import islice
@@ -14,10 +11,11 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
+from job_queue import FINISH_SECONDS, Job
 
 from molgen.data.readers import Row, read_molecules
 from molgen.data.writers import molecule_name
-from molgen.errors import InputError, MolgenError
+from molgen.errors import InputError
 from molgen.evaluation.assessment import assess, assess_one
 from molgen.evaluation.reference import Reference
 from molgen.evaluation.report import Report
@@ -28,73 +26,6 @@ from molgen.generation.settings import Settings
 from molgen.models.checkpoints import Model
 
 MAX_UNPACKED = 64_000_000  # bytes
-AT_ONCE = threading.Semaphore(2)  # jobs; the others wait their turn
-
-
-class Stopped(Exception):  # noqa: N818 it is no error
-    """The visitor, or the time limit, has ended the job."""
-
-
-class Job:
-    """Work in a thread. state: waiting, running, done, stopped or failed; doing: what, in words; error: why it failed.
-
-    done of total: molecules so far, total None where not known.
-    """
-
-    def __init__(self, label: str, minutes: float) -> None:
-        self.key = secrets.token_urlsafe(9)
-        self.label = label
-        self.minutes = minutes
-        self.state, self.doing, self.error = "waiting", "waiting for other work to end", ""
-        self.done = 0
-        self.total: int | None = None
-        self.started = self.ended = 0.0
-        self.stop = threading.Event()
-        self.thread = threading.Thread(target=self._run, name=f"job {label}", daemon=True)
-
-    @property
-    def busy(self) -> bool:
-        """Not yet ended."""
-        return self.state in ("waiting", "running")
-
-    @property
-    def seconds(self) -> float:
-        """Time since the start, or from start to end."""
-        return (self.ended or time.monotonic()) - self.started if self.started else 0.0
-
-    def work(self) -> None:
-        """What the job does; calls `check` often. Raises Stopped, MolgenError."""
-        raise NotImplementedError
-
-    def check(self) -> None:
-        """Raise Stopped where the visitor wants no more or the time is over."""
-        if self.stop.is_set():
-            raise Stopped
-        if self.seconds > 60 * self.minutes:
-            self.error = f"ended after {self.minutes:g} minutes, the most that this server allows"
-            raise Stopped
-
-    def tell(self, what: str, done: int, total: int | None) -> None:
-        """Progress in the form that the library calls back with."""
-        self.doing, self.done, self.total = what, done, total
-        self.check()
-
-    def _run(self) -> None:
-        with AT_ONCE:
-            self.state, self.doing, self.started = "running", "", time.monotonic()
-            try:
-                self.check()
-                self.work()
-                self.state = "done"
-            except Stopped:
-                self.state = "stopped"
-            except MolgenError as error:
-                self.state, self.error = "failed", str(error)
-            except Exception as error:  # the page must say something, and the log must say it all
-                self.state, self.error = "failed", f"molgen failed ({type(error).__name__}); see the log of the server"
-                raise
-            finally:
-                self.ended = time.monotonic()
 
 
 class MoleculeSet(Job):
@@ -143,7 +74,8 @@ class Generation(MoleculeSet):
 
         def show(batch: pd.DataFrame) -> None:
             batches.append(batch)
-            assessed = self._assessed(batch)
+            assessed = self._assessed(batch)  # whole, also where a stop is asked for: what was decoded is kept
+            self.requested += len(batch)
             if len(assessed):
                 self.parts.append(assessed)
             self.check()
@@ -161,10 +93,12 @@ class Generation(MoleculeSet):
             self.whole = compared.assign(novel=novel)  # not in the training data, as `molgen generate` says it
 
     def _drawn(self, _stage: str, done: int, _total: int | None) -> None:
-        self.requested = self.done = done
+        self.done = done
         if self.settings.unique:
             self.done = len({smiles for part in list(self.parts) for smiles in part["smiles"]})
-        self.check()
+        if self.stop.is_set():
+            self.doing = "stopping: finishing the molecules that were begun"
+        self.check(FINISH_SECONDS)  # the batch in flight would be lost
 
     def _counted(self, batches: list[pd.DataFrame]) -> pd.DataFrame:
         """The molecules that belong into the set, in order; counts all that were drawn."""
@@ -181,7 +115,6 @@ class Generation(MoleculeSet):
         """The valid molecules of a batch. They are our own graphs, too small to harm RDKit: no process is needed."""
         records = []
         for row in batch[batch["reason"] == ""].to_dict("records"):
-            self.check()
             name = molecule_name(row["sample"])
             record = {"row": row["sample"], "name": name, "input": row["smiles"], "sample": row["sample"]}
             records.append(record | assess_one(Row(row["sample"], name, row["smiles"])) | {"novel": row["novel"]})

@@ -6,6 +6,7 @@ def main() -> None:
     from pathlib import Path
 
     import streamlit as st
+    from server import server
     from session import adopt, basket, put_first, sets
 
     st.set_page_config(page_title="molgen", page_icon=str(Path(__file__).with_name("icon.svg")), layout="wide")
@@ -30,7 +31,11 @@ def main() -> None:
                 st.caption("Sets of molecules; the first is looked at")
                 for place, job in enumerate(mine[:8]):
                     text = f"{job.label}: {job.counts()['valid']:,} molecules"
-                    if st.button(text, key=f"set-{job.key}", type="secondary" if place else "primary", width="stretch"):
+                    beside = st.columns([4, 1]) if job.busy else [st]
+                    if job.busy and beside[1].button("", key=f"cancel-{job.key}", icon=":material/close:", help="Stop"):
+                        server().queue.stop(job)
+                    kind = "secondary" if place else "primary"
+                    if beside[0].button(text, key=f"set-{job.key}", type=kind, width="stretch"):
                         put_first(job)
                         st.rerun()
             st.caption(f"Basket: {len(basket()):,} molecules")

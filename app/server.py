@@ -2,17 +2,20 @@
 
 import os
 import threading
+import time
 from functools import cached_property
 
 import streamlit as st
-from jobs import Job
+from job_queue import Job, JobQueue
+from streamlit import runtime
+from streamlit.runtime.scriptrunner import get_script_run_ctx
 
 from molgen.evaluation.open_reference import open_reference
 from molgen.evaluation.reference import Reference
 from molgen.models.checkpoints import Model, list_models, load_checkpoint
 from molgen.parallel import available_cores
 
-JOBS_KEPT = 60
+SWEEP_SECONDS = 20
 DEFAULT = "qm9-digress"
 
 
@@ -24,7 +27,7 @@ class Server:
         self.max_minutes = float(os.environ.get("MOLGEN_APP_MAX_MINUTES", "30"))
         self.max_rows = 5 * self.max_molecules
         self.source = os.environ.get("MOLGEN_APP_REFERENCE", "qm9")
-        self.jobs: dict[str, Job] = {}
+        self.queue = JobQueue(is_here)
         self.models: dict[str, Model] = {}
         self.lock = threading.RLock()
         self.reference_lock = threading.RLock()
@@ -68,23 +71,41 @@ class Server:
             self.status = ""
             return self._reference
 
+    @property
+    def jobs(self) -> dict[str, Job]:
+        """All jobs by their key."""
+        return self.queue.jobs
+
     def start(self, job: Job) -> Job:
-        """Run a job; the oldest that have ended are forgotten when there are many."""
-        with self.lock:
-            ended = [key for key, old in self.jobs.items() if not old.busy]
-            for key in ended[: max(0, len(self.jobs) - JOBS_KEPT + 1)]:
-                del self.jobs[key]
-            self.jobs[job.key] = job
-        job.thread.start()
+        """Put a job of this visitor in the queue. Raises InputError where there is too much to do already."""
+        self.queue.start(job, visitor())
         return job
 
     def _tell(self, what: str, done: int, total: int | None) -> None:
         self.status = f"{what}: {done:,} of {total:,}" if total else what
 
 
+def visitor() -> str:
+    """The session that the page is drawn for."""
+    context = get_script_run_ctx()
+    return context.session_id if context else ""
+
+
+def is_here(session: str) -> bool:
+    """Whether a session is connected."""
+    return not runtime.exists() or runtime.get_instance().is_active_session(session)
+
+
 @st.cache_resource(show_spinner="Starting molgen ...")
 def server() -> Server:
-    """The one server; known molecules are made ready beside."""
+    """The one server; known molecules are made ready beside, and the queue is kept in order."""
     made = Server()
     threading.Thread(target=made.reference, daemon=True).start()
+    threading.Thread(target=_sweep_for_ever, args=[made.queue], daemon=True).start()
     return made
+
+
+def _sweep_for_ever(queue: JobQueue) -> None:
+    while True:
+        time.sleep(SWEEP_SECONDS)
+        queue.sweep()

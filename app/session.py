@@ -4,8 +4,11 @@ from typing import Any
 
 import pandas as pd
 import streamlit as st
-from jobs import Job, MoleculeSet
-from server import server
+from job_queue import Job
+from jobs import MoleculeSet
+from server import server, visitor
+
+from molgen.errors import MolgenError
 
 BASKET_LIMIT = 1_000
 
@@ -16,6 +19,8 @@ def adopt() -> None:
         named = st.query_params.get("sets", "").split(",")
         st.session_state.sets = [key for key in named if isinstance(server().jobs.get(key), MoleculeSet)]
         st.session_state.basket = {}
+        for key in st.session_state.sets:
+            server().queue.join(key, visitor())
     known = [key for key in st.session_state.sets if key in server().jobs]
     st.session_state.sets = known
     if known:
@@ -42,9 +47,27 @@ def put_first(job: MoleculeSet) -> None:
 
 
 def begin(job: MoleculeSet) -> None:
-    """Start a job and make its set the active one."""
-    server().start(job)
-    put_first(job)
+    """Start a job and make its set the active one; tells where there is too much to do already."""
+    if submit(job):
+        put_first(job)
+
+
+def submit(job: Job) -> bool:
+    """Whether a job could be started; the page says why not."""
+    try:
+        server().start(job)
+    except MolgenError as error:
+        st.error(str(error), icon=":material/error:")
+        return False
+    return True
+
+
+def stop_button(job: Job, place: Any = st, key: str | None = None) -> None:
+    """A button that takes a job out of the queue, or ends it."""
+    label = "Cancel" if job.state == "waiting" else "Stop"
+    icon = ":material/close:" if job.state == "waiting" else ":material/stop:"
+    if place.button(label, key=key or f"stop-{job.key}", icon=icon, width="stretch"):
+        server().queue.stop(job)
 
 
 def remembered(name: str) -> Job | None:

@@ -1,9 +1,9 @@
 """Molecules in 3D: py3Dmol's page with 3Dmol.js inside, and a drawing where the browser cannot run it."""
 
+import base64
 import contextlib
+import hashlib
 import importlib
-import inspect
-import re
 import shutil
 import subprocess
 import tarfile
@@ -23,60 +23,79 @@ STYLES = {
     "lines": {"line": {}},
 }
 HEIGHT = 420
+# of 3Dmol.js; a newer one needs its own hash: openssl dgst -sha384 -binary build/3Dmol-min.js | base64
+VERSION = "2.5.5"
+SHA384 = "OsczYbldvrHgslr9fFp/i4GiLSeuw9l+QIlv99ITw8soOwXcoGeflFMLg+CU/X1d"
+NETWORK = f"https://cdn.jsdelivr.net/npm/3dmol@{VERSION}/build/3Dmol-min.js"
 
 
 def viewer_page(block: str, style: str, hydrogens: bool) -> str:
     """A page that shows a mol block; nothing of a molecule's name gets into it."""
     lines = block.splitlines()
     block = "\n".join(["", "", "", *lines[3:]])  # a title could hold a script
-    script = library()
-    view = py3Dmol.view(width="100%", height=HEIGHT, **({"js": "data:,"} if script else {}))
+    # py3Dmol loads its own library unless the promise of it is there
+    view = py3Dmol.view(width="100%", height=HEIGHT, js="data:,")
     view.addModel(block, "mol")
     view.setStyle(STYLES[style])
     if not hydrogens:
         view.setStyle({"elem": "H"}, {})
     view.zoomTo()
     page = view._make_html()
-    if script:
-        # py3Dmol loads its library unless this promise is there
-        page = f"<script>{script}</script><script>var $3Dmolpromise = Promise.resolve();</script>{page}"
     drawing = block_svg(block, width=560, height=HEIGHT - 40)
     return (
-        f'<style>body{{margin:0;background:#fff;font:14px sans-serif}}</style><div id="drawing">{drawing}</div>{page}'
+        f'<style>body{{margin:0;background:#fff;font:14px sans-serif}}</style><div id="drawing">{drawing}</div>'
+        f"{_script()}{page}"
         '<script>$3Dmolpromise.then(function(){document.getElementById("drawing").remove()});</script>'
     )
 
 
+def _script() -> str:
+    """3Dmol.js for a page: from the cache, or from a network where the browser refuses any other file.
+
+    The promise is what py3Dmol's page waits for: where the library did not come, the drawing stays.
+    """
+    script = library()
+    source = f">{script}" if script else f' src="{NETWORK}" integrity="sha384-{SHA384}" crossorigin="anonymous">'
+    promise = 'window.$3Dmol ? Promise.resolve() : Promise.reject(new Error("no 3Dmol.js"))'
+    return f"<script{source}</script><script>var $3Dmolpromise = {promise};</script>"
+
+
 @cache
 def library() -> str:
-    """3Dmol.js of the version that py3Dmol names, from npm's package of it; "" where that cannot be had.
+    """3Dmol.js from npm's package of it, of one version and with its known hash; "" where that cannot be had.
 
-    It is kept in the cache folder of molgen. Without it, py3Dmol's page asks a network for it.
+    It is kept in the cache folder of molgen; a file there that is not the one expected is fetched again.
     """
-    found = re.search(r"3dmol@([\d.]+)/", str(inspect.signature(py3Dmol.view.__init__)))
-    if found is None:
-        return ""
-    kept = cache_folder() / f"3Dmol-{found[1]}.js"
-    if not kept.is_file():
-        _fetch(found[1], kept)
-    # "</" would end the script element that it is put in
-    return kept.read_text(encoding="utf-8").replace("</", "<\\/") if kept.is_file() else ""
+    kept = cache_folder() / f"3Dmol-{VERSION}.js"
+    for _ in range(2):
+        content = kept.read_bytes() if kept.is_file() else b""
+        if _is_expected(content):
+            # "</" would end the script element that it is put in
+            return content.decode("utf-8").replace("</", "<\\/")
+        _fetch(kept)
+    return ""
 
 
-def _fetch(version: str, target: Path) -> None:
+def _is_expected(content: bytes) -> bool:
+    return base64.b64encode(hashlib.sha384(content).digest()).decode("ascii") == SHA384
+
+
+def _fetch(target: Path) -> None:
     npm = shutil.which("npm")
     if npm is None:
         return
     with tempfile.TemporaryDirectory() as folder, contextlib.suppress(OSError, subprocess.SubprocessError, KeyError):
-        command = [npm, "pack", f"3dmol@{version}", "--silent"]
+        command = [npm, "pack", f"3dmol@{VERSION}", "--silent"]
         subprocess.run(command, cwd=folder, check=True, timeout=60, capture_output=True)
         with tarfile.open(next(Path(folder).glob("*.tgz"))) as archive:
             member = archive.extractfile("package/build/3Dmol-min.js")
             assert member is not None
-            text = member.read()
+            content = member.read()
+        if not _is_expected(content):
+            return
         target.parent.mkdir(parents=True, exist_ok=True)
         unfinished = target.with_suffix(".new")
-        unfinished.write_bytes(text)
+        unfinished.write_bytes(content)
         unfinished.replace(target)
 
 

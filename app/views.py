@@ -60,8 +60,16 @@ def cards(rows: pd.DataFrame, columns: int = 6) -> None:
             st.caption(" · ".join(SHOWN[name].text(row[name]) for name in ON_CARD))
 
 
-def table(rows: pd.DataFrame, key: str, extra: tuple[str, ...] = ()) -> list[int]:
-    """A table with structures; the positions of the rows that are selected."""
+def out_of_bounds(label: str, value: int | None, low: int, high: int) -> bool:
+    """Whether a number is, which the page tells: Streamlit's own bounds keep the old number without a word."""
+    wrong = value is not None and not low <= value <= high
+    if wrong:
+        st.error(f"{label}: {value:,} is out of bounds; from {low:,} to {high:,} is allowed", icon=":material/error:")
+    return wrong
+
+
+def table(rows: pd.DataFrame, key: str, ticked: list[int], extra: tuple[str, ...] = ()) -> list[int]:
+    """A table with structures; the positions of the rows that are selected. ticked: those at first, for a new key."""
     shown = pd.DataFrame({"structure": [data_uri(picture(s, 220, ROW_HEIGHT, a)) for s, a in _aligned(rows)]})
     shown["SMILES"] = rows["smiles"].to_numpy()
     numbers = [name for name in (*extra, *PROPERTIES) if name in rows]
@@ -87,6 +95,7 @@ def table(rows: pd.DataFrame, key: str, extra: tuple[str, ...] = ()) -> list[int
         height=5 * ROW_HEIGHT + 40 if len(shown) > 4 else "auto",
         column_config=columns,
         on_select="rerun",
+        selection_default={"selection": {"rows": ticked}},
         selection_mode="multi-row",
     )
     return [position for position in event["selection"]["rows"] if position < len(rows)]

@@ -17,14 +17,12 @@ from itertools import islice
 import click
 from tqdm import tqdm
 
-from molgen.data.importing import import_molecules
+from molgen.data.importing import LOST, import_molecules
 from molgen.data.prepared import cache_folder
 from molgen.data.public import PUBLIC, QM9_WHEEL, qm9_records
 from molgen.data.readers import Row
 from molgen.files import shipped_folder
 from molgen.parallel import available_cores
-
-LOST = "does not come back from its graph"
 
 
 def sources(name: str) -> Iterator[tuple[str, Iterator[Row]]]:

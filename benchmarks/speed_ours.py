@@ -84,7 +84,7 @@ def training_rate(model: Model, data: PreparedSet, seconds: float) -> float:
             untrained(model, data),
             data.graphs("train"),
             data.graphs("valid"),
-            TrainSettings(),
+            TrainSettings(evaluations=1),  # by time, none is made before the end
             Path(folder),
             model.backend_name,
             data.name,

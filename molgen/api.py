@@ -90,7 +90,7 @@ def generate(
 
 def score(
     molecules: Source,
-    reference: str = "qm9",
+    reference: str | None = None,
     *,
     split: str | None = None,
     num: int | None = None,
@@ -98,9 +98,10 @@ def score(
     workers: int | None = None,
     progress: Progress = silent,
 ) -> scoring.Scores:
-    """Validity, uniqueness, novelty and FCD of molecules against a reference: as `molgen score`.
+    """Validity and uniqueness of molecules, and their novelty and FCD against a reference: as `molgen score`.
 
-    molecules: what `LoadedModel.sample` gave (its failures count), SMILES, or a file. num: molecules asked for, where
+    reference: qm9, moses, a file, a prepared folder, or a model, which knows what is novel but has no FCD. molecules:
+    what `LoadedModel.sample` gave (its failures count), SMILES, or a file. num: molecules asked for, where
     failures are left out. suite: also the MOSES suite and GuacaMol's KL score. workers: one for each core if omitted.
     Raises InputError where the molecules or the reference cannot be used.
 
@@ -114,7 +115,11 @@ def score(
         return scoring.score_file(
             str(molecules), reference, split=split, num=num, suite=suite, workers=workers, progress=progress
         )
-    compared = open_reference(reference, split=split, workers=workers, progress=progress)
+    if split and reference is None:
+        raise InputError(f"without a reference there is no part {split!r}", "split")
+    compared = None
+    if reference is not None:
+        compared = open_reference(reference, split=split, workers=workers, progress=progress)
     if not isinstance(molecules, Molecules):
         return scoring.score(molecules, compared, num=num, suite=suite, workers=workers, progress=progress)
     if num is not None:

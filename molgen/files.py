@@ -3,6 +3,7 @@
 import hashlib
 import os
 import secrets
+import stat
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
@@ -74,6 +75,18 @@ def sha256_of(path: Path | str) -> str:
     """The SHA-256 of a file's bytes, 64 hexadecimal digits. Raises OSError where it cannot be read."""
     with Path(path).open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def check_regular(path: Path | str, most: int) -> None:
+    """Raises InputError for a pipe, a device or a folder, and for a file of more than `most` bytes.
+
+    Reading a pipe may wait for ever, and a device may have no end. Raises OSError where there is no such file.
+    """
+    found = Path(path).stat()
+    if not stat.S_ISREG(found.st_mode):
+        raise InputError(f"{path} should be a regular file")
+    if found.st_size > most:
+        raise InputError(f"{path} should have at most {most:,} bytes, got {found.st_size:,}")
 
 
 def shipped_folder(kind: Literal["app", "checkpoints", "datasets"]) -> Path:

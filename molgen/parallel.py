@@ -3,16 +3,19 @@
 import os
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Future, TimeoutError
+from contextlib import closing
+from dataclasses import dataclass
 from functools import partial
 from itertools import islice
-from multiprocessing import get_context
-from typing import TypeVar
+from math import inf
+from time import monotonic
+from typing import Generic, TypeVar, cast
 
-from pebble import ProcessExpired, ProcessPool
+from molgen.workers import Crew, Died, Failed, Pipe, Worker
 
 T = TypeVar("T")
 R = TypeVar("R")
+SLOW, CRASHED = "slow", "crashed"
 
 
 def isolated_map(
@@ -48,33 +51,134 @@ def isolated_chunks(
 
     function: importable by name (the workers are spawned: a fork of a process that runs threads can hang); what it
     raises is raised here. chunk: items sent to a worker at once, with 12 times `seconds` to spend. The items of a list
-    that ends its worker or takes longer are tried again in lists of one; failed makes the result of the one at fault.
+    that ends its worker or takes longer are tried again in lists of one; failed makes the result of the one at fault,
+    which has ended two workers or taken longer than `seconds`. Raises MolgenError where workers die before they work,
+    or where none can be started.
     """
 
-    def results(rows: list[T], future: "Future[R]") -> Iterator[tuple[list[T], R]]:
-        try:
-            yield rows, future.result()
-        except (TimeoutError, ProcessExpired, MemoryError) as death:
-            if len(rows) == 1:
-                slow = isinstance(death, TimeoutError)
-                yield rows, failed(f"took longer than {seconds:g} s" if slow else "crashed RDKit")
-                return
-            again = [([row], pool.schedule(function, args=([row],), timeout=seconds)) for row in rows]
-            for single, result in again:
-                yield from results(single, result)
+    pool: _Pool[T, R] = _Pool(function, workers)
 
-    with ProcessPool(max_workers=workers, context=get_context("spawn")) as pool:
+    def results(work: _Work[T, R]) -> Iterator[tuple[list[T], R]]:
+        pool.finish(work)
+        if not work.death:
+            yield work.rows, cast(R, work.result)
+        elif len(work.rows) == 1:
+            yield work.rows, failed(f"took longer than {seconds:g} s" if work.death == SLOW else "crashed RDKit")
+        else:
+            for single in [pool.schedule([row], seconds) for row in work.rows]:
+                yield from results(single)
+
+    with closing(pool):
+        waiting: deque[_Work[T, R]] = deque()
+        for rows in chunks(items, chunk):
+            waiting.append(pool.schedule(rows, 12 * seconds))
+            if len(waiting) > 2 * workers:  # keeps the workers busy and the memory flat
+                yield from results(waiting.popleft())
+        while waiting:
+            yield from results(waiting.popleft())
+
+
+@dataclass(eq=False)
+class _Work(Generic[T, R]):
+    """A list of items for a worker. deadline: on the clock of time.monotonic, once it was begun; death: how it ended
+    its worker."""
+
+    rows: list[T]
+    seconds: float
+    deadline: float = inf
+    done: bool = False
+    death: str = ""
+    deaths: int = 0
+    result: R | None = None
+    error: Exception | None = None
+
+
+class _Pool(Generic[T, R]):
+    """Workers that apply one function; they get their work while somebody waits for a result."""
+
+    def __init__(self, function: Callable[[list[T]], R], workers: int) -> None:
+        self.crew: Crew[_Work[T, R]] = Crew(workers, _serve, function)
+        self.queue: deque[_Work[T, R]] = deque()
+
+    def schedule(self, rows: list[T], seconds: float) -> "_Work[T, R]":
+        work: _Work[T, R] = _Work(rows, seconds)
+        self.queue.append(work)
+        self._turn(0)
+        return work
+
+    def finish(self, work: "_Work[T, R]") -> None:
+        """Wait for the work to be done. Raises what its function raised."""
+        while not work.done:
+            self._turn(None)
+        if work.error is not None:
+            raise work.error
+
+    def close(self) -> None:
+        self.crew.close()
+
+    def _turn(self, wait: float | None) -> None:
+        """Hear what the workers say, waiting up to `wait` seconds, and give the idle ones work."""
+        nearest = min((worker.task.deadline for worker in self.crew.workers if worker.task), default=inf)
+        if wait is None and nearest < inf:
+            wait = max(0.0, nearest - monotonic())
+        for worker, message in self.crew.messages(wait):
+            self._hear(worker, message)
+        for worker in list(self.crew.workers):
+            if worker.task is not None and worker.task.deadline <= monotonic() and not worker.pipe.poll():
+                worker.task.done, worker.task.death = True, SLOW
+                self.crew.replace(worker)
+        for worker in self.crew.workers:
+            if worker.idle and self.queue:
+                work = self.queue.popleft()
+                self.crew.give(worker, work, work.rows)
+
+    def _hear(self, worker: "Worker[_Work[T, R]]", message: object) -> None:
+        work = worker.task
+        if isinstance(message, Died) and (work is None or work.deadline == inf):
+            self.crew.count_death("try again with fewer workers")
+        if work is None:
+            return
+        if isinstance(message, _Begun):
+            work.deadline = monotonic() + work.seconds
+            return
+        begun, work.deadline, worker.task = work.deadline < inf, inf, None
+        if isinstance(message, Died):
+            work.deaths += begun
+            work.done = begun and (len(work.rows) > 1 or work.deaths > 1)  # once may be an accident
+            work.death = CRASHED if work.done else ""
+            if not work.done:
+                self.queue.appendleft(work)
+            return
+        self.crew.deaths = 0
+        work.done = True
+        if isinstance(message, Failed):
+            work.error = message.error
+        else:
+            work.result = cast(_Done[R], message).result
+
+
+class _Begun:
+    """A worker's message: it has read its work, and imported what that needs."""
+
+
+@dataclass(frozen=True)
+class _Done(Generic[R]):
+    """A worker's message: the result."""
+
+    result: R
+
+
+def _serve(pipe: Pipe, function: Callable[[list[T]], R]) -> None:
+    """A worker: apply the function to each list that comes."""
+    while True:
+        rows = pipe.recv()
+        pipe.send(_Begun())
         try:
-            waiting: deque[tuple[list[T], Future[R]]] = deque()
-            for rows in chunks(items, chunk):
-                waiting.append((rows, pool.schedule(function, args=(rows,), timeout=12 * seconds)))
-                if len(waiting) > 2 * workers:  # keeps the workers busy and the memory flat
-                    yield from results(*waiting.popleft())
-            while waiting:
-                yield from results(*waiting.popleft())
-        except BaseException:  # an interrupt, an error of the input, or the caller has seen enough
-            pool.stop()  # type: ignore[no-untyped-call]
-            raise
+            pipe.send(_Done(function(rows)))
+        except (BrokenPipeError, MemoryError):  # short of memory, the list is tried again in small ones
+            os._exit(1)
+        except Exception as error:
+            pipe.send(Failed(error))
 
 
 def available_cores() -> int:

@@ -4,7 +4,7 @@ import pandas as pd
 import streamlit as st
 from jobs import Comparison, MoleculeSet, labels
 from server import server
-from session import remembered, sets
+from session import remembered, sets, stop_button, submit
 from views import KNOWN, data_uri, histogram, label_of, picture, space_map
 
 from molgen.errors import MolgenError
@@ -122,8 +122,8 @@ if st.button("Judge and write the report", type="primary", disabled=not ready, i
     except MolgenError as error:
         st.error(str(error), icon=":material/error:")
     else:
-        place.start(started)
-        st.session_state.comparison = started.key
+        if submit(started):
+            st.session_state.comparison = started.key
 job = remembered("comparison")
 if isinstance(job, Comparison):
     was_busy = job.busy
@@ -135,7 +135,9 @@ if isinstance(job, Comparison):
             st.rerun()
         if job.busy:
             status = server().status if job.doing.startswith("loading") else ""
-            st.info(f"{job.doing} {f'{job.done:,}' if job.done else ''} {status}", icon=":material/hourglass_top:")
+            text, stop = st.columns([6, 1], vertical_alignment="center")
+            text.info(f"{job.doing} {f'{job.done:,}' if job.done else ''} {status}", icon=":material/hourglass_top:")
+            stop_button(job, stop)
 
     live()
     if job.error:

@@ -4,6 +4,7 @@ import json
 
 import streamlit as st
 from server import server
+from views import out_of_bounds
 
 from molgen.errors import MolgenError
 from molgen.generation.settings import make_settings
@@ -43,9 +44,14 @@ with left:
     except MolgenError as error:
         st.error(str(error))
         st.stop()
-    seed = st.number_input("Seed", 0, 2**32, 7, key="film", bind="query-params", help="another seed, other molecules")
+    seed = st.number_input(
+        "Seed", value=7, step=1, key="film", bind="query-params", help="another seed, other molecules"
+    )
     most = min(200, model.backend.max_steps)
-    steps = st.number_input("Steps", 2, most, min(100, model.backend.default_steps), key=f"film-steps-{name}")
+    usual = min(100, model.backend.default_steps)
+    steps = st.number_input("Steps", value=usual, step=1, key=f"film-steps-{name}")
+    if out_of_bounds("Seed", seed, 0, 2**32) or out_of_bounds("Steps", steps, 2, most):
+        st.stop()
     found = made(name, int(seed), int(steps))
     number = st.radio(
         "Molecule",

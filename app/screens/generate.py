@@ -3,8 +3,8 @@
 import streamlit as st
 from jobs import Generation
 from server import server
-from session import begin, current
-from views import cards
+from session import begin, current, stop_button
+from views import cards, out_of_bounds
 
 from molgen.errors import MolgenError
 from molgen.generation.settings import make_settings
@@ -12,6 +12,7 @@ from molgen.models.checkpoints import Model
 
 SHOWN = 12
 MAX_STEPS = 1_000
+MAX_SEED = 2**32
 FIGURES = {"valid": "valid", "unique": "unique", "novel": "novel", "fcd": "FCD"}
 HELP = {
     "valid": "one molecule that RDKit accepts, of those drawn",
@@ -53,9 +54,8 @@ def ask() -> None:
         except MolgenError as error:
             st.error(str(error), icon=":material/error:")
             return
-        count = st.number_input(
-            "How many", 1, place.max_molecules, min(100, place.max_molecules), key="num", bind="query-params"
-        )
+        count = st.number_input("How many", value=min(100, place.max_molecules), step=1, key="num", bind="query-params")
+        wrong = out_of_bounds("How many", count, 1, place.max_molecules)
         distinct = st.toggle(
             "count only distinct valid ones",
             key="distinct",
@@ -77,23 +77,23 @@ def ask() -> None:
             )
             steps = st.number_input(
                 "Steps",
-                1,
-                min(MAX_STEPS, model.backend.max_steps),
-                model.backend.default_steps,
+                value=model.backend.default_steps,
+                step=1,
                 key=f"steps-{name}",
                 bind="query-params",
                 help="network evaluations of a molecule: more is slower, and better up to a point",
             )
+            wrong |= out_of_bounds("Steps", steps, 1, min(MAX_STEPS, model.backend.max_steps))
             seed = st.number_input(
                 "Seed",
-                0,
-                2**32,
-                None,
+                value=None,
+                step=1,
                 key="seed",
                 bind="query-params",
                 placeholder="drawn at random",
                 help="the same seed and settings give the same molecules again",
             )
+            wrong |= out_of_bounds("Seed", seed, 0, MAX_SEED)
             if "atoms" in model.backend.requests:
                 atoms = st.text_input(
                     "Atoms with their numbers of neighbours (optional)",
@@ -102,7 +102,7 @@ def ask() -> None:
                     placeholder="C3 C2 C2 O1",
                     help="C3 is a carbon bound to three other heavy atoms: this settles rings and branches",
                 )
-        if st.button("Make molecules", type="primary", icon=":material/play_arrow:"):
+        if st.button("Make molecules", type="primary", icon=":material/play_arrow:") and not wrong:
             try:
                 settings = make_settings(
                     model,
@@ -138,8 +138,7 @@ def watch(job: Generation) -> None:
             text = job.doing or f"{job.done:,} of {job.total:,}, {rate:,.0f}/s{left}"
             bar, stop = st.columns([6, 1], vertical_alignment="bottom")
             bar.progress(min(1.0, job.done / job.total), text)
-            if stop.button("Stop", key="stop", icon=":material/stop:", width="stretch"):
-                job.stop.set()
+            stop_button(job, stop)
         counts = job.counts()
         for place, (name, value) in zip(st.columns(4), counts.items(), strict=True):
             of = {"valid": "requested", "unique": "valid", "novel": "unique"}.get(name)
@@ -147,7 +146,7 @@ def watch(job: Generation) -> None:
             place.metric(name, f"{value:,}", share, delta_color="off", delta_arrow="off")
         if len(frame):
             cards(frame.tail(SHOWN) if job.busy else frame.head(SHOWN))
-        elif not job.busy and not job.error:
+        elif job.started and not job.busy and not job.error:
             st.info("No valid molecule came out. More steps, another formula or another model may help.")
 
     with st.container(border=True):

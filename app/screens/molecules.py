@@ -1,11 +1,14 @@
 """Look and filter: the table of structures, narrowed down, selected, downloaded."""
 
+import secrets
+from typing import NamedTuple
+
 import numpy as np
 import pandas as pd
 import streamlit as st
 from session import basket, current, put_in_basket
 from viewer import sketcher
-from views import SHOWN, downloads, label_of, table
+from views import SHOWN, downloads, label_of, out_of_bounds, table
 
 from molgen.errors import MolgenError
 from molgen.molecules.alerts import SETS, has_alert
@@ -98,8 +101,48 @@ def page_of(view: pd.DataFrame) -> pd.DataFrame:
     pages = max(1, -(-len(view) // PAGE))
     number = 1
     if pages > 1:
-        number = st.columns([1, 4])[0].number_input(f"Page, 1 to {pages}", 1, pages, 1, key="page")
+        number = int(st.columns([1, 4])[0].number_input(f"Page, 1 to {pages}", value=1, step=1, key="page"))
+        if out_of_bounds("Page", number, 1, pages):
+            number = min(max(number, 1), pages)
     return view.iloc[(number - 1) * PAGE : number * PAGE]
+
+
+class Mounted(NamedTuple):
+    """A table as the browser has it: its key, the molecules in it, the positions that were ticked at first."""
+
+    key: str
+    ids: list[int]
+    ticked: list[int]
+
+
+def selection(rows: pd.DataFrame, label: str) -> set[int]:
+    """Show the table; the rows of the set (column `row`) that are ticked, also those on other pages or filtered out.
+
+    Streamlit's ticks belong to positions. A table with other molecules or another order is a new one to the browser,
+    which begins with the ticks of its molecules.
+    """
+    chosen: set[int] = st.session_state.setdefault(f"ticks-{label}", set())
+    ids = rows["row"].tolist()
+    mounted = st.session_state.get("mounted")
+    if (
+        mounted is None
+        or mounted.ids != ids
+        or not mounted.key.startswith(f"table-{label}-")
+        or mounted.key not in st.session_state
+    ):
+        key = f"table-{label}-{secrets.token_hex(4)}"
+        mounted = Mounted(key, ids, [position for position, one in enumerate(ids) if one in chosen])
+        st.session_state.mounted = mounted
+    positions = table(rows, mounted.key, mounted.ticked, ("likeness",) if "likeness" in rows else ())
+    chosen.difference_update(ids)
+    chosen.update(ids[position] for position in positions)
+    return chosen
+
+
+def untick(label: str) -> None:
+    """Untick all molecules of a set."""
+    st.session_state[f"ticks-{label}"] = set()
+    del st.session_state.mounted
 
 
 def show(frame: pd.DataFrame, label: str) -> None:
@@ -114,8 +157,9 @@ def show(frame: pd.DataFrame, label: str) -> None:
         st.info("No molecule passes all filters. Loosen one of them.")
         return
     rows = page_of(view)
-    selected = rows.iloc[table(rows, f"table-{label}", ("likeness",) if "likeness" in rows else ())]
-    add, look, _ = st.columns([2, 2, 3])
+    chosen = selection(rows, label)
+    selected = frame[frame["row"].isin(chosen)]
+    add, look, clear, _ = st.columns([2, 2, 1, 2])
     if add.button(
         f"Put {len(selected):,} in the basket",
         disabled=selected.empty,
@@ -126,11 +170,15 @@ def show(frame: pd.DataFrame, label: str) -> None:
     if len(selected):
         opened = selected.iloc[0]["smiles"]
         text = f"Open {opened}" if len(selected) == 1 else "Open the first of them"
+        clear.button("Untick all", on_click=untick, args=[label], width="stretch")
         look.page_link(
             "screens/molecule.py", label=text, icon=":material/open_in_new:", query_params={"smiles": opened}
         )
     else:
         look.caption("Select rows at the left of the table.")
+    elsewhere = len(chosen.difference(rows["row"]))
+    if elsewhere:
+        st.caption(f"{elsewhere:,} of those selected are on other pages, or the filters hide them.")
     st.subheader("Download")
     choices = {f"all {len(view):,} that pass": view}
     if len(selected):

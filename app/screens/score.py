@@ -3,7 +3,7 @@
 import streamlit as st
 from jobs import Upload
 from server import server
-from session import begin, current
+from session import begin, current, stop_button
 from viewer import sketcher
 from views import csv_bytes
 
@@ -54,8 +54,7 @@ def watch(job: Upload) -> None:
             of = f" {job.done:,} of {job.total:,}" if job.total else ""
             status = server().status if job.doing.startswith("loading") else ""
             bar.progress(job.done / job.total if job.total else 0.0, f"{job.doing}{of} {status}")
-            if stop.button("Stop", icon=":material/stop:", width="stretch"):
-                job.stop.set()
+            stop_button(job, stop)
         counts = job.counts()
         for place, (name, value) in zip(st.columns(4), counts.items(), strict=True):
             place.metric({"requested": "rows"}.get(name, name), f"{value:,}")

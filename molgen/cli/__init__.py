@@ -1,12 +1,15 @@
 """The command line: parse, call, print. Each command is a file of this folder and imports what it needs when run."""
 
 import importlib
+import io
 import sys
 
 import click
 
 import molgen
+from molgen.cli.output import say
 from molgen.errors import MolgenError
+from molgen.workers import calm_threads
 
 COMMANDS = {
     "app": "Open the app: make, look at, filter and judge molecules in the browser.",
@@ -60,19 +63,22 @@ def cli() -> None:
 
 def main() -> None:
     """Entry point: our errors become one line on standard error and exit code 2."""
+    calm_threads()
     try:
         cli.main(standalone_mode=False)
     except click.ClickException as error:
-        error.show()
+        shown = io.StringIO()
+        error.show(shown)
+        say(shown.getvalue().rstrip(), err=True)
         sys.exit(2)
     except click.exceptions.Exit as stop:
         sys.exit(stop.exit_code)
     except (MolgenError, PermissionError, IsADirectoryError) as error:
-        click.echo(f"Error: {error}", err=True)
+        say(f"Error: {error}", err=True)
         sys.exit(2)
     except OSError as error:  # a full disk, for example
-        click.echo(f"Error: {error}", err=True)
+        say(f"Error: {error}", err=True)
         sys.exit(1)
     except (KeyboardInterrupt, click.Abort):
-        click.echo("\nStopped.", err=True)
+        say("\nStopped.", err=True)
         sys.exit(130)

@@ -69,8 +69,6 @@ def command(
     except ValueError:
         raise InputError(f"--address should be an IP address such as 127.0.0.1 or 0.0.0.0, got {address!r}") from None
     folder = shipped_folder("app")
-    # threads that wait for each other in a long busy loop make two visitors several times slower; none at all, one
-    os.environ.setdefault("GOMP_SPINCOUNT", "3000")
     limits = {"MOLGEN_APP_MAX_MOLECULES": str(max_molecules), "MOLGEN_APP_MAX_MINUTES": str(max_minutes)}
     limits["MOLGEN_APP_REFERENCE"] = reference
     if reference not in PUBLIC:
@@ -82,11 +80,15 @@ def command(
 
         load_checkpoint(model)  # tells now what is wrong with it
         limits["MOLGEN_APP_MODEL"] = str(Path(model).resolve())
-    words = [sys.executable, "-m", "streamlit", "run", "main.py", f"--server.port={port}"]
+    words = [sys.executable, "serve.py", "run", "main.py", f"--server.port={port}", "--browser.gatherUsageStats=false"]
     words += [f"--server.headless={str(headless).lower()}", f"--server.address={address}"]
     if not ipaddress.ip_address(address).is_loopback:
         words.append("--server.allowedHosts=")  # it is not known by what name others reach it
     # Streamlit reads the settings that lie beside main.py when it is started there
+    if os.name == "posix":  # the server takes the place of this process: whatever ends one ends the other
+        sys.stdout.flush()
+        os.chdir(folder)
+        os.execve(sys.executable, words, os.environ | limits)
     try:
         sys.exit(subprocess.run(words, cwd=folder, env=os.environ | limits, check=False).returncode)
     except KeyboardInterrupt:

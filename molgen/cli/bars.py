@@ -1,10 +1,12 @@
-"""Progress bars on standard error."""
+"""What is told on standard error: progress bars, and which column is read."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
+
+from molgen.cli.output import safe, say
 
 if TYPE_CHECKING:
     from molgen.progress import Progress
@@ -23,8 +25,14 @@ def progress_bar(unit: str = " molecules") -> Iterator[Progress]:
             if stage != doing:
                 doing = stage
                 bar.reset(total)
-                bar.set_description(stage, refresh=False)
+                bar.set_description(safe(stage), refresh=False)
             bar.total = total
             bar.update(done - bar.n)
 
         yield progress
+
+
+def tell_column(column: str | None) -> None:
+    """Say which column of a table holds the SMILES, since there may be others; nothing for what is no table."""
+    if column is not None:
+        say(f"SMILES column: {column}", err=True)

@@ -9,9 +9,16 @@ from typing import TYPE_CHECKING, NoReturn
 
 import click
 
+from molgen.cli.output import safe, say
+
 if TYPE_CHECKING:
+    from molgen.data.dataset import Statistics
     from molgen.data.prepared import PreparedSet
+    from molgen.molecules.vocabulary import Vocabulary
     from molgen.progress import Progress
+
+MANY_CLASSES = 40  # atom classes; drug-like molecules have some 20
+RARE = 10  # atoms of a class
 
 
 @click.command(short_help="Fetch, check and prepare a data set.")
@@ -45,6 +52,7 @@ def command(
     molgen data qm9
     molgen data mine.csv --keep-largest --rejects rejects.csv
     """
+    from molgen.cli.bars import tell_column
     from molgen.data.prepared import prepare
 
     with shown() as progress:
@@ -56,7 +64,11 @@ def command(
             rejects=rejects,
             progress=progress,
         )
-    click.echo("\n".join(summary(prepared)))
+    tell_column(prepared.column)
+    say("\n".join(summary(prepared)))
+    warning = rare_atoms(prepared.vocabulary, prepared.statistics)
+    if warning:
+        say(f"Warning: {warning}", err=True)
 
 
 @contextmanager
@@ -69,12 +81,12 @@ def shown() -> Iterator[Progress]:
     def progress(stage: str, done: int, total: int | None) -> None:
         nonlocal bar
         if done == 0:
-            click.echo(f"{stage} ...", err=True)
+            say(f"{stage} ...", err=True)
             return
-        if bar is None or bar.desc != f"{stage}: ":
+        if bar is None or bar.desc != f"{safe(stage)}: ":
             if bar is not None:
                 bar.close()
-            bar = tqdm(desc=stage, total=total, unit=" rows", unit_scale=True)
+            bar = tqdm(desc=safe(stage), total=total, unit=" rows", unit_scale=True)
         bar.update(done - bar.n)
 
     try:
@@ -82,6 +94,20 @@ def shown() -> Iterator[Progress]:
     finally:
         if bar is not None:
             bar.close()
+
+
+def rare_atoms(vocabulary: Vocabulary, statistics: Statistics) -> str:
+    """A warning where a model would have to learn very many atom classes; "" where they are no more than usual."""
+    if len(vocabulary.atoms) <= MANY_CLASSES:
+        return ""
+    nodes = sum(size * count for size, count in enumerate(statistics.sizes))
+    counts = [round(share * nodes) for share in statistics.atoms]
+    rare = [(atom, count) for atom, count in zip(vocabulary.atoms, counts, strict=True) if count < RARE]
+    listed = ", ".join(f"{atom} ({count})" for atom, count in rare[:20]) + (", ..." if len(rare) > 20 else "")
+    found = f"{len(vocabulary.atoms)} atom classes are many: a model learns little of one that it seldom sees"
+    if not rare:
+        return found
+    return f"{found}. Of {len(rare)} there are fewer than {RARE} atoms in the training part: {listed}"
 
 
 def summary(prepared: PreparedSet) -> list[str]:

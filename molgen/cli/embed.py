@@ -6,6 +6,7 @@ from pathlib import Path
 
 import click
 
+from molgen.cli.output import say
 from molgen.errors import InputError
 
 
@@ -37,6 +38,7 @@ def command(file: str, model_name: str, output: str, smiles_column: str | None, 
 
     from tqdm import tqdm
 
+    from molgen.cli.bars import tell_column
     from molgen.data.importing import Rejects
     from molgen.data.readers import Row, read_molecules
     from molgen.files import atomic_write
@@ -58,7 +60,7 @@ def command(file: str, model_name: str, output: str, smiles_column: str | None, 
         try:
             table = embeddings(
                 model,
-                read_molecules(file, smiles_column),
+                read_molecules(file, smiles_column, on_column=tell_column),
                 on_reject=lambda row, reason: refused.append((row, reason)),
                 progress=progress,
             )
@@ -71,7 +73,7 @@ def command(file: str, model_name: str, output: str, smiles_column: str | None, 
     with atomic_write(output, "wb") as out:
         table.to_parquet(out, index=False)
     width = len(table["embedding"].iloc[0])
-    click.echo(f"Wrote {len(table):,} vectors of {width} numbers to {output}: model {model.name}")
+    say(f"Wrote {len(table):,} vectors of {width} numbers to {output}: model {model.name}")
     reasons = Counter(reason for _, reason in refused)
     if reasons:
-        click.echo("Rejected: " + ", ".join(f"{count:,} {reason}" for reason, count in reasons.most_common()))
+        say("Rejected: " + ", ".join(f"{count:,} {reason}" for reason, count in reasons.most_common()))

@@ -8,10 +8,12 @@ from typing import TYPE_CHECKING, NoReturn
 
 import click
 
+from molgen.cli.output import say
 from molgen.errors import InputError
 
 if TYPE_CHECKING:
     from molgen.evaluation.verdicts import Summary
+    from molgen.generation.settings import Settings
 
 DEFAULT_WORKERS = 4  # each takes some 600 MB
 
@@ -124,7 +126,8 @@ def command(
     A .smi file has the SMILES and a name only. The run record (molecules.json beside molecules.csv) keeps settings,
     versions, counts and why samples failed.
 
-    A stopped or killed run is resumed when the same command is given again.
+    A stopped or killed run is resumed when the same command is given again. A run without a single valid molecule ends
+    with exit code 1.
     """
     from tqdm import tqdm
 
@@ -158,7 +161,7 @@ def command(
         guidance=guidance,
     )
     for warning in wanted_of(model, settings).warnings(model.statistics):
-        click.echo(f"Warning: {warning}", err=True)
+        say(f"Warning: {warning}", err=True)
     if workers is None:
         workers = min(available_cores(), DEFAULT_WORKERS) if settings.device == "cpu" else 1
     bar: tqdm[NoReturn] | None = None
@@ -178,28 +181,43 @@ def command(
         if bar is not None:
             bar.close()
     to_stdout = output == "-"
-    click.echo(_table(summary), err=to_stdout)
+    say(_table(summary), err=to_stdout)
     for name, row in record.get("obtained", {}).items():
-        click.echo(
+        say(
             f"{name}: {row['asked']:g} asked for, {row['mean']:.4g} obtained on average, spread {row['spread']:.3g}, "
             f"mean error {row['error']:.3g}",
             err=to_stdout,
         )
     if summary.reasons:
         failures = ", ".join(f"{count:,} {reason}" for reason, count in summary.reasons.items())
-        click.echo(f"Not valid: {failures}", err=to_stdout)
-    click.echo(
+        say(f"Not valid: {failures}", err=to_stdout)
+    say(
         f"Wrote {record['rows']:,} molecules to {'standard output' if to_stdout else output}: model {model.name}, "
         f"seed {record['seed']}, sampler {record['sampler']}, {record['steps']} steps, {record['device']}, "
         f"{record['seconds']:,.1f} s, {record['samples_per_second']:,.1f} samples/s",
         err=to_stdout,
     )
     if record["fell_short"]:
-        click.echo(
+        say(
             f"Warning: {summary.unique:,} of the {unique:,} distinct molecules asked for were found in the "
             f"{settings.samples:,} samples allowed; --max-samples raises this limit",
             err=True,
         )
+
+    if not record["rows"]:
+        say(f"Error: {_no_molecules(summary, settings)}", err=True)
+        sys.exit(1)
+
+
+def _no_molecules(summary: Summary, settings: Settings) -> str:
+    """Why a run gave nothing, and what to try."""
+    reasons = ", ".join(f"{count:,} {reason}" for reason, count in summary.reasons.items())
+    options = (("--formula", settings.formula), ("--atoms", settings.atoms), ("--core", settings.core))
+    wanted = [option for option, value in (*options, ("--target", settings.targets)) if value]
+    tries = ["more samples (--num, or --max-samples with --unique)", "more --steps", "another --sampler"]
+    if wanted:
+        tries.insert(0, f"less demanding {' and '.join(wanted)}")
+    return f"none of {summary.requested:,} samples is a valid molecule ({reasons}); try {', '.join(tries)}"
 
 
 def _table(summary: Summary) -> str:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import click
 
+from molgen.cli.output import say
+
 
 @click.command("interpolate", short_help="List molecules on the way from one to another.")
 @click.argument("first")
@@ -28,4 +30,4 @@ def command(first: str, second: str, model_name: str, num: int) -> None:
     from molgen.models.checkpoints import load_checkpoint
 
     for position, point in enumerate(path(load_checkpoint(model_name), first, second, num)):
-        click.echo(f"{position / (num - 1):.2f}  {point.smiles if point.valid else f'({point.reason})'}")
+        say(f"{position / (num - 1):.2f}  {point.smiles if point.valid else f'({point.reason})'}")

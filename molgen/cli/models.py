@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING
 
 import click
 
+from molgen.cli.output import say
+
 if TYPE_CHECKING:
     from molgen.models.checkpoints import Model
 
@@ -26,20 +28,20 @@ def command(name: str | None) -> None:
 
     if name is not None:
         chosen = load_checkpoint(name)
-        click.echo(card_text(chosen.card).rstrip())
-        click.echo("\n".join(_told(chosen)))
+        say(card_text(chosen.card).rstrip())
+        say("\n".join(_told(chosen)))
         return
     rows = []
     for model in list_models():
         card = load_checkpoint(model).card
         rows.append((model, _data(card), str(card.get("backend", "-")), _number(card), *_figures(card)))
     if not rows:
-        click.echo("No models come with this installation; molgen train makes one.", err=True)
+        say("No models come with this installation; molgen train makes one.", err=True)
         return
     lines = [COLUMNS, *rows]
     widths = [max(len(line[column]) for line in lines) for column in range(len(COLUMNS))]
     for line in lines:
-        click.echo("  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip())
+        say("  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip())
 
 
 def _told(model: Model) -> list[str]:

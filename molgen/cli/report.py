@@ -7,6 +7,7 @@ from pathlib import Path
 
 import click
 
+from molgen.cli.output import say
 from molgen.errors import InputError
 
 
@@ -48,7 +49,7 @@ def command(
 
     Example: molgen report molecules.csv --reference qm9 --profile lead-like --output report
     """
-    from molgen.cli.bars import progress_bar
+    from molgen.cli.bars import progress_bar, tell_column
     from molgen.data.readers import expected_rows, read_molecules
     from molgen.evaluation.open_reference import open_reference
     from molgen.evaluation.report import Report
@@ -62,7 +63,7 @@ def command(
         raise InputError(f"{output} holds a report already; give --overwrite to replace it, or another folder")
     if not output.resolve().parent.is_dir():
         raise InputError(f"the folder {output.resolve().parent} does not exist")
-    rows = [read_molecules(file, smiles_column) for file in files]
+    rows = [read_molecules(file, smiles_column, on_column=tell_column) for file in files]
     firsts = [next(each) for each in rows]  # a file that cannot be read is told before anything is computed
     with progress_bar() as progress:
         compared = open_reference(reference, workers=workers, progress=progress)
@@ -73,10 +74,10 @@ def command(
                 report.add(file, chain([first], others), workers, asked, failed, expected_rows(file))
             report.write()
     for done in report.sets:
-        click.echo(
+        say(
             f"{done.label}: {done.rows:,} rows, {done.valid:,} valid, {done.passed:,} pass {wanted.name}, "
             f"{len(done.picked):,} picked"
         )
     for warning in report.warnings:
-        click.echo(f"Warning: {warning}", err=True)
-    click.echo(f"Wrote {output / 'report.html'}, molecules.csv, picked.sdf, summary.json and summary.md")
+        say(f"Warning: {warning}", err=True)
+    say(f"Wrote {output / 'report.html'}, molecules.csv, picked.sdf, summary.json and summary.md")

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import click
 
+from molgen.cli.output import say
 from molgen.errors import InputError
 
 
@@ -14,8 +15,8 @@ from molgen.errors import InputError
 @click.argument("file")
 @click.option(
     "--reference",
-    required=True,
-    help="What to compare with: qm9, moses, a file of molecules, a folder of `molgen data`, or a model (a name of "
+    help="What to compare with; if omitted, novelty and distances are left out. qm9, moses, a file of molecules, a "
+    "folder of `molgen data`, or a model (a name of "
     "`molgen models`, or a folder). Novel are molecules outside its training part (of a file: outside the file; of a "
     "model: not trained on); the FCD is measured against its test part (of a file: against the file; of a model: no "
     "FCD, as it keeps no molecules).",
@@ -42,7 +43,7 @@ from molgen.errors import InputError
 @click.option("--workers", type=click.IntRange(min=1), help="Processes that judge molecules; every core's if omitted.")
 def command(
     file: str,
-    reference: str,
+    reference: str | None,
     split: str | None,
     suite: bool,
     smiles_column: str | None,
@@ -57,6 +58,7 @@ def command(
     valid      sanitised and one connected molecule (of those asked for)
     unique     distinct molecules (of the valid)
     novel      not in the training part of the reference (of the unique)
+    new to X   in no part of the data set X, the held-out ones included (of the unique)
     V.U.N.     valid, unique and novel (of those asked for)
     FCD        Frechet ChemNet Distance, lower is better; it depends on the number of molecules
     floor      the FCD of as many real molecules: what a perfect model would reach
@@ -69,7 +71,7 @@ def command(
 
     Example: molgen score molecules.csv --reference qm9
     """
-    from molgen.cli.bars import progress_bar
+    from molgen.cli.bars import progress_bar, tell_column
     from molgen.evaluation.score import score_file
     from molgen.files import atomic_write
     from molgen.parallel import available_cores
@@ -87,10 +89,11 @@ def command(
             suite=suite,
             workers=workers or available_cores(),
             progress=progress,
+            on_column=tell_column,
         )
-    click.echo(scores.table())
+    say(scores.table())
     for warning in scores.warnings:
-        click.echo(f"Warning: {warning}", err=True)
+        say(f"Warning: {warning}", err=True)
     if output:
         with atomic_write(output) as stream:
             stream.write(json.dumps(scores.to_json(), indent=1) + "\n")

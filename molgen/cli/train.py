@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, NoReturn
 
 import click
 
+from molgen.cli.output import say
 from molgen.cli.settings import settings_options, take_config
 from molgen.models.config import Value
 from molgen.models.registry import BACKENDS
@@ -19,6 +20,7 @@ from molgen.training.settings import TrainSettings
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
 
+    from molgen.training.check import Check
     from molgen.training.recipe import Report
     from molgen.training.setup import Setup
     from molgen.training.trainer import TrainProgress
@@ -54,15 +56,15 @@ SETTINGS: dict[str, type[DataclassInstance]] = {
 @click.option(
     "--check",
     is_flag=True,
-    help="Train nothing: tell what is left out of the data and why, whether the size of the model suits it, and how "
-    "long the training would take on this machine.",
+    help="Train nothing: tell what is left out of the data and why, whether the molecules are enough, which model to "
+    "start from, and how long the training would take on this machine.",
 )
 @click.option("--resume", is_flag=True, help="Continue from the state saved in the folder.")
 @click.option(
     "--max-minutes",
     type=click.FloatRange(min=0, min_open=True),
-    help="Stop, saved, after so many minutes. A run that ends with its --epochs is better: its learning rates have "
-    "fallen to zero.",
+    help="Minutes that the run may take in all, measurements and what it took before --resume counted: the learning "
+    "rates fall by the clock, and it ends, measured and saved, when they are up.",
 )
 @click.option(
     "--samples",
@@ -95,6 +97,7 @@ def command(
     The folder gets: model/ (what `molgen generate --model runs/qm9/model` takes), log.csv, curve.png, and the
     state that --resume continues from, after a stop or a crash.
     """
+    from molgen.cli.bars import tell_column
     from molgen.cli.data import shown
     from molgen.training.recipe import run
     from molgen.training.setup import set_up
@@ -111,23 +114,30 @@ def command(
             device=device,
             progress=progress,
         )
+    tell_column(setup.prepared.column)
     for text in setup.warnings:
-        click.echo(f"Warning: {text}", err=True)
+        say(f"Warning: {text}", err=True)
     if check:
-        click.echo("\n".join(_account(setup)))
+        say("\n".join(_account(setup)))
         return
     with _bar(setup) as report:
         done = run(setup, samples=samples, max_minutes=max_minutes, report=report)
     if samples and done.measured:
         valid, unique, novel = (done.measured.get(name, math.nan) for name in ("valid", "unique", "novel"))
-        click.echo(
-            f"of the last {samples} molecules drawn: {valid:.1%} valid, of these {unique:.1%} "
+        before = done.first_valid
+        beside = "" if math.isnan(before) else f" (of the model it started from {before:.1%})"
+        say(
+            f"of the last {samples} molecules drawn: {valid:.1%} valid{beside}, of these {unique:.1%} "
             f"distinct, of these {1 - novel:.1%} are training molecules",
             err=True,
         )
-    click.echo(f"model: {done.model}")
+    say(f"model: {done.model}")
     if not done.finished:
-        click.echo(f"stopped at step {done.step:,} of {done.steps:,}; the same command with --resume goes on", err=True)
+        say(
+            f"the {max_minutes:g} minutes are up, at step {done.step:,} of {done.steps:,}; the same command with "
+            "--resume and more of them, or without --max-minutes, goes on",
+            err=True,
+        )
 
 
 @contextmanager
@@ -140,7 +150,7 @@ def _bar(setup: Setup) -> Iterator[Report]:
     def report(progress: TrainProgress) -> None:
         nonlocal bar
         if bar is None:
-            click.echo(
+            say(
                 f"{setup.backend_name} on {setup.prepared.name}: {len(setup.train):,} training molecules, "
                 f"{setup.parameters:,} parameters, {progress.steps:,} steps, device {setup.backend.device.type}, "
                 f"from step {progress.step:,}",
@@ -178,5 +188,28 @@ def _account(setup: Setup) -> list[str]:
     lines.append(
         f"time: {found.rate:,.0f} molecules/s here, so {setup.settings.epochs:g} epochs ({found.steps:,} steps) take "
         f"some {found.minutes:,.0f} minutes, measuring not counted"
+    )
+    return [*lines, "", *_verdict(found)]
+
+
+def _verdict(found: Check) -> list[str]:
+    """What the data suggest, as sentences."""
+    told = found.verdict
+    enough = "enough" if told.enough else "too few"
+    lines = [f"verdict: {found.molecules:,} training molecules are {enough} for this model with random weights"]
+    if told.start is not None:
+        advice = "start from it with" if not told.enough else "starting from it may save time:"
+        lines.append(
+            f"  {told.start.name} knows the atom types and sizes of {told.start.held:.0%} of them: {advice} "
+            f"--init {told.start.name}"
+        )
+    if told.sizes is not None:
+        lines.append(
+            f"  the {told.sizes.molecules:.1%} with more than {told.sizes.largest} heavy atoms take some "
+            f"{told.sizes.cost:.0%} of the time: leave them out, unless you need such molecules"
+        )
+    lines.append(
+        f"  a fair beginning, by rule of thumb: --epochs {told.epochs} --batch-size {told.batch_size}, some "
+        f"{found.suggested_minutes:,.0f} minutes here"
     )
     return lines

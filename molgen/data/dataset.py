@@ -12,11 +12,12 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 
 from molgen.errors import InputError
+from molgen.files import check_regular
 from molgen.molecules.graph import GraphBatch, pair_count
 from molgen.molecules.vocabulary import BOND_CLASSES, Vocabulary
 
 MAX_ENTRIES = 400_000  # of a training batch: some 3 GB for the usual network; graphs of up to 38 nodes never reach it
-
+MAX_JSON = 2**24  # bytes; a model or a prepared set has some 10,000
 
 JsonObject = dict[str, Any]  # as a file holds it, unchecked
 
@@ -260,10 +261,11 @@ def group_by_size(vocabulary: Vocabulary, graphs: Iterator[tuple[np.ndarray, np.
 
 
 def read_json(path: Path) -> JsonObject:
-    """A JSON object from a file. Raises InputError when it is none."""
+    """A JSON object from a file. Raises InputError when it is none, not a regular file, or above MAX_JSON bytes."""
     try:
+        check_regular(path, MAX_JSON)
         record = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise InputError(f"{path} cannot be read as JSON ({error})") from None
     if not isinstance(record, dict):
         raise InputError(f"{path} should hold a JSON object, got {type(record).__name__}")

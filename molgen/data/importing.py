@@ -12,12 +12,21 @@ from functools import partial
 from typing import IO, NamedTuple
 
 import numpy as np
+from rdkit import Chem
 
 from molgen.data.readers import Row
 from molgen.errors import InputError
 from molgen.files import spreadsheet_safe
 from molgen.molecules.encoding import GraphDecoder, atom_classes, mol_to_graph
-from molgen.molecules.parsing import Cleaned, Rejected, clean, parse_block, parse_smiles
+from molgen.molecules.parsing import (
+    MAX_BLOCK_LENGTH,
+    MAX_HEAVY_ATOMS,
+    Cleaned,
+    Rejected,
+    clean,
+    parse_block,
+    parse_smiles,
+)
 from molgen.molecules.vocabulary import AtomClass, Vocabulary
 from molgen.parallel import available_cores, isolated_chunks
 from molgen.progress import Progress
@@ -25,6 +34,8 @@ from molgen.progress import Progress
 CHUNK = 2_000  # rows; about a second of work, and under a megabyte to send back
 ROW_SECONDS = 10
 MAX_CLASSES = 255  # a class index is one byte
+# As of a metal whose charge RDKit does not know; what is generated is such a list of atoms, charges and bonds too.
+LOST = "not the same molecule when built from its atoms, charges and bonds"
 SHOWN = 200  # characters of a rejected row that the list of rejects repeats
 
 
@@ -40,7 +51,8 @@ class Converted(NamedTuple):
     """What one chunk of k rows became; atoms: the classes that its node codes mean.
 
     smiles: of the usable rows, in order; groups: size -> (which of them, nodes uint8 [m, n], pairs uint8 [m, p]).
-    dropped: bool [usable, 3]: stereo, isotopes, fragments. rejected: position in the chunk -> reason.
+    dropped: bool [usable, 3]: stereo, isotopes, fragments. rejected: position in the chunk -> reason. drawn: position
+    of some of these -> SMILES, "" where RDKit cannot read a mol block at all.
     """
 
     smiles: list[str]
@@ -48,6 +60,7 @@ class Converted(NamedTuple):
     dropped: np.ndarray
     rejected: dict[int, str]
     atoms: list[AtomClass]
+    drawn: dict[int, str]
 
 
 @dataclass
@@ -127,6 +140,7 @@ def convert(rows: list[Row], criteria: Criteria) -> Converted:
     index = {} if criteria.vocabulary is None else dict(criteria.vocabulary.index)
     found = []
     rejected = {}
+    drawn = {}
     for position, row in enumerate(rows):
         try:
             cleaned = clean(parse_block(row.text) if row.is_block else parse_smiles(row.text), criteria.keep_largest)
@@ -141,14 +155,16 @@ def convert(rows: list[Row], criteria: Criteria) -> Converted:
             found.append((position, cleaned, *mol_to_graph(cleaned.mol, index)))
         except Rejected as reason:
             rejected[position] = str(reason)
+            if row.is_block:
+                drawn[position] = block_smiles(row.text)
     if not found:
-        return Converted([], {}, np.zeros((0, 3), bool), rejected, list(index))
+        return Converted([], {}, np.zeros((0, 3), bool), rejected, list(index), drawn)
     decoder = GraphDecoder(Vocabulary(tuple(index)))
     usable: list[Cleaned] = []
     members: dict[int, list[tuple[int, np.ndarray, np.ndarray]]] = {}
     for position, cleaned, nodes, pairs in found:
         if decoder.decode(nodes, pairs).smiles != cleaned.smiles:
-            rejected[position] = "does not come back from its graph"
+            rejected[position], drawn[position] = LOST, cleaned.smiles
             continue
         members.setdefault(len(nodes), []).append((len(usable), nodes, pairs))
         usable.append(cleaned)
@@ -157,9 +173,25 @@ def convert(rows: list[Row], criteria: Criteria) -> Converted:
         which, all_nodes, all_pairs = zip(*graphs, strict=True)
         groups[size] = (np.array(which), np.stack(all_nodes), np.stack(all_pairs))
     dropped = [(item.stereo_dropped, item.isotopes_dropped, item.fragments_dropped) for item in usable]
-    return Converted(
-        [item.smiles for item in usable], groups, np.array(dropped, bool).reshape(-1, 3), rejected, list(index)
-    )
+    dropped_array = np.array(dropped, bool).reshape(-1, 3)
+    return Converted([item.smiles for item in usable], groups, dropped_array, rejected, list(index), drawn)
+
+
+def block_smiles(text: str) -> str:
+    """The SMILES of a mol block, chemistry unchecked where RDKit refuses it; "" where there is none to be had."""
+    try:
+        return str(Chem.MolToSmiles(Chem.RemoveHs(parse_block(text))))
+    except (Rejected, ValueError, RuntimeError):
+        pass
+    if len(text) > MAX_BLOCK_LENGTH:
+        return ""
+    mol = Chem.MolFromMolBlock(text, sanitize=False)
+    if mol is None or mol.GetNumAtoms() > MAX_HEAVY_ATOMS:
+        return ""
+    try:
+        return str(Chem.MolToSmiles(mol))
+    except (ValueError, RuntimeError):
+        return ""
 
 
 def _converted(rows: Iterable[Row], criteria: Criteria, workers: int) -> Iterator[tuple[list[Row], Converted]]:
@@ -170,7 +202,7 @@ def _converted(rows: Iterable[Row], criteria: Criteria, workers: int) -> Iterato
 
 
 def _failed(reason: str) -> Converted:
-    return Converted([], {}, np.zeros((0, 3), bool), {0: reason}, [])
+    return Converted([], {}, np.zeros((0, 3), bool), {0: reason}, [], {})
 
 
 def _take(
@@ -183,7 +215,7 @@ def _take(
     on_reject: Callable[[Row, str], None] | None,
 ) -> None:
     """Add one chunk to what is done; codes and seen grow."""
-    rejected = dict(converted.rejected)
+    rejected, drawn = dict(converted.rejected), dict(converted.drawn)
     rows = [position for position in range(len(chunk)) if position not in rejected]  # of the usable ones
     for atom in converted.atoms:
         if len(codes) < MAX_CLASSES:
@@ -198,7 +230,7 @@ def _take(
             if not keep[k]:
                 continue
             if smiles in seen:
-                keep[k], rejected[rows[k]] = False, "duplicate"
+                keep[k], rejected[rows[k]], drawn[rows[k]] = False, "duplicate", smiles
             seen.add(smiles)
     positions = len(done.smiles) + np.cumsum(keep) - 1
     for size, (members, nodes, pairs) in converted.groups.items():
@@ -215,7 +247,9 @@ def _take(
     done.rejected.update(rejected.values())
     if on_reject is not None:
         for position in sorted(rejected):
-            on_reject(chunk[position], rejected[position])
+            row = chunk[position]
+            text = drawn.get(position, "")
+            on_reject(row._replace(text=text, is_block=False) if row.is_block and text else row, rejected[position])
 
 
 def _measured(done: Imported, codes: dict[AtomClass, int]) -> Vocabulary:

@@ -44,6 +44,11 @@ class PreparedSet:
         return self.record["name"]
 
     @property
+    def column(self) -> str | None:
+        """The SMILES column of the table that was read; None for what is no table, or was prepared long ago."""
+        return self.record.get("column")
+
+    @property
     def vocabulary(self) -> Vocabulary:
         """The atom classes, measured from all kept molecules (for MOSES: from its training file)."""
         return Vocabulary.from_json(self.record["vocabulary"])
@@ -230,7 +235,9 @@ def _build(
         if rejects is not None:  # where nothing could be used, this list says why
             _copy(folder / "rejects.csv", rejects)
     account = {**counts, "rejected": dict(rejected.most_common()), "splits": splits}
-    record = {**origin(source, options), **measured, **account}
+    column = source.column()
+    read = {} if column is None else {"column": column}
+    record = {**origin(source, options), **read, **measured, **account}
     (folder / "meta.json").write_text(json.dumps(record, indent=1), encoding="utf-8")
 
 

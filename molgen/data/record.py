@@ -20,7 +20,8 @@ class Record(TypedDict):
     rdkit: str  # version
     name: str
     sha256: str
-    smiles_column: str | None
+    smiles_column: str | None  # as it was asked for
+    column: NotRequired[str]  # of the table, that was read
     keep_largest: bool
     max_atoms: int | None
     properties: NotRequired[list[str]]

@@ -19,13 +19,15 @@ class Source:
     """Molecules to prepare.
 
     name: "qm9", "moses", "stdin" or the file's name. digest: SHA-256 of what is read. rows: how many there are, where
-    that is known. parts: gives the parts of the set, each with its rows.
+    that is known. parts: gives the parts of the set, each with its rows. column: where a table of the user's is read,
+    gives the name of its SMILES column, once that is found.
     """
 
     name: str
     digest: str
     rows: int | None
     parts: Callable[[Progress | None], Parts]
+    column: Callable[[], str | None] = lambda: None
 
 
 @contextmanager
@@ -55,10 +57,13 @@ def open_source(
 def _of_file(name: str, path: Path, label: str, smiles_column: str | None, properties: tuple[str, ...]) -> Source:
     read_molecules(path, label=label)  # says what is wrong with a name before anything is done
 
-    def parts(_progress: Progress | None) -> Parts:
-        yield "", read_molecules(path, smiles_column, label=label, properties=properties)
+    columns: list[str] = []
 
-    return Source(name, sha256_of(path), None, parts)
+    def parts(_progress: Progress | None) -> Parts:
+        rows = read_molecules(path, smiles_column, label=label, properties=properties, on_column=columns.append)
+        yield "", rows
+
+    return Source(name, sha256_of(path), None, parts, lambda: columns[-1] if columns else None)
 
 
 def _copy_standard_input(path: Path) -> None:

@@ -46,7 +46,7 @@ def open_reference(
         choices = ", ".join((*PUBLIC, *models))
         raise InputError(f"no reference {source!r}; give {choices}, a file of molecules, or the folder of a model")
     model = load_checkpoint(source)
-    return Reference(model.name, model.known)
+    return Reference(model.name, model.known, f"what {model.name} was trained on")
 
 
 def is_prepared(source: str) -> bool:
@@ -67,8 +67,10 @@ def prepared_reference(
     return Reference(
         prepared.name,
         np.sort(smiles_hashes(smiles)),
+        f"the training part of {prepared.name}",
         sample(smiles, COMPARED),
         prepared,
+        lambda: np.sort(np.concatenate([smiles_hashes(prepared.smiles(part)) for part in prepared.splits])),
         target=partial(split_activations, prepared, split, progress),
         target_name=f"{prepared.name} {split}",
         others=lambda count: split_activations(prepared, "train", progress)[:count],
@@ -92,6 +94,7 @@ def file_reference(path: str, workers: int = 1, progress: Progress = silent) -> 
     return Reference(
         path,
         np.sort(smiles_hashes(smiles)),
+        path,
         mixed[:COMPARED],
         target=partial(chemnet_activations, mixed[:FCD_SAMPLE], progress, f"ChemNet, {path}"),
         target_name=path,

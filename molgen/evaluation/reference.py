@@ -41,16 +41,20 @@ class Reference:
     """Real molecules. What takes long is computed when it is first asked for, by `workers` processes, and told to
     `progress`; of a prepared set it stays in its folder for the next time.
 
-    known: sorted uint64 hashes (`molgen.molecules.hashing`) of what is not novel. drawn: canonical SMILES of COMPARED
-    of these, an even draw; none of a model, which keeps no molecules. prepared: the set, where it is one.
+    known: sorted uint64 hashes (`molgen.molecules.hashing`) of what is not novel, known_name: what that is called;
+    everything: the hashes of all parts of a prepared set, of which only one is what is known. drawn: canonical SMILES
+    of COMPARED of the known, an even draw; none of a model, which keeps no molecules. prepared: the set, where it is
+    one.
     target, others: ChemNet activations [m, 512] that the FCD is measured against, and [k, 512] of up to so many other
     real molecules, for the floor. warnings: what is wrong with the source.
     """
 
     name: str
     known: np.ndarray
+    known_name: str
     drawn: Sequence[str] = ()
     prepared: PreparedSet | None = None
+    everything: Callable[[], np.ndarray] | None = None
     target: Callable[[], np.ndarray] | None = None
     target_name: str = ""
     others: Callable[[int], np.ndarray] | None = None

@@ -5,7 +5,7 @@
 and `scores.table()` is what `molgen score` prints, `scores.to_json()` what it writes.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from itertools import chain
 
@@ -18,8 +18,9 @@ from molgen.evaluation.open_reference import is_prepared, open_reference
 from molgen.evaluation.reference import Reference
 from molgen.evaluation.run_record import RunRecord, run_record
 from molgen.evaluation.suite import SUITE_SAMPLE, Suite, measure_suite
-from molgen.evaluation.verdicts import CHUNK, Summary, judge, summarise
+from molgen.evaluation.verdicts import CHUNK, Share, Summary, judge, summarise
 from molgen.molecules.encoding import Decoded
+from molgen.molecules.hashing import DistinctMolecules, contains
 from molgen.parallel import chunks
 from molgen.progress import Progress, counted, silent
 
@@ -30,14 +31,18 @@ RINGS = {"unseen_rings": "a ring system that no training molecule has", "large_r
 class Scores:
     """What was found of a set of molecules.
 
-    file: its name; rows: molecules in it; requested_from: where summary.requested is from; reference: what is not
-    novel; fcd: None where the reference keeps no molecules; suite: None where it was not asked for, or none is valid.
+    file: its name; rows: molecules in it; requested_from: where summary.requested is from; reference: what it was
+    compared with, None where with nothing; novel_to: what the novel ones are not in; new_to_all: how many distinct ones
+    are in no part of a data set, None where the reference is none; fcd: None where the reference keeps no molecules;
+    suite: None where it was not asked for, or none is valid.
     """
 
     file: str
     rows: int
     requested_from: str
-    reference: str
+    reference: str | None
+    novel_to: str | None
+    new_to_all: int | None
     summary: Summary
     fcd: Fcd | None
     suite: Suite | None
@@ -50,6 +55,8 @@ class Scores:
             "rows": self.rows,
             "requested_from": self.requested_from,
             "reference": self.reference,
+            "novel_to": self.novel_to,
+            "new_to_all": self.new_to_all,
             **self.summary.to_json(),
             "fcd": self.fcd and self.fcd.to_json(),
             "warnings": list(self.warnings),
@@ -58,14 +65,26 @@ class Scores:
 
     def table(self) -> str:
         """The scores as a table of plain text, and what they mean; without the warnings."""
-        lines = [("", "share", "count", "of"), *_share_lines(self.summary)]
+        shares = self.summary.shares()
+        if self.new_to_all is not None:
+            shares.append(Share(f"new to {self.reference}", self.new_to_all, self.summary.unique, "unique"))
+        lines = [("", "share", "count", "of"), *map(_share_line, shares)]
         if self.fcd:
             lines += _fcd_lines(self.fcd)
         if self.suite:
             lines += _suite_lines(self.suite)
         widths = [max(len(line[column]) for line in lines) for column in range(3)]
         text = [f"{a:<{widths[0]}}  {b:>{widths[1]}}  {c:>{widths[2]}}  {d}" for a, b, c, d in lines]
-        text.append(f"N, the molecules requested, is from: {self.requested_from}. Novel: not in {self.reference}.")
+        text.append(f"N, the molecules requested, is from: {self.requested_from}.")
+        if self.reference is None:
+            text.append(
+                f"A reference ({', '.join(PUBLIC)}, a file of molecules, a model) would add how many are novel, and "
+                "the FCD to its molecules."
+            )
+        else:
+            text.append(f"Novel: not in {self.novel_to}.")
+        if self.new_to_all is not None:
+            text.append(f"New to {self.reference}: in none of its parts, the held-out ones included.")
         if self.fcd and self.fcd.floor is not None:
             text.append(f"Floor: as many real molecules ({self.fcd.floor_of}).")
         reasons = self.summary.reasons
@@ -76,7 +95,7 @@ class Scores:
 
 def score_file(
     file: str,
-    reference: str,
+    reference: str | None = None,
     *,
     split: str | None = None,
     smiles_column: str | None = None,
@@ -84,19 +103,22 @@ def score_file(
     suite: bool = False,
     workers: int = 1,
     progress: Progress = silent,
+    on_column: Callable[[str], object] | None = None,
 ) -> Scores:
-    """`score` of a file that `read_molecules` takes; reference, split: as `open_reference` takes them.
+    """`score` of a file; smiles_column, on_column: as `read_molecules` takes them, the reference as `open_reference`.
 
     Where a run record of `molgen generate` is beside the file, the failures that it counted are counted here too.
     Raises InputError where the file or the reference cannot be used.
     """
-    if suite and not is_prepared(reference):
+    if suite and (reference is None or not is_prepared(reference)):
         raise _no_suite(reference)
-    rows = read_molecules(file, smiles_column)
+    if split and reference is None:
+        raise InputError(f"without a reference there is no part {split!r}", "split")
+    rows = read_molecules(file, smiles_column, on_column=on_column)
     rows = chain([next(rows)], rows)  # a file that cannot be read is told before the reference is computed
     return score(
         rows,
-        open_reference(reference, split=split, workers=workers, progress=progress),
+        None if reference is None else open_reference(reference, split=split, workers=workers, progress=progress),
         name=file,
         num=num,
         record=None if num is not None else run_record(file),
@@ -109,7 +131,7 @@ def score_file(
 
 def score(
     molecules: Iterable[str | Row],
-    reference: Reference,
+    reference: Reference | None = None,
     *,
     name: str = "molecules",
     num: int | None = None,
@@ -119,29 +141,37 @@ def score(
     workers: int = 1,
     progress: Progress = silent,
 ) -> Scores:
-    """Judge SMILES or rows of a file against a reference, in one pass.
+    """Judge SMILES or rows of a file against a reference, if there is one, in one pass.
 
     num: molecules asked for, where those that failed are left out; or a record that counted them. suite: measure the
     suite too, for which the reference must be a prepared set. expected: about how many there are, for `progress`.
     The FCD takes an even draw of the valid ones, the suite the first.
     Raises InputError where num is less than there are, or the reference has no parts for the suite.
     """
-    if suite and reference.prepared is None:
-        raise _no_suite(reference.name)
+    if suite and (reference is None or reference.prepared is None):
+        raise _no_suite(None if reference is None else reference.name)
     drawn = EvenDraw[str](FCD_SAMPLE)
     first: list[str] = []
+    distinct = DistinctMolecules() if reference is not None and reference.everything else None
 
     def taken() -> Iterator[Decoded]:
         for part in counted(chunks(judge(molecules, workers), CHUNK), progress, "judging", expected):
             valid = [verdict.smiles for verdict in part if verdict.valid]
             drawn.add(valid)
+            if distinct is not None:
+                distinct.add(valid)
             if suite:
                 first.extend(valid[: SUITE_SAMPLE - len(first)])
             yield from part
 
-    counts = summarise(taken(), training=reference.known)
+    counts = summarise(taken(), training=None if reference is None else reference.known)
     summary, source, warnings = _asked_for(counts, name, num, record)
+    if reference is None:
+        return Scores(name, counts.requested, source, None, None, None, summary, None, None, tuple(warnings))
     warnings += reference.warnings
+    new = None
+    if distinct is not None and reference.everything is not None:
+        new = int((~contains(reference.everything(), distinct.hashes)).sum())
     fcd = None
     if reference.has_molecules:
         fcd, of_fcd = _fcd(drawn.items, reference, progress)
@@ -149,12 +179,24 @@ def score(
     else:
         warnings.append(f"no FCD: the model {reference.name} keeps no molecules to measure it against, give a data set")
     measured = measure_suite(first, reference.prepared, workers, progress) if first and reference.prepared else None
-    return Scores(name, counts.requested, source, reference.name, summary, fcd, measured, tuple(warnings))
+    return Scores(
+        name,
+        counts.requested,
+        source,
+        reference.name,
+        reference.known_name,
+        new,
+        summary,
+        fcd,
+        measured,
+        tuple(warnings),
+    )
 
 
-def _no_suite(name: str) -> InputError:
+def _no_suite(name: str | None) -> InputError:
     choices = f"{', '.join(PUBLIC)} or a prepared folder"
-    return InputError(f"the suite compares with the parts of a data set ({choices}), not with {name}", "suite")
+    given = "and no reference is given" if name is None else f"not with {name}"
+    return InputError(f"the suite compares with the parts of a data set ({choices}), {given}", "suite")
 
 
 def _asked_for(
@@ -199,10 +241,9 @@ def _fcd(smiles: list[str], reference: Reference, progress: Progress) -> tuple[F
 Line = tuple[str, str, str, str]
 
 
-def _share_lines(summary: Summary) -> Iterator[Line]:
-    for share in summary.shares():
-        percent = "-" if share.share is None else f"{share.share:.2%}"
-        yield share.metric, percent, f"{share.count:,}", f"{share.total:,} {share.of}"
+def _share_line(share: Share) -> Line:
+    percent = "-" if share.share is None else f"{share.share:.2%}"
+    return share.metric, percent, f"{share.count:,}", f"{share.total:,} {share.of}"
 
 
 def _fcd_lines(fcd: Fcd) -> Iterator[Line]:

@@ -1,25 +1,24 @@
 """Draw the shards of a generation run in this process or in several, each into a file of its own."""
 
+import hashlib
+import io
+import logging
 import os
-import signal
-import threading
+from collections import deque
 from collections.abc import Callable, Generator
-from contextlib import closing
+from contextlib import ExitStack, closing
 from dataclasses import dataclass
-from multiprocessing import get_context, parent_process
-from multiprocessing.connection import Connection, wait
 from pathlib import Path
-from typing import TypeAlias, cast
 
 import torch
 
-from molgen.errors import MolgenError
-from molgen.files import atomic_write
+from molgen.files import atomic_write, sha256_of
 from molgen.generation.sampling import Shards
 from molgen.generation.settings import Settings
 from molgen.models.checkpoints import Model
 from molgen.parallel import available_cores
 from molgen.progress import Progress
+from molgen.workers import Crew, Died, Failed, NoWorkersError, Pipe
 
 
 @dataclass(frozen=True)
@@ -37,20 +36,23 @@ class Finished:
     shard: int
 
 
-@dataclass(frozen=True)
-class Ended:
-    """A worker's last message. error: why it could not draw all of its shards."""
-
-    error: Exception | None = None
-
-
-Message = Drawn | Finished | Ended
-Pipe: TypeAlias = "Connection[Message, Message]"
-
-
 def shard_file(folder: Path, shard: int) -> Path:
     """Where the rows of a finished shard are."""
     return folder / f"shard-{shard:06d}.parquet"
+
+
+def is_whole(folder: Path, shard: int) -> bool:
+    """Whether the file of a shard is there, and as it was written; a damaged one is told to the log.
+
+    Those of earlier versions have no checksum and are taken as they are.
+    """
+    path, checksum = shard_file(folder, shard), _checksum_file(folder, shard)
+    if not path.exists():
+        return False
+    if not checksum.exists() or checksum.read_bytes() == sha256_of(path).encode():
+        return True
+    logging.getLogger(__name__).warning("Warning: %s is damaged; its samples are drawn again", path.name)
+    return False
 
 
 def finished_shards(
@@ -58,24 +60,25 @@ def finished_shards(
 ) -> Generator[int, None, None]:
     """The numbers of all shards of a run, in order, each when its `shard_file` is there.
 
-    missing: those still to draw, ascending. workers: processes to draw them in; 1 is this one. The files do not depend
-    on it. progress: of the samples of the whole run, called in this process. Raises MolgenError where a worker process
-    died.
+    missing: those still to draw, ascending. workers: processes to draw them in; 1 is this one, which also does it where
+    no other can be started. The files do not depend on it. progress: of the samples of the whole run, called in this
+    process. Raises MolgenError where worker processes die again and again.
     """
     to_draw = set(missing)
     counter = _Counter(settings, missing, progress)
     workers = min(workers, len(missing))
-    if workers <= 1:
-        shards = Shards(model, settings)
-        for shard in range(settings.shards):
-            if shard in to_draw:
-                _make_shard(shards, folder, shard, counter)
-            yield shard
-        return
-    with closing(_drawn_by_workers(model, settings, folder, missing, workers, counter)) as drawn:
+    with ExitStack() as stack:
+        drawing = _drawn_here(model, settings, folder, missing, counter)
+        if workers > 1:
+            try:
+                threads = max(1, available_cores() // workers)
+                crew: Crew[int] = stack.enter_context(closing(Crew(workers, _work, model, settings, folder, threads)))
+                drawing = _drawn_by_workers(crew, missing, counter)
+            except NoWorkersError as error:
+                logging.getLogger(__name__).warning("Warning: %s; going on in one process", error)
         for shard in range(settings.shards):
             while shard in to_draw:
-                to_draw.discard(next(drawn))
+                to_draw.discard(next(drawing))
             yield shard
 
 
@@ -88,77 +91,74 @@ class _Counter:
         self.drawn = settings.samples - sum(map(settings.shard_samples, missing))
 
     def __call__(self, message: Drawn) -> None:
-        self.drawn += message.samples - self.of_shard[message.shard]
+        more = message.samples - self.of_shard[message.shard]
+        if more <= 0:  # drawn again, after a worker died
+            return
+        self.drawn += more
         self.of_shard[message.shard] = message.samples
         self.progress("drawing molecules", self.drawn, self.total)
 
 
-def _drawn_by_workers(
-    model: Model, settings: Settings, folder: Path, missing: list[int], workers: int, counter: _Counter
+def _drawn_here(
+    model: Model, settings: Settings, folder: Path, missing: list[int], counter: _Counter
 ) -> Generator[int, None, None]:
-    """Draw the missing shards in processes, worker k every workers-th one; their numbers, each when it is done."""
-    context = get_context("spawn")
-    threads = max(1, available_cores() // workers)
-    processes = []
-    connections: list[Pipe] = []
-    try:
-        for worker in range(workers):
-            receiver, sender = context.Pipe(duplex=False)
-            arguments = (model, settings, folder, missing[worker::workers], threads, sender)
-            process = context.Process(target=_work, args=arguments, daemon=True)
-            process.start()
-            processes.append(process)
-            connections.append(receiver)
-            sender.close()  # the worker's copy is now the only one, so that its death ends the pipe
-        while connections:
-            for connection in cast("list[Pipe]", wait(connections)):
-                try:
-                    message = connection.recv()
-                except (EOFError, ConnectionResetError):
-                    raise MolgenError(
-                        "a worker process died (too little memory?); the finished shards are kept: start the same run "
-                        "again, with fewer workers"
-                    ) from None
-                match message:
-                    case Drawn():
-                        counter(message)
-                    case Finished(shard):
-                        yield shard
-                    case Ended(error):
-                        connections.remove(connection)
-                        if error is not None:
-                            raise error
-    finally:
-        for process in processes:
-            process.terminate()
-        for process in processes:
-            process.join()
+    """Draw the missing shards in this process; their numbers, each when it is done."""
+    shards = Shards(model, settings)
+    for shard in missing:
+        _make_shard(shards, folder, shard, counter)
+        yield shard
 
 
-def _work(model: Model, settings: Settings, folder: Path, numbers: list[int], threads: int, sender: Pipe) -> None:
-    """A worker process: draw the shards, and tell of samples, finished shards, errors and the end."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # a Ctrl-C reaches all processes; the parent ends this one
-    threading.Thread(target=_die_with_parent, daemon=True).start()
+def _drawn_by_workers(crew: Crew[int], missing: list[int], counter: _Counter) -> Generator[int, None, None]:
+    """As `_drawn_here`, by workers that take one shard after the other; that of a dead one is drawn again."""
+    queue, left = deque(missing), len(missing)
+    while left:
+        finished = []
+        for worker, message in crew.messages():
+            match message:
+                case Drawn():
+                    counter(message)
+                case Failed():
+                    raise message.error
+                case Finished(shard):
+                    worker.task, crew.deaths = None, 0
+                    finished.append(shard)
+                case Died():
+                    crew.count_death("the finished shards are kept: start the same run again, with fewer workers")
+                    if worker.task is not None:
+                        queue.appendleft(worker.task)
+        for worker in crew.workers:
+            if worker.idle and queue:
+                shard = queue.popleft()
+                crew.give(worker, shard, shard)
+        left -= len(finished)
+        yield from finished
+
+
+def _work(pipe: Pipe, model: Model, settings: Settings, folder: Path, threads: int) -> None:
+    """A worker: draw the shards whose numbers come, and tell of samples, finished shards and errors."""
     torch.set_num_threads(threads)
     try:
         shards = Shards(model, settings)
-        for shard in numbers:
-            _make_shard(shards, folder, shard, sender.send)
-            sender.send(Finished(shard))
-        sender.send(Ended())
-    except (MolgenError, OSError) as error:
-        sender.send(Ended(error))
-
-
-def _die_with_parent() -> None:
-    """A parent that is killed cannot end its workers, and they would draw shards that nobody waits for."""
-    parent = parent_process()
-    if parent is not None:
-        parent.join()
+        while True:
+            shard = pipe.recv()
+            _make_shard(shards, folder, shard, pipe.send)
+            pipe.send(Finished(shard))
+    except (EOFError, BrokenPipeError, MemoryError):  # the parent has gone, or draws the shard again in another
         os._exit(1)
+    except Exception as error:
+        pipe.send(Failed(error))
 
 
 def _make_shard(shards: Shards, folder: Path, shard: int, tell: Callable[[Drawn], object]) -> None:
     frame = shards.draw(shard, lambda _stage, done, _total: tell(Drawn(shard, done)))
+    rows = io.BytesIO()
+    frame.to_parquet(rows, index=False)
+    with atomic_write(_checksum_file(folder, shard)) as text:  # first, so that no shard of ours is ever without it
+        text.write(hashlib.sha256(rows.getbuffer()).hexdigest())
     with atomic_write(shard_file(folder, shard), "wb") as file:
-        frame.to_parquet(file, index=False)
+        file.write(rows.getbuffer())
+
+
+def _checksum_file(folder: Path, shard: int) -> Path:
+    return folder / f"checksum-{shard:06d}.txt"

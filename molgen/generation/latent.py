@@ -1,4 +1,9 @@
-"""Molecules as vectors, for models that have a latent space: embeddings of a file of molecules, paths between two."""
+"""Molecules as vectors, for models that have a latent space: embeddings of a file of molecules, paths between two.
+
+A molecule's vectors may depend on the order of its atoms: which eigenvectors tell the atoms of a symmetric molecule
+apart is a matter of choice, and which Kekulé form an aromatic ring gets too. So every molecule is read again from its
+canonical SMILES first, and is then the same however it was written.
+"""
 
 from collections.abc import Callable, Iterable, Iterator
 
@@ -9,7 +14,7 @@ import torch
 from molgen.data.importing import import_molecules
 from molgen.data.readers import Row
 from molgen.errors import InputError
-from molgen.generation.likelihood import molecule_graph
+from molgen.generation.likelihood import canonical_graph
 from molgen.models.base import LatentSpace
 from molgen.models.checkpoints import Model
 from molgen.models.registry import families
@@ -30,6 +35,7 @@ def embeddings(
 ) -> pd.DataFrame:
     """One row for each usable molecule, in order: line, name, smiles (canonical), embedding (float32 [width]).
 
+    Rows of one molecule have one embedding, whatever the order of their atoms.
     Raises InputError where the model has no embedding or no row is usable.
     """
     space = latent_space(model)
@@ -54,23 +60,39 @@ def embeddings(
         on_reject=refuse,
         progress=progress,
     )
-    vectors: list[np.ndarray] = [np.empty(0)] * len(found.smiles)
+    vectors = _vectors(space, model, found.smiles, workers)
+    kept = [entry for position, entry in enumerate(seen) if position not in rejected]
+    table: list[tuple[int, str, str, np.ndarray]] = []
+    for (line, name), smiles in zip(kept, found.smiles, strict=True):
+        if smiles in vectors:
+            table.append((line, name, smiles, vectors[smiles]))
+        elif on_reject is not None:
+            on_reject(Row(line, name, smiles), "canonical SMILES cannot be read again")
+    return pd.DataFrame(table, columns=["line", "name", "smiles", "embedding"])
+
+
+def _vectors(space: LatentSpace, model: Model, smiles: list[str], workers: int | None) -> dict[str, np.ndarray]:
+    """The embedding of each distinct canonical SMILES that can be read again, float32 [width]."""
+    distinct = list(dict.fromkeys(smiles))
+    rows = (Row(number, "", text) for number, text in enumerate(distinct))
+    unread: set[int] = set()
+    found = import_molecules(
+        rows,
+        vocabulary=model.vocabulary,
+        deduplicate=False,
+        workers=workers,
+        on_reject=lambda row, _: unread.add(row.line),
+    )
+    readable = [text for number, text in enumerate(distinct) if number not in unread]
+    vectors: dict[str, np.ndarray] = {}
     for size, (positions, nodes, pairs) in found.by_size.items():
         graphs = GraphBatch(torch.from_numpy(nodes), torch.from_numpy(pairs))
         count = max(1, CELLS // size**2)
         for start in range(0, len(positions), count):
             part = space.embed(graphs[slice(start, start + count)].to(torch.int64)).cpu().numpy()
-            for position, vector in zip(positions[start : start + count], part, strict=True):
-                vectors[position] = vector
-    kept = [entry for position, entry in enumerate(seen) if position not in rejected]
-    return pd.DataFrame(
-        {
-            "line": [line for line, _ in kept],
-            "name": [name for _, name in kept],
-            "smiles": found.smiles,
-            "embedding": vectors,
-        }
-    )
+            for position, vector in zip(positions[start : start + count].tolist(), part, strict=True):
+                vectors[readable[position]] = vector
+    return vectors
 
 
 def neighbours(model: Model, smiles: str, others: list[str], count: int) -> list[tuple[str, float]]:
@@ -80,7 +102,7 @@ def neighbours(model: Model, smiles: str, others: list[str], count: int) -> list
     the molecule.
     """
     space = latent_space(model)
-    own = space.embed(molecule_graph(model, smiles)).cpu().numpy()[0]
+    own = space.embed(canonical_graph(model, smiles)).cpu().numpy()[0]
     rows = (Row(number, "", text) for number, text in enumerate(others, 1))
     table = embeddings(model, rows, workers=1)
     table["distance"] = np.linalg.norm(np.stack(table["embedding"].to_list()) - own, axis=1)
@@ -94,7 +116,7 @@ def path(model: Model, first: str, second: str, count: int) -> list[Decoded]:
     Raises InputError where the model has no latent space, a SMILES is unusable, or their sizes differ.
     """
     space = latent_space(model)
-    graphs = space.interpolate(molecule_graph(model, first), molecule_graph(model, second), count)
+    graphs = space.interpolate(canonical_graph(model, first), canonical_graph(model, second), count)
     decoder = GraphDecoder(model.vocabulary)
     nodes, pairs = graphs.nodes.cpu().numpy(), graphs.pairs.cpu().numpy()
     return [decoder.decode(nodes[row], pairs[row]) for row in range(count)]

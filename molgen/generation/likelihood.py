@@ -30,13 +30,21 @@ def likelihood_columns(
 
 
 def likelihood_of(model: Model, smiles: str, *, draws: int = LIKELIHOOD_DRAWS, seed: int = 0) -> tuple[float, float]:
-    """Bound on -log p(molecule | its size) in nats, and its standard error. Raises InputError as `molecule_graph`."""
-    molecule_graph(model, smiles)
-    graph = molecule_graph(model, clean(parse_smiles(smiles)).smiles)  # the draws belong to atoms in their order
+    """Bound on -log p(molecule | its size) in nats, and its standard error. Raises InputError as `canonical_graph`."""
+    graph = canonical_graph(model, smiles)  # the draws belong to atoms in their order
     if graph.size >= len(model.statistics.sizes) or not model.statistics.sizes[graph.size]:
         raise InputError(f"model {model.name} knows no molecules of {graph.size} heavy atoms")
     bound = model.backend.likelihood(graph, draws=draws, generator=torch_generator(seed, 0, "likelihood"))
     return float(bound.nats[0]), float(bound.standard_error[0])
+
+
+def canonical_graph(model: Model, smiles: str) -> GraphBatch:
+    """The same graph however the molecule is written: atoms and Kekulé form of its canonical SMILES.
+
+    Raises InputError as `molecule_graph`.
+    """
+    molecule_graph(model, smiles)
+    return molecule_graph(model, clean(parse_smiles(smiles)).smiles)
 
 
 def molecule_graph(model: Model, smiles: str) -> GraphBatch:

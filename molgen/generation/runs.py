@@ -20,7 +20,7 @@ from molgen.data.writers import open_writer
 from molgen.errors import InputError, MolgenError
 from molgen.evaluation.verdicts import Summary
 from molgen.files import sha256_of
-from molgen.generation.executors import finished_shards, shard_file
+from molgen.generation.executors import finished_shards, is_whole, shard_file
 from molgen.generation.likelihood import LIKELIHOOD_DRAWS
 from molgen.generation.settings import Settings, columns, wanted_of
 from molgen.generation.work_folder import deliver, unfinished_output, work_folder, write_record
@@ -170,7 +170,7 @@ def run(
             record = cast(Record, finished)
             return Result(_summary_of(record), record)
         tally = Tally(settings.unique, wanted_of(model, settings).targets)
-        missing = [shard for shard in range(settings.shards) if not shard_file(folder, shard).exists()]
+        missing = [shard for shard in range(settings.shards) if not is_whole(folder, shard)]
         earlier = drawn = settings.samples - sum(map(settings.shard_samples, missing))
 
         def count(stage: str, done: int, total: int | None) -> None:

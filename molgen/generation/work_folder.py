@@ -1,13 +1,14 @@
 """Where a generation run keeps its unfinished work, so that a stopped one can be resumed.
 
 Beside molecules.csv it is the folder molecules.csv.partial: settings.json, one Parquet file for each finished shard,
-and a lock; at the end also the output and record.json, until both are moved. The folder goes when molecules.csv and its
-record molecules.json are in place.
+its checksum, and a lock; at the end also the output and record.json, until both are moved. The folder goes when
+molecules.csv and its record molecules.json are in place. Files of others there are never touched.
 """
 
 import dataclasses
 import json
 import os
+import re
 import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -23,6 +24,10 @@ from molgen.files import atomic_write, sha256_of
 from molgen.generation.settings import Settings
 
 MANIFEST, RECORD, LOCK = "settings.json", "record.json", "lock"
+SHARD = re.compile(r"shard-\d{6,}\.parquet")
+# All that runs leave there, but for the lock; the second part is what `atomic_write` leaves when it is killed.
+_WORK = rf"output\.(csv|smi|sdf|parquet)|{SHARD.pattern}|checksum-\d{{6,}}\.txt|{MANIFEST}|{RECORD}"
+_OURS = re.compile(rf"({_WORK})|\.({_WORK})\.[0-9a-f]{{8}}\.tmp")
 
 
 class Work(NamedTuple):
@@ -39,17 +44,20 @@ def work_folder(output: Path | str, settings: Settings, overwrite: bool) -> Iter
     """The work on an output, locked; "-" is standard output, whose work is lost with the block.
 
     Raises InputError where the output exists, cannot be written, or belongs to a run that is going on or had other
-    settings.
+    settings, and where the folder of its work holds files of others.
     """
     if str(output) == "-":
         with tempfile.TemporaryDirectory(prefix="molgen-") as temporary:
             yield Work(Path(temporary), settings.seeded())
         return
     output = Path(output)
+    _check_name(output)
     check_extension(output)
     folder = output.with_name(output.name + ".partial")
     if not folder.exists():
         _refuse_existing(output, overwrite)
+    else:
+        _refuse_foreign(folder)
     folder.mkdir(exist_ok=True)
     lock = FileLock(folder / LOCK)
     try:
@@ -126,6 +134,31 @@ def _refuse_existing(output: Path, overwrite: bool) -> None:
             raise InputError(f"{path} exists; choose another name, or allow it to be replaced", "overwrite")
 
 
+def _check_name(output: Path) -> None:
+    try:
+        str(output).encode()
+    except UnicodeEncodeError:
+        name = os.fsencode(output).decode(errors="backslashreplace")
+        raise InputError(f"the name of the output should be UTF-8, got {name}") from None
+
+
+def _refuse_foreign(folder: Path) -> None:
+    """Raise InputError where the folder is not one of a run: empty, or with its settings or record."""
+    if not folder.is_dir():
+        raise InputError(
+            f"{folder} is in the way: it should be a folder for unfinished work; move it, or choose another name"
+        )
+    for name, key in ((MANIFEST, "weights_sha256"), (RECORD, "output_sha256")):
+        if (folder / name).exists() and key in read_json(folder / name):
+            return
+    others = sorted(path.name for path in folder.glob("*") if path.name != LOCK and not _is_left_over(path.name))
+    if others:
+        raise InputError(
+            f"the folder {folder} holds files that are not of an unfinished run, such as {others[0]}; move them, or "
+            "choose another name"
+        )
+
+
 def _resume(folder: Path, settings: Settings, overwrite: bool) -> Settings:
     """Settings with the seed of the unfinished run, if there is one; writes down those of a new one."""
     manifest = folder / MANIFEST
@@ -147,11 +180,18 @@ def _resume(folder: Path, settings: Settings, overwrite: bool) -> Settings:
 
 
 def _has_shards(folder: Path) -> bool:
-    return any(folder.glob("shard-*"))
+    return any(SHARD.fullmatch(path.name) for path in folder.glob("*"))
+
+
+def _is_left_over(name: str) -> bool:
+    """Whether it is a file that a killed run was writing."""
+    return name.startswith(".") and _OURS.fullmatch(name) is not None
 
 
 def _remove_work(folder: Path) -> None:
     """Delete what runs leave in the folder, but for its lock; last the files that say whose the others are."""
-    for pattern in (".*.tmp", "output.*", "shard-*", MANIFEST, RECORD):
-        for path in folder.glob(pattern):
+    for path in folder.glob("*"):
+        if _OURS.fullmatch(path.name) and path.name not in (MANIFEST, RECORD) and not path.is_dir():
             path.unlink()
+    for name in (MANIFEST, RECORD):
+        (folder / name).unlink(missing_ok=True)

@@ -24,8 +24,9 @@ from safetensors import SafetensorError
 import molgen
 from molgen.data.dataset import Statistics, read_json
 from molgen.errors import CheckpointError, InputError
-from molgen.files import atomic_write, sha256_of, shipped_folder
+from molgen.files import atomic_write, check_regular, sha256_of, shipped_folder
 from molgen.models.base import Backend
+from molgen.models.record import check_known, check_record, check_weights
 from molgen.models.registry import family
 from molgen.molecules.vocabulary import Vocabulary
 
@@ -36,6 +37,8 @@ WEIGHTS, MODEL, KNOWN, CARD, CHECKSUMS = (
     "card.json",
     "checksums.json",
 )
+MOST_BYTES = 2**32  # of a file: 2 billion parameters, or the hashes of 500 million molecules
+UNUSABLE = (OSError, KeyError, TypeError, ValueError, ArithmeticError, RuntimeError, InputError, SafetensorError)
 
 
 @dataclass(frozen=True)
@@ -135,26 +138,39 @@ def card_text(card: dict[str, object]) -> str:
 def load_checkpoint(name_or_path: str) -> Model:
     """The model of a shipped name or of a folder.
 
-    Raises CheckpointError where there is none, or where a file is missing, damaged or of another program.
+    Raises CheckpointError where there is none, or where a file is missing, damaged, of another program or out of
+    bounds. Nothing is built before what it is built from has been checked.
     """
     folder = _find(name_or_path)
+    about = ""
     try:
         expected = read_json(folder / CHECKSUMS)
         for file in (WEIGHTS, MODEL, KNOWN, CARD):
+            check_regular(folder / file, MOST_BYTES)
             if sha256_of(folder / file) != expected.get(file):
                 raise CheckpointError(f"{folder / file} is damaged: its SHA-256 is not the one in {CHECKSUMS}")
+        about = f"{MODEL}: "
         record = read_json(folder / MODEL)
+        check_record(record)
         vocabulary = Vocabulary.from_json(record["vocabulary"])
         statistics = Statistics.from_json(record["statistics"])
         config = {**family(record["backend"]).Config.before, **record["config"]}
-        backend = build_backend(record["backend"], config, vocabulary, statistics)
+        # without memory first: the weights tell whether what the configuration asks for is there
+        with torch.device("meta"):
+            expected_weights = build_backend(record["backend"], config, vocabulary, statistics).state_dict()
+        about = f"{WEIGHTS}: "
         weights = safetensors.torch.load_file(folder / WEIGHTS)
+        check_weights(weights, expected_weights)
+        backend = build_backend(record["backend"], config, vocabulary, statistics)
         backend.load_state_dict(weights)
+        about = f"{KNOWN}: "
         known = safetensors.numpy.load_file(folder / KNOWN)["hashes"]
+        check_known(known)
+        about = f"{CARD}: "
         card = read_json(folder / CARD)
-    except (OSError, KeyError, TypeError, ValueError, RuntimeError, InputError, SafetensorError) as error:
+    except UNUSABLE as error:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise CheckpointError(f"{folder} is not a usable molgen checkpoint: {reason}") from None
+        raise CheckpointError(f"{folder} is not a usable molgen checkpoint: {about}{reason}") from None
     backend.eval().requires_grad_(False)
     name = str(card.get("name", folder.name))
     return Model(name, folder, record["backend"], backend, vocabulary, statistics, card, known, expected[WEIGHTS])

@@ -11,6 +11,9 @@ from molgen.molecules.encoding import bound_atoms, implied_hydrogens
 from molgen.molecules.vocabulary import AtomClass, Vocabulary
 
 MAX_COUNT = 250
+LONGEST = 1_000  # characters of a formula whose capitals are guessed
+DIGITS = "0123456789"
+SUBSCRIPTS = str.maketrans("₀₁₂₃₄₅₆₇₈₉", DIGITS)
 PART = re.compile(r"([A-Z][a-z]?)(\d*)")
 # no atom of a kekulized molecule has more bonds or a larger sum of bond orders
 MOST_BONDS = 6
@@ -55,10 +58,7 @@ def formula_request(text: str, vocabulary: Vocabulary, sizes: tuple[int, ...]) -
     outside the model, or that no molecule without charges and radicals has.
     """
     counts: Counter[str] = Counter()
-    stripped = text.strip()
-    if not stripped or PART.sub("", stripped):
-        raise InputError(f"formula {text!r} cannot be read; write it like C7H9NO2, without charges and brackets")
-    for element, number in PART.findall(stripped):
+    for element, number in _parts(text, [atom.element for atom in vocabulary.atoms]):
         counts[element] += int(number) if number and len(number) < 5 else MAX_COUNT + 1 if number else 1
     if 0 in counts.values() or max(counts.values()) > MAX_COUNT:
         raise InputError(f"formula {text!r} should have between 1 and {MAX_COUNT} atoms of each element in it")
@@ -74,6 +74,38 @@ def formula_request(text: str, vocabulary: Vocabulary, sizes: tuple[int, ...]) -
     if hydrogens > most:
         raise InputError(f"formula {text!r} has {hydrogens} hydrogens, and at most {max(0, most)} fit on its atoms")
     return Request(_hill(counts, hydrogens), elements, None, hydrogens)
+
+
+def _parts(text: str, known: list[str]) -> list[tuple[str, str]]:
+    """Elements of a formula with what is written after them: C6H9NO2, C6 H9 N O2, C₆H₉NO₂; small letters if clear."""
+    words = text.translate(SUBSCRIPTS).split()
+    if words and not any(PART.sub("", word) for word in words):
+        return [part for word in words for part in PART.findall(word)]
+    readings: list[list[tuple[str, str]]] = [[]] if words else []
+    for word in words:
+        readings = [[*before, *after] for before in readings for after in _readings(word, {*known, "H"})][:2]
+    if len(readings) == 1:
+        return readings[0]
+    if readings:
+        first, second = ("".join(map("".join, reading)) for reading in readings[:2])
+        raise InputError(f"formula {text!r} can be read as {first} and as {second}; write elements with capitals")
+    raise InputError(f"formula {text!r} cannot be read; write it like C7H9NO2, without charges and brackets")
+
+
+def _readings(word: str, known: set[str]) -> list[list[tuple[str, str]]]:
+    """The first ways, two at most, to read a word without regard to capitals, as elements that are known."""
+    if len(word) > LONGEST:
+        return []
+    ways: list[list[list[tuple[str, str]]]] = [[] for _ in word] + [[[]]]  # from each place to the end
+    for place in reversed(range(len(word))):
+        for length in (1, 2):
+            element, rest = word[place : place + length], word[place + length :]
+            if len(element) == length and element.capitalize() in known:
+                number = rest[: len(rest) - len(rest.lstrip(DIGITS))]
+                after = ways[place + length + len(number)]
+                ways[place] += [[(element.capitalize(), number), *way] for way in after]
+        ways[place] = ways[place][:2]
+    return ways[0]
 
 
 def atoms_request(text: str, vocabulary: Vocabulary, sizes: tuple[int, ...]) -> Request:

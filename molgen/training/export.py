@@ -1,5 +1,6 @@
 """A training's averaged weights as a model folder with its card."""
 
+import math
 import platform
 import time
 from dataclasses import asdict
@@ -39,6 +40,7 @@ def save_model(trainer: Trainer, prepared: PreparedSet, known: np.ndarray) -> No
         "figures": {
             "note": "measured during training on few samples, against the validation molecules",
             **{name: last[name] for name in ("valid_loss", "valid", "unique", "novel", "fcd") if last.get(name)},
+            **({"valid before": trainer.first_valid} if math.isfinite(trainer.first_valid) else {}),
         },
         "limits": f"Makes molecules of up to {max(trainer.train_set.by_size)} heavy atoms with the atom types "
         f"{', '.join(map(str, prepared.vocabulary.atoms))}; no stereochemistry.",

@@ -1,6 +1,7 @@
 """A training from data to model folder."""
 
 import math
+import time
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -35,7 +36,8 @@ Report = Callable[[TrainProgress], object]
 class TrainResult:
     """model: folder of the checkpoint; finished: whether all steps were done, or the training ended by its patience.
 
-    measured: the last line of the log, such as {"valid_loss": 2.1, "valid": 0.98}.
+    measured: the last line of the log, such as {"valid_loss": 2.1, "valid": 0.98}. first_valid: the share of valid
+    molecules that the model drew which the training started from, NaN if it started from none or none were drawn.
     """
 
     model: Path
@@ -43,6 +45,7 @@ class TrainResult:
     step: int
     steps: int
     measured: Mapping[str, float]
+    first_valid: float = math.nan
 
 
 def train(
@@ -89,6 +92,7 @@ def run(
 ) -> TrainResult:
     """Train until the last step or for max_minutes; the folder gets a model, log.csv, curve.png, and the state.
 
+    max_minutes: of the whole run, what a resumed one has taken before included; the learning rates fall by then.
     samples: molecules drawn for each measurement; 0: only the loss. report: told at once where the training begins
     (the loss is NaN), then every few seconds.
     Raises TrainingError where the folder holds a training already, another one writes to it, what is resumed does not
@@ -101,6 +105,11 @@ def run(
         trainer = setup.trainer(setup.folder)
         if setup.resumed:
             trainer.resume()
+            if max_minutes is not None and trainer.seconds >= 60 * max_minutes:
+                raise InputError(
+                    f"max_minutes counts the whole run, which has taken {trainer.seconds / 60:.1f} minutes already; "
+                    f"to continue, it should be above that, got {max_minutes:g}"
+                )
         elif (setup.folder / STATE).exists():
             raise TrainingError(f"{setup.folder} already holds a training: resume it, or choose another folder")
         if report is not None:
@@ -112,15 +121,18 @@ def run(
             if (setup.folder / LOG).exists():
                 loss_curve(setup.folder / LOG, setup.folder / "curve.png")
 
+        evaluate = evaluator(prepared, samples, setup.settings.seed, known) if samples else None
+        if setup.first and trainer.step == 0 and evaluate is not None:
+            _measure_first(trainer, evaluate)
         finished = trainer.run(
             max_minutes=max_minutes,
-            evaluate=evaluator(prepared, samples, setup.settings.seed, known) if samples else None,
+            evaluate=evaluate,
             report=report,
             export=export,
         )
     log = read_log(setup.folder)
     measured = {column: float(entry) for column, entry in log[-1].items() if entry} if log else {}
-    return TrainResult(setup.folder / MODEL, finished, trainer.step, trainer.steps, measured)
+    return TrainResult(setup.folder / MODEL, finished, trainer.step, trainer.steps, measured, trainer.first_valid)
 
 
 def evaluator(prepared: PreparedSet, samples: int, seed: int, known: np.ndarray) -> Evaluate:
@@ -139,6 +151,15 @@ def evaluator(prepared: PreparedSet, samples: int, seed: int, known: np.ndarray)
         return measured if distance is None else measured | {"fcd": distance}
 
     return evaluate
+
+
+def _measure_first(trainer: Trainer, evaluate: Evaluate) -> None:
+    """Draw from the model that a training starts from, as it draws sizes and atoms of the new data; its time counts."""
+    started = time.monotonic()
+    trainer.backend.eval()
+    trainer.first_valid = evaluate(trainer.backend)["valid"]
+    trainer.backend.train()
+    trainer.seconds = trainer.measuring = time.monotonic() - started
 
 
 @contextmanager

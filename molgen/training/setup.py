@@ -59,9 +59,10 @@ class Setup:
                 f"{self.first} does not know the atom types {', '.join(self.new_atoms)}: they are learned anew"
             )
         if len(self.train) < FEW:
+            advice = "Look" if self.first or self.resumed else "Start from another model, and look"
             found.append(
-                f"{len(self.train):,} training molecules are few: the model may memorise them. Start from another "
-                f"model, and look at how many of its molecules are new ({LOG} has the share)"
+                f"{len(self.train):,} training molecules are few: the model may memorise them. {advice} at how many of "
+                f"its molecules are new ({LOG} has the share)"
             )
         return found
 

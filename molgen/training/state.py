@@ -14,6 +14,7 @@ from torch import Tensor
 from molgen.errors import TrainingError
 from molgen.files import atomic_write
 from molgen.models.config import Value
+from molgen.training.settings import CHANGEABLE
 
 STATE = "state.safetensors"
 
@@ -47,6 +48,16 @@ class State(NamedTuple):
     def part(self, prefix: str) -> dict[str, Tensor]:
         """The tensors whose names begin with the prefix, by what follows it."""
         return {name.removeprefix(prefix): tensor for name, tensor in self.tensors.items() if name.startswith(prefix)}
+
+    def check(self, wanted: RunSettings, folder: Path) -> None:
+        """Raises TrainingError where a run with the wanted settings cannot continue the one in the folder."""
+        saved = self.settings.to_json()
+        for name, value in wanted.to_json().items():
+            if name not in CHANGEABLE and saved.get(name) != value:
+                raise TrainingError(
+                    f"{folder / STATE} belongs to a run with {name} = {saved.get(name)}, not {value}; "
+                    f"what may change on the way is {', '.join(CHANGEABLE)}"
+                )
 
 
 def write_state(

@@ -16,16 +16,17 @@ from torch import Tensor
 from molgen.data.dataset import GraphDataset
 from molgen.errors import TrainingError
 from molgen.models.base import Backend
-from molgen.models.conditions import Condition, draw_condition
 from molgen.molecules.graph import GraphBatch
 from molgen.training.log import LOG, append_line, truncate_log
 from molgen.training.optimisers import load_moments, moments, optimisers
-from molgen.training.settings import CHANGEABLE, TrainSettings
-from molgen.training.state import STATE, RunSettings, read_state, write_state
+from molgen.training.settings import TrainSettings
+from molgen.training.state import RunSettings, read_state, write_state
+from molgen.training.telling import told
+from molgen.training.time_limit import TimeLimit
 
 ENTRIES = 150_000  # pairs and nodes that go through the network at once in training, some GB
 MEASURED_BATCHES = 16  # of the validation molecules
-POSITION = ("step", "graphs", "seconds", "loss_sum", "loss_steps", "best_loss", "stale")
+POSITION = ("step", "graphs", "seconds", "measuring", "first_valid", "loss_sum", "loss_steps", "best_loss", "stale")
 
 
 @dataclass(frozen=True)
@@ -72,7 +73,9 @@ class Trainer:
         self.steps = max(1, round(settings.epochs * self.batches_per_epoch))
         self.step = 0
         self.graphs = 0
-        self.seconds = 0.0
+        self.seconds, self.measuring = 0.0, 0.0  # of the run; of its longest measurement
+        self.first_valid = math.nan  # share of valid molecules of the model that it starts from
+        self.limit = TimeLimit()
         self.loss_sum, self.loss_steps = 0.0, 0  # since the last line of the log
         self.best: dict[str, Tensor] = {}  # with patience, the averaged weights with the smallest validation loss
         self.best_loss, self.stale = math.inf, 0
@@ -85,8 +88,10 @@ class Trainer:
         report: Callable[[TrainProgress], object] | None = None,
         export: Callable[["Trainer"], object] | None = None,
     ) -> bool:
-        """Train until the last step (returns True) or until max_minutes have passed (False); saved either way.
+        """Train until the last step (returns True) or until the run has taken max_minutes (False); saved either way.
 
+        With max_minutes the learning rates have fallen by then, and a last measurement has been made: its time, which
+        the first one shows, is kept free. What was done before a run is resumed counts.
         report is called some times a second at most; export at each save, to write a model folder.
         Raises TrainingError when the loss is no longer a number; the last saved state stays.
         """
@@ -94,6 +99,8 @@ class Trainer:
         base_seconds, counted = self.seconds, self.graphs
         losses: list[Tensor] = []
         every = max(1, self.steps // self.settings.evaluations)
+        limit = 60 * max_minutes if max_minutes is not None else math.inf
+        self.limit = TimeLimit(limit, self.measuring, self.seconds)
         self.backend.train()
         if self.step == 0:
             (self.folder / LOG).unlink(missing_ok=True)
@@ -102,8 +109,10 @@ class Trainer:
             now = time.monotonic()
             self.seconds = base_seconds + now - started
             last = self.step == self.steps
-            stop = max_minutes is not None and now - started > 60 * max_minutes
-            measure = last or self.step % every == 0
+            stop = self.limit.is_up(self.seconds)
+            due = last or self.step % every == 0
+            asked = self.limit.asks(self.seconds, self.settings, due=due)
+            measure = last or (self.limit.has_room(self.seconds) if stop else asked)
             save = measure or stop or now - saved > 60 * self.settings.checkpoint_minutes
             if save or now - reported > 2.0:
                 loss = self._collect(losses)
@@ -116,10 +125,15 @@ class Trainer:
                 self._log(measured)
                 last = self._enough(measured["valid_loss"]) or last
             if save:
+                before, self.seconds = self.seconds, base_seconds + time.monotonic() - started
                 self.save()
                 if export is not None:
                     export(self)
                 saved = time.monotonic()
+                self.seconds = base_seconds + saved - started
+                if measure:
+                    self.limit.took(before, self.seconds)
+                    self.measuring = self.limit.measuring
             if last:
                 return True
             if stop:
@@ -153,30 +167,17 @@ class Trainer:
             rows = slice(start, start + count)
             yield batch[rows].to(self.device, torch.int64), targets[rows]
 
-    def _told(
-        self, batch: GraphBatch, targets: Tensor, known_share: float, target_share: float, generator: torch.Generator
-    ) -> Condition | None:
-        """A random condition on the graphs; None if the model is told nothing."""
-        if not self.backend.config.known_parts:
-            known_share = 0.0
-        if not known_share and not (target_share and targets.shape[1]):
-            return None
-        names = self.backend.targets
-        return draw_condition(
-            batch, targets, names, known_share=known_share, target_share=target_share, generator=generator
-        )
-
     def _one_step(self, batch: GraphBatch, targets: Tensor) -> Tensor:
         settings = self.settings
-        scale = settings.rate_scale(self.step, self.steps)
+        scale = self._rate_scale()
         for optimiser in self.optimisers:
             for group in optimiser.param_groups:
                 group["lr"] = group["peak"] * scale
         generator = torch.Generator(self.device).manual_seed(settings.seed * 1_000_003 + self.step)
         losses = []
         for part, wanted in self._parts(batch, targets):
-            told = self._told(part, wanted, settings.known_share, settings.target_share, generator)
-            loss = self.backend.loss(part, generator, told)
+            condition = told(self.backend, part, wanted, settings.known_share, settings.target_share, generator)
+            loss = self.backend.loss(part, generator, condition)
             # a short batch weighs as much as its graphs
             torch.autograd.backward(loss.sum() / settings.batch_size)
             losses.append(loss.detach())
@@ -193,6 +194,10 @@ class Trainer:
                 self.ema[name].lerp_(parameter, 1 - keep)
         # a gradient that is no number has just spoilt the weights: they must not be saved as good
         return torch.where(norm.isfinite(), torch.cat(losses).mean(), torch.nan)
+
+    def _rate_scale(self) -> float:
+        by_time = self.limit.rate_scale(self.seconds, self.settings.decay)
+        return min(self.settings.rate_scale(self.step, self.steps), by_time)
 
     def _enough(self, valid_loss: float) -> bool:
         """Keep the best averaged weights; whether patience is at its end, or the run, and these are put in place."""
@@ -237,9 +242,9 @@ class Trainer:
                     targets = self._targets(self.valid_set, size, index)
                     for graphs, wanted in self._parts(self.valid_set.by_size[size][index], targets):
                         total += float(self.backend.loss(graphs, generator).sum())
-                        told = self._told(graphs, wanted, *shares, generator)
-                        if told is not None:
-                            told_total += float(self.backend.loss(graphs, generator, told).sum())
+                        condition = told(self.backend, graphs, wanted, *shares, generator)
+                        if condition is not None:
+                            told_total += float(self.backend.loss(graphs, generator, condition).sum())
                     count += len(rows)
             measured = {"valid_loss": total / max(1, count)}
             if told_total:
@@ -250,7 +255,7 @@ class Trainer:
             self.backend.train()
 
     def _log(self, measured: dict[str, float]) -> None:
-        rate = self.settings.learning_rate * self.settings.rate_scale(self.step, self.steps)
+        rate = self.settings.learning_rate * self._rate_scale()
         line: dict[str, float | str] = {
             "step": self.step,
             "epoch": round(self.step / self.batches_per_epoch, 3),
@@ -281,13 +286,7 @@ class Trainer:
         Raises TrainingError for a run with other settings, or for a state that is missing or damaged.
         """
         state = read_state(self.folder)
-        saved = state.settings.to_json()
-        for name, value in self._run_settings().to_json().items():
-            if name not in CHANGEABLE and saved.get(name) != value:
-                raise TrainingError(
-                    f"{self.folder / STATE} belongs to a run with {name} = {saved.get(name)}, not {value}; "
-                    f"what may change on the way is {', '.join(CHANGEABLE)}"
-                )
+        state.check(self._run_settings(), self.folder)
         self.backend.load_state_dict(state.part("model."))
         self.ema = {name: tensor.to(self.device) for name, tensor in state.part("ema.").items()}
         self.best = {name: tensor.to(self.device) for name, tensor in state.part("best.").items()}

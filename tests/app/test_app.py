@@ -1,98 +1,26 @@
 """The app's pages without a browser: each is run, filled in and read by Streamlit's own test harness."""
 
 import io
-import sys
 import time
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
 import torch
-from click.testing import CliRunner
 from streamlit.testing.v1 import AppTest
 
-from molgen.cli import cli
 from molgen.generation.sampling import Shards
 from molgen.generation.settings import make_settings
 from molgen.generation.trajectory import trajectories
 from molgen.models.checkpoints import load_checkpoint, save_checkpoint
 from molgen.models.nvdiff.model import NVDiff, NVDiffConfig
 from molgen.molecules.hashing import smiles_hashes
+from tests.app.pages import fine, judged, made, molecule_set, opened, press, shown, texts, until_done
 from tests.conftest import SMILES, TINY
 
-APP = Path(__file__).resolve().parents[2] / "app"
+pytestmark = pytest.mark.usefixtures("environment")
+
 HOSTILE = "<script>alert(1)</script>"
-
-
-@pytest.fixture(scope="module", autouse=True)
-def environment(tmp_path_factory):
-    """A small reference, so that no data set is prepared, and a server that starts anew."""
-    folder = tmp_path_factory.mktemp("app")
-    known = folder / "known.smi"
-    known.write_text("".join(f"{smiles}\n" for smiles in [*SMILES, "CCC", "CCCC", "c1ccccc1", "CCOC"]))
-    patch = pytest.MonkeyPatch()
-    patch.setenv("MOLGEN_APP_REFERENCE", str(known))
-    patch.setenv("MOLGEN_APP_MAX_MOLECULES", "200")
-    patch.syspath_prepend(str(APP))
-    import streamlit as st
-
-    st.cache_resource.clear()
-    yield
-    st.cache_resource.clear()
-    patch.undo()
-    for name in ("server", "session", "jobs", "views", "viewer"):
-        sys.modules.pop(name, None)
-
-
-def opened(page: str = "generate", **address: str) -> AppTest:
-    app = AppTest.from_file(str(APP / "main.py"), default_timeout=60)
-    for name, value in address.items():
-        app.query_params[name] = value
-    app.run()
-    if page != "generate":
-        app.switch_page(f"screens/{page}.py").run()
-    return fine(app)
-
-
-def fine(app: AppTest) -> AppTest:
-    assert not app.exception, app.exception[0].stack_trace
-    return app
-
-
-def until_done(app: AppTest) -> AppTest:
-    """Run the page again until the visitor's newest job has ended."""
-    from server import server
-
-    for _ in range(600):
-        job = server().jobs[app.session_state["sets"][0]]
-        if not job.busy:
-            return fine(app.run())
-        time.sleep(0.1)
-    raise AssertionError(f"the job is still {job.state}: {job.doing}")
-
-
-def press(app: AppTest, label: str) -> AppTest:
-    return fine(next(button for button in app.button if button.label == label).click().run())
-
-
-def texts(app: AppTest) -> str:
-    parts = [*app.markdown, *app.caption, *app.error, *app.info, *app.text, *app.code, *app.success, *app.subheader]
-    return "\n".join(str(part.value) for part in parts)
-
-
-def made(**values) -> AppTest:
-    app = opened()
-    for key, value in {"num": 12, "seed": 3, **values}.items():
-        next(box for box in [*app.number_input, *app.text_input] if box.key == key).set_value(value)
-    app.run()
-    return until_done(press(app, "Make molecules"))
-
-
-def molecule_set(app: AppTest):
-    from server import server
-
-    return server().jobs[app.session_state["sets"][0]]
 
 
 def test_the_molecules_are_those_of_the_command_line():
@@ -132,74 +60,12 @@ def test_wrong_input_is_told_and_starts_nothing():
     assert app.session_state["sets"] == []
 
 
-def test_a_run_can_be_stopped_and_keeps_what_is_there():
-    from jobs import Generation
-    from server import server
-
-    place = server()
-    model = place.model("qm9-digress")
-    job = Generation("x", 5, model, make_settings(model, num=200, steps=60).seeded(), place.reference)
-    place.start(job)
-    while job.busy and len(job.frame()) == 0:
-        time.sleep(0.02)
-    job.stop.set()
-    job.thread.join(60)
-    assert job.state == "stopped"
-    assert 0 < len(job.frame()) < 200
-    assert len(job.frame()) == job.counts()["valid"] <= job.requested < 200
-
-
-def test_the_time_limit_ends_a_job_with_a_reason():
-    from jobs import Generation
-    from server import server
-
-    place = server()
-    model = place.model("qm9-digress")
-    job = Generation("x", 0.001, model, make_settings(model, num=200).seeded(), place.reference)
-    place.start(job)
-    job.thread.join(60)
-    assert job.state == "stopped" and "0.001 minutes" in job.error
-
-
 def test_distinct_molecules_are_as_many_as_asked_for():
     app = opened()
     app.number_input(key="num").set_value(5)
     next(toggle for toggle in app.toggle if toggle.key == "distinct").set_value(True).run()
     until_done(press(app, "Make molecules"))
     assert len(molecule_set(app).frame()) == 5 == molecule_set(app).frame()["smiles"].nunique()
-
-
-@pytest.mark.parametrize("spoilt", ["the first", "all"])
-def test_batches_without_a_valid_molecule_end_no_job(monkeypatch, spoilt):
-    import jobs
-    from server import server
-
-    def batches(*arguments):
-        for number, batch in enumerate(as_drawn(*arguments)):
-            yield batch.assign(reason="spoilt") if number == 0 or spoilt == "all" else batch
-
-    as_drawn = Shards._batches
-    monkeypatch.setattr(Shards, "_batches", batches)
-    place = server()
-    model = place.model("qm9-digress")
-    settings = make_settings(model, unique=5, max_samples=60, seed=1)
-    job = jobs.Generation("x", 1, model, settings, place.reference)
-    place.start(job)
-    job.thread.join(60)
-    assert (job.state, job.error) == ("done", "")
-    assert len(job.frame()) == job.counts()["unique"] == (0 if spoilt == "all" else 5)
-    assert job.counts()["requested"] == 60 if spoilt == "all" else job.counts()["requested"] >= 5
-
-
-@pytest.fixture(scope="module")
-def looked(environment) -> AppTest:
-    app = made(num=40)
-    app.switch_page("screens/molecules.py").run()
-    return fine(app)
-
-
-def shown(app: AppTest) -> list[str]:
-    return app.dataframe[0].value["SMILES"].tolist()
 
 
 def test_filters_narrow_the_table(looked: AppTest):
@@ -286,12 +152,6 @@ def test_the_film_has_a_picture_for_each_step():
     assert all(one.pictures[0] != one.pictures[-1] for one in made)
 
 
-def judged(name: str, content: bytes) -> AppTest:
-    app = opened("score")
-    app.file_uploader[0].set_value((name, content, "text/plain")).run()
-    return until_done(press(app, "Judge the file"))
-
-
 def test_a_messy_file_is_judged_row_by_row():
     lines = ["smiles,name", "CCO,=cmd", f"{HOSTILE},x", "CC.O,salt", ",empty", f"CCN,{HOSTILE}", "CCO,again"]
     app = judged(f"../../{HOSTILE}.csv", "\n".join(lines).encode())
@@ -334,7 +194,7 @@ def test_sets_are_compared_in_a_report():
     from server import server
 
     job = server().jobs[app.session_state["comparison"]]
-    job.thread.join(120)
+    assert job.wait(120)
     assert job.state == "done", job.error
     app.run()
     table = fine(app).dataframe[0].value
@@ -383,29 +243,3 @@ def test_a_model_of_ones_own_can_be_chosen(tmp_path, monkeypatch, vocabulary, da
     assert place.names()[-1] == str(tmp_path / "mine")
     assert place.model(place.names()[-1]).name == "mine"
     assert place.model(place.names()[-1]) is place.model(place.names()[-1])
-
-
-@pytest.mark.parametrize(
-    ("arguments", "reason"),
-    [
-        (["--address", "everywhere"], "everywhere"),
-        (["--reference", "nowhere.smi"], "nowhere.smi"),
-        (["--model", "nothing"], "nothing"),
-        (["--port", "0"], "0"),
-    ],
-)
-def test_the_command_refuses_what_cannot_be(arguments: list[str], reason: str):
-    done = CliRunner().invoke(cli, ["app", *arguments])
-    assert done.exit_code != 0
-    assert reason in str(done.exception) + done.output
-
-
-def test_the_settings_that_keep_the_app_to_this_machine_are_shipped():
-    import tomllib
-
-    settings = tomllib.loads((APP / ".streamlit" / "config.toml").read_text())
-    assert settings["server"]["address"] == "127.0.0.1"
-    assert settings["server"]["allowedHosts"] == ["localhost", "127.0.0.1"]
-    assert settings["server"]["maxUploadSize"] == 20
-    assert settings["client"] == {"showErrorDetails": "none", "toolbarMode": "viewer", "disableDataExport": True}
-    assert settings["browser"]["gatherUsageStats"] is False

@@ -6,7 +6,10 @@ import pytest
 from click.testing import CliRunner
 
 from molgen.cli import cli
+from molgen.cli.data import rare_atoms
+from molgen.data.dataset import Statistics
 from molgen.errors import InputError
+from molgen.molecules.vocabulary import AtomClass, Vocabulary
 from tests.data.small_set import SMILES
 
 
@@ -26,6 +29,16 @@ def test_the_command_prints_the_account_and_writes_the_rejects(tmp_path, monkeyp
     assert table["atom classes"] == "C N O Br"
     assert Path(table["prepared set"]).is_dir()
     assert rejects.read_text(encoding="utf-8").splitlines()[1:] == ["26,nope,,unparsable"]
+
+
+def test_very_many_atom_classes_are_told():
+    classes = [AtomClass(element, charge) for element in "CNOFSPBI" for charge in (0, 1, -1, 2, -2, 3)]
+    shares = (0.95, 0.042, *[0.008 / 46] * 46)
+    statistics = Statistics((0,) * 10 + (1000,), shares, (1.0, 0.0, 0.0, 0.0))
+    warning = rare_atoms(Vocabulary(tuple(classes)), statistics)
+    assert warning.startswith("48 atom classes are many") and "Of 46 there are fewer than 10 atoms" in warning
+    assert "C- (2)" in warning
+    assert rare_atoms(Vocabulary(tuple(classes[:20])), statistics) == ""
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 import io
 import json
+import os
 import subprocess
 import sys
 
@@ -109,6 +110,37 @@ def test_too_few_distinct_molecules_are_told(model, tmp_path):
     lines = (tmp_path / "m.smi").read_text(encoding="utf-8").splitlines()
     assert 0 < len(lines) < 100
     assert f"Warning: {len(lines)} of the 100 distinct molecules" in done.stderr
+
+
+def test_a_run_without_a_molecule_says_why_and_is_no_success(model, tmp_path, monkeypatch, capfd):
+    from molgen.cli import main
+    from molgen.generation.sampling import GraphDecoder
+    from molgen.molecules.encoding import Decoded
+
+    monkeypatch.setattr(GraphDecoder, "decode_mol", lambda *_: (Decoded("C.C", "several fragments"), None))
+    words = ["molgen", "generate", "--model", model, "--num", "5", "--steps", "2", "--output", str(tmp_path / "m.csv")]
+    monkeypatch.setattr("sys.argv", words)
+    with pytest.raises(SystemExit) as stop:
+        main()
+    assert stop.value.code == 1
+    last = capfd.readouterr().err.strip().splitlines()[-1]
+    assert last.startswith("Error: none of 5 samples is a valid molecule (5 several fragments); try more samples")
+
+
+@pytest.mark.parametrize("chosen", [{}, {"GOMP_SPINCOUNT": "7"}, {"OMP_WAIT_POLICY": "active"}])
+def test_threads_wait_without_spinning_unless_the_user_has_chosen(monkeypatch, chosen):
+    from molgen.cli import main
+
+    for name in ("GOMP_SPINCOUNT", "OMP_WAIT_POLICY"):
+        monkeypatch.setenv(name, "")  # so that the end of the test restores what is set below
+        monkeypatch.delenv(name)
+    for name, value in chosen.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setattr("sys.argv", ["molgen", "--version"])
+    main()
+    assert {name: os.environ[name] for name in ("GOMP_SPINCOUNT", "OMP_WAIT_POLICY") if name in os.environ} == (
+        chosen or {"GOMP_SPINCOUNT": "3000"}
+    )
 
 
 def test_an_output_in_the_way_is_told_with_the_option_that_replaces_it(model, tmp_path):

@@ -182,6 +182,9 @@ def test_a_check_tells_and_trains_nothing(monkeypatch, molecules):
     assert "unparsable" in output and "several fragments" in output
     assert "for each training molecule" in output and "start from another model" in output
     assert "molecules/s here, so 2 epochs" in output
+    assert "are too few for this model with random weights" in output
+    assert "qm9-digress knows the atom types and sizes of 100%" in output and "--init qm9-digress" in output
+    assert "--epochs" in output and "--batch-size 16" in output
     assert not Path("run").exists()
 
 

@@ -2,6 +2,7 @@ import csv
 import io
 
 import numpy as np
+from rdkit import Chem
 
 from molgen.data import importing
 from molgen.data.importing import Converted, Criteria, Rejects, convert, import_molecules
@@ -45,7 +46,10 @@ def test_a_salt_keeps_its_largest_fragment_when_asked():
 def test_a_graph_that_decodes_to_something_else_is_rejected(monkeypatch):
     monkeypatch.setattr(GraphDecoder, "decode", lambda self, nodes, pairs: Decoded("CCC", ""))
     found = converted(["CCC", "CCO"])
-    assert (found.smiles, found.rejected) == (["CCC"], {1: "does not come back from its graph"})
+    assert (found.smiles, found.rejected) == (
+        ["CCC"],
+        {1: "not the same molecule when built from its atoms, charges and bonds"},
+    )
 
 
 def test_a_given_vocabulary_bounds_the_atoms():
@@ -104,6 +108,26 @@ def test_a_row_that_kills_or_hangs_its_process_costs_that_row_alone(monkeypatch)
 def test_more_atom_types_than_a_byte_holds_are_rejected(monkeypatch):
     monkeypatch.setattr(importing, "MAX_CLASSES", 2)
     assert converted(["CO", "CN", "O"]).rejected == {1: "more than 2 atom types"}
+
+
+def test_a_rejected_record_of_an_sdf_is_shown_as_smiles():
+    def block(smiles: str) -> str:
+        return Chem.MolToMolBlock(Chem.MolFromSmiles(smiles, sanitize=False), kekulize=False)
+
+    blocks = [block("CCO"), block("C[C@H](O)F"), block("OCC"), block("CCO.Cl"), block("CC(C)(C)(C)C"), "x\n"]
+    file = io.StringIO()
+    import_molecules(
+        [Row(line, f"m{line}", text, is_block=True) for line, text in enumerate(blocks, 1)],
+        workers=1,
+        on_reject=Rejects(file),
+    )
+    file.seek(0)
+    assert list(csv.reader(file))[1:] == [
+        ["3", "CCO", "m3", "duplicate"],
+        ["4", "CCO.Cl", "m4", "several fragments"],
+        ["5", "CC(C)(C)(C)C", "m5", "valence of C exceeded"],
+        ["6", "", "m6", "unparsable"],
+    ]
 
 
 def test_rejected_rows_are_written_safe_for_a_spreadsheet():

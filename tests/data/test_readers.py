@@ -11,6 +11,7 @@ from rdkit import Chem
 from molgen.data.readers import FORMATS, MAX_LINE, Row, Wanted, expected_rows, read_molecules
 from molgen.data.readers.streams import text_lines
 from molgen.errors import InputError
+from molgen.molecules.parsing import MAX_BLOCK_LENGTH, MAX_SMILES_LENGTH, Rejected, parse_block, parse_smiles
 
 MOLECULES = [("CCO", "ethanol"), ("c1ccccc1", "benzene"), ("CC(=O)O", "NA")]
 
@@ -70,6 +71,35 @@ def test_a_name_that_sounds_like_a_header_is_a_name(tmp_path):
 def test_a_cell_may_be_as_long_as_a_line(tmp_path):
     for name, content in (("x.csv", "smiles,note\nCCO,"), ("x.smi", "CCO ")):
         assert [row.text for row in read(tmp_path / name, content + "x" * 900_000 + "\n")] == ["CCO"]
+
+
+def test_utf_16_is_read_by_its_mark(tmp_path):
+    rows = read(tmp_path / "x.csv", "smiles,name\r\nCCO,Äthanol\r\n".encode("utf-16"))
+    assert rows == [Row(2, "Äthanol", "CCO")]
+    assert expected_rows(tmp_path / "x.csv") == 2
+
+
+def test_a_line_of_a_table_among_smiles_is_a_row(tmp_path):
+    rows = read(tmp_path / "x.smi", "CCO,ethanol\nCCN\nCCO |$;;R1$|\n")
+    assert [row.text for row in rows] == ["CCO,ethanol", "CCN", "CCO"]
+
+
+def test_what_is_too_long_for_a_molecule_is_cut_and_still_rejected(tmp_path):
+    [row] = read(tmp_path / "x.smi", "C" * 500_000 + " " + "n" * 400_000)
+    assert (len(row.text), len(row.name)) == (MAX_SMILES_LENGTH + 1, 1_000)
+    with pytest.raises(Rejected, match="SMILES longer than 2000 characters"):
+        parse_smiles(row.text)
+    [row] = read(tmp_path / "x.sdf", SDF.replace("M  END", "x" * 300 + "\n" + ("y" * 80 + "\n") * 30_000 + "M  END"))
+    assert len(row.text) == MAX_BLOCK_LENGTH + 1
+    with pytest.raises(Rejected, match="mol block longer than 200000 characters"):
+        parse_block(row.text)
+
+
+def test_a_record_without_a_title_is_named_by_a_data_field(tmp_path):
+    untitled = SDF.removeprefix("ethanol")
+    fields = "> <PUBCHEM_COMPOUND_CID>\n702\n\n> <CAS>\n64-17-5\n\n"
+    rows = read(tmp_path / "x.sdf", f"{untitled}{fields}$$$$\n{SDF}{fields}$$$$\n{untitled}$$$$\n")
+    assert [row.name for row in rows] == ["702", "ethanol", ""]
 
 
 def test_parquet(tmp_path):
@@ -195,11 +225,26 @@ def test_standard_input(monkeypatch, content):
         ("x.csv", "smiles,name\n", "holds no molecules"),
         ("x.smi", "CCO\n" + "C" * (MAX_LINE + 5), "line 2 of .* is longer than 1,000,000 characters"),
         ("x.csv", "smiles,name\nCCO,é\n".encode("latin-1"), "not UTF-8 text .byte 0xe9 near line 1.; save it as UTF-8"),
-        ("x.csv", "smiles,name\nCCO,x\n".encode("utf-16"), "written in UTF-16; save it as UTF-8"),
+        ("x.csv", "smiles,name\nCCO,x\n".encode("utf-16-le"), "a binary file .or UTF-16 without its mark., not UTF-8"),
+        ("x.csv", "smiles,name\n".encode("utf-16") + b"C", "is not UTF-16 text .byte 0x43 near line 2."),
         ("x.csv", b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR\0\0", "is a binary file"),
         ("x.smi", b"C\n" * 5000 + b"C\0C\n", "is a binary file"),
         ("x.csv", "a,b\n1,hello\n2,world\n", "no column of .* holds SMILES; columns: 'a', 'b'; name the column$"),
         ("x.csv", 'smiles,b\nCCO,"x\n' + "CCN,y\n" * 30_000, "is not a table: .*from line 2"),
+        (
+            "x.csv.gz",
+            'smiles,b\nC,"\n' + '","\n' * 500_000,
+            "not a table: the row from line 2 is longer than 1,000,000",
+        ),
+        ("x.smi", "CCO,ethanol\nCCN,amine\n", "the lines of .*x.smi hold cells, separated by ','; call it .csv, or"),
+        ("x.smi", "1;CCO\n2;CCN\n", "hold cells, separated by ';'; call it .csv"),
+        ("x.smi", "InChI=1S/CH4/h1H4\n", "holds InChI, which is not read; write SMILES"),
+        ("x.csv", "id,inchi\n1,InChI=1S/CH4/h1H4\n", "column 'inchi' of .*x.csv holds InChI, which is not read"),
+        ("x.tar.gz", "CCO\n", "x.tar.gz is packed; unpack it, and give the file of molecules that is inside"),
+        ("x.zip", "CCO\n", "x.zip is packed; unpack it"),
+        ("x.csv", b"PK\x03\x04 and so on", "is a ZIP archive or a spreadsheet, not text; unpack it"),
+        ("x.smi.gz", b"x.smi".ljust(257, b"\0") + b"ustar\0", "is a tar archive, not text; unpack it"),
+        ("x.xlsx", "CCO\n", "is a spreadsheet; save the table with the molecules as .csv"),
         ("x.parquet", b"PAR1 nonsense PAR1", "cannot be read as Parquet"),
         ("x.docx", "CCO\n", "cannot tell the format of .* from its extension; allowed: .smi"),
     ],

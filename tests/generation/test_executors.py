@@ -1,8 +1,9 @@
-"""The same molecules whatever the processes and the stops; nothing is drawn twice."""
+"""The same molecules whatever the processes, their deaths and the stops; nothing is drawn twice."""
 
 import subprocess
 import sys
 import time
+from multiprocessing import get_context
 from pathlib import Path
 
 import pytest
@@ -17,6 +18,7 @@ from molgen.generation.settings import SHARD_SIZE, make_settings
 from molgen.models.checkpoints import load_checkpoint
 from tests.generation.fake_model import fake_model
 from tests.generation.small_run import StoppedError, generate, stop_after
+from tests.killing import children, kill, kill_at_start
 
 
 def test_workers_do_not_change_the_molecules(tmp_path):
@@ -61,6 +63,59 @@ def test_a_dead_worker_is_told_and_the_same_run_goes_on(tmp_path):
         generate(tmp_path / "m.csv", fake_model(dies=True), num=1200, workers=2)
     generate(tmp_path / "m.csv", num=1200)
     assert (tmp_path / "m.csv").exists()
+
+
+def test_workers_killed_at_their_start_are_replaced(tmp_path, monkeypatch):
+    """The model is larger than a pipe: writing it to a dead process must not wait for ever."""
+    model = fake_model()
+    model.backend.ballast = torch.nn.Parameter(torch.zeros(1_000_000))
+    with kill_at_start(monkeypatch, 2) as killed:
+        generate(tmp_path / "two.csv", model, num=2200, workers=2)
+    assert len(killed) == 2
+    generate(tmp_path / "one.csv", num=2200)
+    assert (tmp_path / "one.csv").read_bytes() == (tmp_path / "two.csv").read_bytes()
+
+
+def test_workers_killed_in_the_middle_cost_their_shard_alone(tmp_path):
+    """One is killed when it has drawn a part of its shard, and again later."""
+    killed, seen = [], []
+
+    def progress(_stage: str, done: int, _total: int | None) -> None:
+        seen.append(done)
+        if done > 1200 * (len(killed) + 1) and len(killed) < 2:
+            killed.append(children()[0])
+            kill(killed[-1])
+
+    generate(tmp_path / "two.csv", fake_model(delay=0.05), num=5200, workers=2, progress=progress)
+    assert len(killed) == 2 and seen == sorted(seen) and seen[-1] == 5200
+    generate(tmp_path / "one.csv", num=5200)
+    assert (tmp_path / "one.csv").read_bytes() == (tmp_path / "two.csv").read_bytes()
+
+
+@pytest.mark.parametrize("missing", ["Pipe", "Process"])
+def test_where_no_process_starts_one_does_the_work(tmp_path, monkeypatch, caplog, missing):
+    def refuse(*_arguments: object, **_options: object) -> None:
+        raise OSError(38, "Function not implemented")
+
+    monkeypatch.setattr(type(get_context("spawn")), missing, refuse)
+    generate(tmp_path / "two.csv", num=1200, workers=2)
+    assert "no worker process can be started" in caplog.text
+    monkeypatch.undo()
+    generate(tmp_path / "one.csv", num=1200)
+    assert (tmp_path / "one.csv").read_bytes() == (tmp_path / "two.csv").read_bytes()
+
+
+def test_workers_need_no_semaphores_and_no_shared_memory(tmp_path, monkeypatch):
+    """Both lie in /dev/shm, which may be read-only or tiny."""
+
+    def refuse(*_arguments: object, **_options: object) -> None:
+        raise FileNotFoundError(2, "No such file or directory")
+
+    monkeypatch.setattr("multiprocessing.synchronize.SemLock.__init__", refuse)
+    monkeypatch.setattr("torch.UntypedStorage._share_fd_cpu_", refuse)
+    model = fake_model()
+    model.backend.weight = torch.nn.Parameter(torch.zeros(3))
+    assert generate(tmp_path / "two.csv", model, num=1200, workers=2)["rows"] > 0
 
 
 def test_a_killed_run_goes_on_and_ends_as_if_nothing_had_been(tmp_path):

@@ -8,10 +8,12 @@ import pandas as pd
 import pytest
 import torch
 from click.testing import CliRunner
+from rdkit import Chem
 
 from molgen.cli import cli
 from molgen.errors import InputError
-from molgen.models.checkpoints import save_checkpoint
+from molgen.generation.likelihood import canonical_graph
+from molgen.models.checkpoints import load_checkpoint, save_checkpoint
 from molgen.models.nvdiff.model import NVDiff, NVDiffConfig
 from molgen.molecules.hashing import smiles_hashes
 from tests.conftest import SMILES, TINY
@@ -56,6 +58,34 @@ def test_each_usable_molecule_has_a_vector():
     assert not np.allclose(vectors[0], vectors[1], atol=0.05)
     with Path("r.csv").open(encoding="utf-8") as file:
         assert [row["name"] for row in csv.DictReader(file)] == ["m18", "m19"]
+
+
+AROMATIC = ["c1ccc2ccccc2c1", "Cc1ccccc1C", "C1CC1", "CC(C)C", "c1ccccc1", "C1CCC1", "FC(F)(F)F", "CC(C)(C)C"]
+
+
+@pytest.mark.parametrize("name", ["model", "qm9-nvdiff"])
+def test_a_molecule_has_one_vector_however_it_is_written(name: str):
+    """Twenty molecules, most of them symmetric, each written eight ways; also as a file of one writing each."""
+    chosen = [*AROMATIC, *SMILES[2:14]]
+    written = [Chem.MolToRandomSmilesVect(Chem.MolFromSmiles(smiles), 8, randomSeed=7) for smiles in chosen]
+    apart = []
+    for way in (0, 3, 7):
+        Path("one.smi").write_text("\n".join(several[way] for several in written), encoding="utf-8")
+        call("embed", "one.smi", "--model", name, "--output", "one.parquet")
+        apart.append(np.stack(pd.read_parquet("one.parquet")["embedding"]))
+    Path("all.smi").write_text("\n".join(text for several in written for text in several), encoding="utf-8")
+    call("embed", "all.smi", "--model", name, "--output", "all.parquet")
+    vectors = np.stack(pd.read_parquet("all.parquet")["embedding"]).reshape(len(chosen), 8, -1)
+    assert np.abs(vectors - vectors[:, :1]).max() <= 1e-5
+    assert all(np.abs(vectors[:, 0] - one).max() <= 1e-5 for one in apart)
+
+
+@pytest.mark.parametrize("other", ["Cc1ccccc1", "C1=CC=CC=C1C", "c1c(C)cccc1", "CC1=CC=CC=C1"])
+def test_the_ends_of_a_path_are_canonical(other: str):
+    """Atoms and Kekulé form are those of the canonical SMILES."""
+    loaded = load_checkpoint("model")
+    one, same = canonical_graph(loaded, "c1cc(C)ccc1"), canonical_graph(loaded, other)
+    assert torch.equal(one.nodes, same.nodes) and torch.equal(one.pairs, same.pairs)
 
 
 def test_a_path_has_the_points_asked_for():

@@ -118,11 +118,58 @@ def test_a_second_writer_is_refused(tmp_path):
     generate(tmp_path / "m.csv", num=20)
 
 
+OWN = ("notes.txt", "output.txt", "shard-list.csv", ".mine.tmp", "shard-000000.parquet.bak")
+
+
+@pytest.mark.parametrize("name", [*OWN, "shard-000000.parquet", "settings.json"])
+def test_a_folder_of_others_is_not_used(tmp_path, name):
+    folder = tmp_path / "m.csv.partial"
+    folder.mkdir()
+    (folder / name).write_text("{}", encoding="utf-8")
+    with pytest.raises(InputError, match=f"not of an unfinished run, such as {name}"):
+        generate(tmp_path / "m.csv", num=20, overwrite=True)
+    assert [path.name for path in folder.iterdir()] == [name] and not (tmp_path / "m.csv").exists()
+
+
+def test_a_file_in_the_place_of_the_work_folder_is_told(tmp_path):
+    (tmp_path / "m.csv.partial").write_text("mine", encoding="utf-8")
+    with pytest.raises(InputError, match="in the way"):
+        generate(tmp_path / "m.csv", num=20)
+    assert (tmp_path / "m.csv.partial").read_text(encoding="utf-8") == "mine"
+
+
 def test_files_of_others_in_the_work_folder_stay(tmp_path):
-    (tmp_path / "m.csv.partial").mkdir()
-    (tmp_path / "m.csv.partial" / "notes.txt").write_text("mine", encoding="utf-8")
-    generate(tmp_path / "m.csv", num=20)
-    assert [path.name for path in (tmp_path / "m.csv.partial").iterdir()] == ["notes.txt"]
+    path, folder = tmp_path / "m.csv", tmp_path / "m.csv.partial"
+    with pytest.raises(StoppedError):
+        generate(path, num=1500, progress=stop_after(1100))
+    left = folder / ".shard-000001.parquet.0123abcd.tmp"  # of a kill
+    for name in (*OWN, left.name):
+        (folder / name).write_text("mine", encoding="utf-8")
+    generate(path, num=1500, seed=6, overwrite=True)
+    assert {path.name for path in folder.iterdir()} == set(OWN)
+
+
+def test_a_damaged_shard_is_drawn_again_and_one_without_a_checksum_is_taken(tmp_path, caplog):
+    path, folder = tmp_path / "m.csv", tmp_path / "m.csv.partial"
+    generate(tmp_path / "whole.csv", num=2500)
+    with pytest.raises(StoppedError):
+        generate(path, num=2500, progress=stop_after(2100))
+    damaged = folder / "shard-000000.parquet"
+    content = bytearray(damaged.read_bytes())
+    content[len(content) // 3] ^= 4
+    damaged.write_bytes(content)
+    (folder / "checksum-000001.txt").unlink()  # as an earlier version leaves it
+    record = generate(path, num=2500)
+    assert "shard-000000.parquet is damaged" in caplog.text and "shard-000001" not in caplog.text
+    assert record["samples_of_earlier_starts"] == 1000
+    assert path.read_bytes() == (tmp_path / "whole.csv").read_bytes()
+    assert not folder.exists()
+
+
+def test_a_name_that_is_no_text_is_refused(tmp_path):
+    with pytest.raises(InputError, match=r"should be UTF-8, got .*m\\xff\.csv"):
+        generate(tmp_path / "m\udcff.csv", num=5)
+    assert not list(tmp_path.iterdir())
 
 
 @pytest.mark.parametrize("name", ["m.xls", "", "missing/m.csv"])

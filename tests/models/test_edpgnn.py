@@ -220,7 +220,7 @@ def test_the_score_loss_is_the_published_one():
         ({"sigma_min": 0.0}, "sigma_min should be above 0"),
         ({"sigma_min": 20.0}, "sigma_min should be below sigma_max"),
         ({"width": 30}, "width should be a multiple of heads"),
-        ({"bond_weight": math.inf}, "bond_weight should be above 0, got inf"),
+        ({"bond_weight": math.inf}, "bond_weight should be at most 10,000, got inf"),
         ({"loss": "hinge"}, "unknown loss 'hinge'; choose from cross-entropy, score"),
     ],
 )

@@ -40,6 +40,10 @@ def test_hydrogens_that_an_atom_gets(element, charge, valence, hydrogens):
         ("CHCHCHCHCHCH", "C6H6", "C C C C C C", 6),
         ("CF4", "CF4", "C F F F F", 0),
         ("H2O", "H2O", "O", 2),
+        ("C6 H9 N O2", "C6H9NO2", "C C C C C C N O O", 9),
+        ("C₆H₉NO₂", "C6H9NO2", "C C C C C C N O O", 9),
+        ("c6h9no2", "C6H9NO2", "C C C C C C N O O", 9),
+        ("c6 h9 nO2", "C6H9NO2", "C C C C C C N O O", 9),
     ],
 )
 def test_formulas_are_read(text, hill, elements, hydrogens):
@@ -49,13 +53,22 @@ def test_formulas_are_read(text, hill, elements, hydrogens):
     assert request.size == len(elements.split())
 
 
+def test_small_letters_that_can_be_read_in_two_ways_are_refused():
+    vocabulary = Vocabulary(tuple(AtomClass(element, 0) for element in ("C", "S", "I", "Si")))
+    assert formula_request("ch3sh", vocabulary, SIZES).text == "CH4S"
+    with pytest.raises(InputError, match="'csih5' can be read as CSIH5 and as CSiH5; write elements with capitals"):
+        formula_request("csih5", vocabulary, SIZES)
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [
         ("", "formula '' cannot be read; write it like C7H9NO2"),
         ("C6H5+", "cannot be read"),
         ("C(CH3)4", "cannot be read"),
-        ("c6h6", "cannot be read"),
+        ("c6h6x", "cannot be read"),
+        ("co" * 1_000, "cannot be read"),
+        ("C 6 H 6", "cannot be read"),
         ("C0H4", "between 1 and 250 atoms"),
         ("C99999H4", "between 1 and 250 atoms"),
         ("C5H5Br", "has Br; the model knows C, O, N, F"),

@@ -10,6 +10,7 @@ import pytest
 
 from molgen.data.prepared import PreparedSet, prepare
 from molgen.errors import InputError, TrainingError
+from molgen.generation.sampling import sample_smiles
 from molgen.models.checkpoints import load_checkpoint
 from molgen.models.registry import BACKENDS
 from molgen.training import check
@@ -18,6 +19,7 @@ from molgen.training.log import LOG
 from molgen.training.recipe import run, train
 from molgen.training.settings import TrainSettings
 from molgen.training.setup import Setup, set_up, told_graphs
+from molgen.training.state import STATE
 from molgen.training.trainer import TrainProgress
 from tests.conftest import TINY
 from tests.data.small_set import SMILES
@@ -56,6 +58,15 @@ def test_a_training_stops_and_resumes(prepared, tmp_path):
         train(prepared, tmp_path / "elsewhere", resume=True)
 
 
+def test_the_minutes_of_a_resumed_run_count_from_its_start(prepared, tmp_path):
+    train(prepared, tmp_path / "run", options=OPTIONS, samples=0, max_minutes=1e-9)
+    before = (tmp_path / "run" / STATE).read_bytes()
+    with pytest.raises(InputError, match=r"max_minutes counts the whole run, .* above that, got 1e-09"):
+        train(prepared, tmp_path / "run", resume=True, samples=0, max_minutes=1e-9)
+    assert (tmp_path / "run" / STATE).read_bytes() == before
+    assert train(prepared, tmp_path / "run", resume=True, samples=0, max_minutes=60).finished
+
+
 def test_a_setup_writes_nothing_and_takes_a_model_to_start_from(prepared, tmp_path):
     first = load_checkpoint(str(train(prepared, tmp_path / "first", options=OPTIONS, samples=0).model))
     setup = set_up(prepared, tmp_path / "second", init=first, options={"learning_rate": 1e-5})
@@ -67,6 +78,29 @@ def test_a_setup_writes_nothing_and_takes_a_model_to_start_from(prepared, tmp_pa
         assert setup.backend.state_dict()[name].allclose(tensor), name
     with pytest.raises(InputError, match="first is a digress model, not edge"):
         set_up(prepared, tmp_path / "second", init=first, backend="edge")
+
+
+def test_someone_who_starts_from_a_model_is_not_told_to(prepared, tmp_path):
+    few = "training molecules are few: the model may memorise them"
+    setup = set_up(prepared, tmp_path / "run", options=OPTIONS)
+    assert [text for text in setup.warnings if few in text and "Start from another model" in text]
+    for started in (dataclasses.replace(setup, first="old"), dataclasses.replace(setup, resumed=True)):
+        (told,) = [text for text in started.warnings if few in text]
+        assert "another model" not in told and "Look at how many of its molecules are new" in told
+
+
+def test_validity_stands_beside_that_of_the_model_it_started_from(prepared, tmp_path, monkeypatch):
+    monkeypatch.setattr("molgen.training.recipe.fcd_distance", lambda *_: None)
+    first = train(prepared, tmp_path / "first", options=OPTIONS, samples=0)
+    assert math.isnan(first.first_valid)
+    model = load_checkpoint(str(first.model))
+    tuned = train(prepared, tmp_path / "tuned", init=model, options={"epochs": 1}, samples=8, max_minutes=60)
+    assert tuned.finished
+    drawn = sample_smiles(model.backend, prepared.vocabulary, prepared.statistics, 8, seed=0)
+    assert tuned.first_valid == sum(molecule.valid for molecule in drawn) / 8
+    assert load_checkpoint(str(tuned.model)).card["figures"]["valid before"] == tuned.first_valid
+    again = train(prepared, tmp_path / "tuned", resume=True, options={"epochs": 2}, samples=8)
+    assert again.first_valid == tuned.first_valid
 
 
 def test_the_same_setup_has_the_same_weights(prepared, tmp_path):

@@ -73,6 +73,71 @@ def test_max_minutes_stops_saved(dataset, vocabulary, tmp_path):
     assert run.step == 1
 
 
+class Clock:
+    """A clock that the training reads: a step takes a second, a measurement as long as it is told to."""
+
+    def __init__(self, run: Trainer, monkeypatch, measurement: float) -> None:
+        self.now, self.measurement, self.rates, self.measured = 1000.0, measurement, [], []
+        monkeypatch.setattr("molgen.training.trainer.time.monotonic", lambda: self.now)
+        self.run, self.step = run, run._one_step
+        monkeypatch.setattr(run, "_one_step", self.stepped)
+
+    def stepped(self, *arguments):
+        loss = self.step(*arguments)
+        self.rates.append(self.run.optimisers[0].param_groups[0]["lr"] / self.run.settings.learning_rate)
+        self.now += 1
+        return loss
+
+    def evaluate(self, _) -> dict[str, float]:
+        self.now += self.measurement
+        self.measured.append(self.now)
+        return {}
+
+
+def test_the_rates_have_fallen_and_the_model_is_measured_when_the_time_is_up(
+    dataset, vocabulary, tmp_path, monkeypatch
+):
+    settings = dataclasses.replace(SETTINGS, epochs=1000, evaluations=20)
+    run = trainer(dataset, vocabulary, tmp_path, settings)
+    clock = Clock(run, monkeypatch, measurement=10)
+    assert not run.run(max_minutes=2, evaluate=clock.evaluate)
+    assert 100 <= clock.now - 1000 <= 126  # its last measurement is counted
+    assert clock.measured[-1] == clock.now  # which is of the model that is kept
+    assert max(clock.rates) == 1.0 and clock.rates[-1] < 0.05
+    assert len(clock.measured) <= 4  # no more time goes into measuring than that
+    assert run.seconds == clock.now - 1000
+    falling = clock.rates[clock.rates.index(1.0) :]
+    assert falling == sorted(falling, reverse=True)
+
+
+def test_a_resumed_run_goes_on_with_the_time_already_spent(dataset, vocabulary, tmp_path, monkeypatch):
+    settings = dataclasses.replace(SETTINGS, epochs=1000, evaluations=20, checkpoint_minutes=0.1)
+
+    def die_late(progress) -> None:
+        if progress.step > 60:
+            raise KilledError
+
+    killed = trainer(dataset, vocabulary, tmp_path, settings)
+    clock = Clock(killed, monkeypatch, measurement=5)
+    with pytest.raises(KilledError):
+        killed.run(max_minutes=2, evaluate=clock.evaluate, report=die_late)
+    resumed = trainer(dataset, vocabulary, tmp_path, settings)
+    resumed.resume()
+    spent = resumed.seconds
+    assert spent > 50
+    clock = Clock(resumed, monkeypatch, measurement=5)
+    assert not resumed.run(max_minutes=2, evaluate=clock.evaluate)
+    assert 100 - spent <= clock.now - 1000 <= 126 - spent
+    assert clock.rates[0] < 1.0 and clock.rates[-1] < 0.05
+
+
+def test_time_to_spare_changes_nothing(dataset, vocabulary, tmp_path):
+    free, limited = trainer(dataset, vocabulary, tmp_path / "free"), trainer(dataset, vocabulary, tmp_path / "limited")
+    assert free.run() and limited.run(max_minutes=1000)
+    assert log_rows(tmp_path / "free") == log_rows(tmp_path / "limited")
+    assert all(torch.equal(limited.ema[name], tensor) for name, tensor in free.ema.items())
+
+
 def test_a_loss_that_is_no_number_stops_and_keeps_the_last_weights(dataset, vocabulary, tmp_path):
     run = trainer(dataset, vocabulary, tmp_path)
     run.run(max_minutes=1e-9)

@@ -15,6 +15,7 @@ from molgen.data.readers.smiles import read_smiles
 from molgen.data.readers.streams import MAX_BYTES, MAX_LINE, count_of, unpacked
 from molgen.data.readers.tables import read_csv, read_tsv
 from molgen.errors import InputError
+from molgen.molecules.parsing import MAX_BLOCK_LENGTH, MAX_SMILES_LENGTH
 
 __all__ = [
     "COUNTERS",
@@ -39,6 +40,10 @@ FORMATS: dict[str, Reader] = {
     ".parquet": read_parquet,
 }
 
+ARCHIVED = (".tar", ".tgz", ".zip", ".7z", ".rar", ".bz2", ".xz", ".zst")
+WORKBOOKS = (".xlsx", ".xls", ".ods")
+MAX_NAME = 1_000  # characters of a name that are kept
+
 # How the rows of a format are counted without reading them; for one that is not here no time left is told.
 COUNTERS: dict[str, Callable[[Path], int]] = {
     **dict.fromkeys((".smi", ".smiles", ".txt", ".csv", ".tsv"), partial(count_of, b"\n")),
@@ -53,26 +58,28 @@ def read_molecules(
     max_bytes: int = MAX_BYTES,
     label: str | None = None,
     properties: tuple[str, ...] = (),
+    on_column: Callable[[str], object] | None = None,
 ) -> Iterator[Row]:
     """The rows of a file in one of FORMATS, which may be gzipped; "-" is standard input.
 
     Text is UTF-8. In .smi, .smiles, .txt and standard input the SMILES ends at the first white space and the name
     follows; a first line that names a SMILES column makes it a table instead. In a table the column is
     `smiles_column`, or the one whose header says so, or the one whose content parses; a row with an empty cell is a
-    row, an empty line is not. Memory stays flat. label: what errors call the file.
+    row, an empty line is not. Memory stays flat: text that is too long for a molecule is cut, and still too long.
+    label: what errors call the file. on_column: called with the name of a table's SMILES column, once it is found.
 
     properties: columns of a table, or data fields of an SDF, to be read as the numbers Row.values, in this order; an
     empty cell, NA, NaN and a record without the field are NaN.
 
-    Raises InputError for a file that cannot be read, holds no molecule, has a line longer than MAX_LINE, or unpacks to
-    more than max_bytes, and for a property that the file does not have (an SDF: in none of its records) or whose cell
-    is not a number.
+    Raises InputError for a file that cannot be read, holds no molecule, has a line or cell longer than MAX_LINE, or
+    unpacks to more than max_bytes; where several columns can be the SMILES and none is plainly called so; and for a
+    property that the file does not have (an SDF: in none of its records) or whose cell is not a number.
     """
     label = label or ("standard input" if str(path) == "-" else str(path))
     if str(path) != "-" and not Path(path).is_file():
         raise InputError(f"{path} is a folder, not a file" if Path(path).is_dir() else f"no such file: {path}")
     read = FORMATS[file_format(path, label)]
-    return _rows(path, read, Wanted(label, smiles_column, properties, max_bytes))
+    return _rows(path, read, Wanted(label, smiles_column, properties, max_bytes, on_column))
 
 
 def file_format(path: Path | str, label: str | None = None) -> str:
@@ -83,6 +90,10 @@ def file_format(path: Path | str, label: str | None = None) -> str:
     if str(path) == "-":
         return ".smi"
     extension = Path(Path(path).name.lower().removesuffix(".gz")).suffix
+    if extension in ARCHIVED:
+        raise InputError(f"{label or path} is packed; unpack it, and give the file of molecules that is inside")
+    if extension in WORKBOOKS:
+        raise InputError(f"{label or path} is a spreadsheet; save the table with the molecules as .csv")
     if extension not in FORMATS:
         raise InputError(
             f"cannot tell the format of {label or path} from its extension; allowed: {', '.join(FORMATS)}, also .gz"
@@ -105,6 +116,19 @@ def _rows(path: Path | str, read: Reader, wanted: Wanted) -> Iterator[Row]:
     with unpacked(path, wanted.label, wanted.max_bytes) as stream:
         for row in read(stream, wanted):
             empty = False
-            yield row
+            yield _shortened(row)
     if empty:
         raise InputError(f"{wanted.label} holds no molecules")
+
+
+def _shortened(row: Row) -> Row:
+    """The row without what nobody reads: thousands of rows are held in memory at a time."""
+    if len(row.name) > MAX_NAME:
+        row = row._replace(name=row.name[:MAX_NAME])
+    longest = MAX_BLOCK_LENGTH if row.is_block else MAX_SMILES_LENGTH
+    if len(row.text) > longest:
+        text = row.text if row.is_block else row.text.strip()
+        if len(text) > longest:
+            text = text[:longest] + "…"  # longer than it may be, as it was
+        row = row._replace(text=text)
+    return row

@@ -33,6 +33,7 @@ class Wanted(NamedTuple):
     smiles_column: str | None
     properties: tuple[str, ...]
     max_bytes: int
+    on_column: Callable[[str], object] | None = None
 
 
 # Reads the rows of an unpacked binary stream, which gives no more than Wanted.max_bytes.
@@ -45,11 +46,23 @@ def same_name(name: str) -> str:
 
 
 def column_position(columns: list[str], name: str, label: str) -> int:
-    """Position of the column of that name. Raises InputError, naming the columns there are, where there is none."""
-    for position, column in enumerate(columns):
-        if same_name(column) == same_name(name):
-            return position
-    raise InputError(f"{label} has no column {name!r}; columns: {listed(columns) if columns else 'none are named'}")
+    """Position of the column of that name. Raises InputError where there is none, or more than one.
+
+    Capitals matter only between columns that differ by nothing else.
+    """
+    positions = [position for position, column in enumerate(columns) if same_name(column) == same_name(name)]
+    if len(positions) > 1:
+        positions = [position for position in positions if columns[position] == name] or positions
+    if len(positions) > 1:
+        raise InputError(f"{label} has {len(positions)} columns called {name!r}; give them different names")
+    if not positions:
+        raise no_column(columns, name, label)
+    return positions[0]
+
+
+def no_column(columns: list[str], name: str, label: str) -> InputError:
+    """The error for a column that a file does not have; it names those it has."""
+    return InputError(f"{label} has no column {name!r}; columns: {listed(columns) if columns else 'none are named'}")
 
 
 def listed(columns: list[str]) -> str:

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from _typeshed import WriteableBuffer
 
 MAX_LINE = 1_000_000  # characters; no molecule needs it, and a line is held in memory
+# What an archive has where, in bytes; a spreadsheet of Excel is a ZIP archive.
+ARCHIVES = {"a tar archive": (257, b"ustar"), "a ZIP archive or a spreadsheet": (0, b"PK\x03\x04")}
 MAX_BYTES = 8_000_000_000  # unpacked; 200 MB gzip to 190 kB, so the size on disk says nothing
 
 
@@ -34,18 +36,20 @@ def unpacked(path: Path | str, label: str, max_bytes: int = MAX_BYTES) -> Iterat
 
 
 def text_lines(stream: io.BufferedReader, label: str) -> Iterator[str]:
-    """The lines of UTF-8 text, each with its line end.
+    """The lines of UTF-8 text, or of UTF-16 with its byte order mark, each with its line end.
 
     Raises InputError for binary files, other encodings and lines longer than MAX_LINE.
     """
     head = stream.peek(4096)
-    if head[:2] in (b"\xff\xfe", b"\xfe\xff"):
-        raise InputError(f"{label} is written in UTF-16; save it as UTF-8")
-    if b"\0" in head:
-        raise InputError(f"{label} is a binary file (or UTF-16), not UTF-8 text")
+    wide = head[:2] in (b"\xff\xfe", b"\xfe\xff")
+    for kind, (place, mark) in ARCHIVES.items():
+        if head[place : place + len(mark)] == mark:
+            raise InputError(f"{label} is {kind}, not text; unpack it, and give the file of molecules that is inside")
+    if b"\0" in head and not wide:
+        raise InputError(f"{label} is a binary file (or UTF-16 without its mark), not UTF-8 text")
     number = 0
     try:
-        text = io.TextIOWrapper(stream, encoding="utf-8-sig")
+        text = io.TextIOWrapper(stream, encoding="utf-16" if wide else "utf-8-sig")
         while line := text.readline(MAX_LINE + 1):
             number += 1
             if len(line) > MAX_LINE:
@@ -56,7 +60,8 @@ def text_lines(stream: io.BufferedReader, label: str) -> Iterator[str]:
     except UnicodeDecodeError as error:
         byte = error.object[error.start]
         where = f"byte 0x{byte:02x} near line {number + 1}"  # near: text is decoded in pieces
-        raise InputError(f"{label} is not UTF-8 text ({where}); save it as UTF-8") from None
+        kind = "UTF-16" if wide else "UTF-8"
+        raise InputError(f"{label} is not {kind} text ({where}); save it as UTF-8") from None
 
 
 def count_of(mark: bytes, path: Path) -> int:

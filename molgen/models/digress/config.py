@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from molgen.errors import InputError
-from molgen.models.config import BackendConfig, option
+from molgen.models.config import MOST_LAYERS, BackendConfig, option
 from molgen.models.digress.samplers import SAMPLERS
 
 
@@ -17,7 +17,7 @@ class DiGressConfig(BackendConfig):
     sampler, sampling_steps: the defaults of generation; never more steps than timesteps.
     """
 
-    layers: int = option(6, "Layers of the network: deeper is better and slower.")
+    layers: int = option(6, "Layers of the network: deeper is better and slower.", most=MOST_LAYERS)
     width: int = option(160, "Numbers that describe each atom inside the network; a multiple of heads.")
     pair_width: int = option(64, "Numbers that describe each pair of atoms inside the network.")
     heads: int = option(8, "Attention heads.")
@@ -29,8 +29,8 @@ class DiGressConfig(BackendConfig):
     sampling_steps: int = option(50, "Network evaluations per molecule, if no number is chosen.")
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         if self.sampler not in SAMPLERS:
             raise InputError(f"unknown sampler {self.sampler!r}; choose from {', '.join(SAMPLERS)}")
-        super().__post_init__()
         if self.width % self.heads:
             raise InputError(f"width should be a multiple of heads ({self.heads}), got {self.width}")

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from molgen.errors import InputError
-from molgen.models.config import BackendConfig, option
+from molgen.models.config import MOST_LAYERS, BackendConfig, option
 
 
 @dataclass(frozen=True)
@@ -13,7 +13,7 @@ class EDGEConfig(BackendConfig):
     layers, width, heads: of the network of bonds; node_width: of the recurrent network of the node part.
     """
 
-    layers: int = option(5, "Layers of the network: deeper is better and slower.")
+    layers: int = option(5, "Layers of the network: deeper is better and slower.", most=MOST_LAYERS)
     width: int = option(160, "Numbers that describe each atom inside the network; a multiple of heads.")
     heads: int = option(8, "Attention heads.")
     node_width: int = option(128, "Numbers in the memory of the network that chooses the atoms.")

@@ -9,6 +9,7 @@ from molgen.device import autocast
 from molgen.models.edge.degrees import MAX_DEGREE, MAX_VALENCE
 from molgen.models.edge.process import TRIPLE, Partial, allowed_orders
 from molgen.models.edge.structure import HOPS, RINGS, Pieces, hop_distances, ring_counts
+from molgen.models.graph_layers import graph_layer
 from molgen.models.layers import TargetEncoding
 from molgen.molecules.vocabulary import BOND_CLASSES
 
@@ -24,9 +25,7 @@ class Round(nn.Module):
 
     def __init__(self, width: int, heads: int) -> None:
         super().__init__()
-        from torch_geometric.nn import TransformerConv  # costs the other model families two seconds at every start
-
-        self.conv = TransformerConv(width, width // heads, heads=heads, edge_dim=width)
+        self.conv = graph_layer("TransformerConv", width, width // heads, heads=heads, edge_dim=width)
         self.context = nn.Sequential(nn.Linear(3 * width, width), nn.SiLU(), nn.Linear(width, width))
         self.cell = nn.GRUCell(width, width)
         self.norm = nn.LayerNorm(width)

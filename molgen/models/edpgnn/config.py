@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from molgen.errors import InputError
-from molgen.models.config import BackendConfig, option
+from molgen.models.config import MOST_LAYERS, BackendConfig, option
 from molgen.models.edpgnn.losses import LOSSES
 
 
@@ -18,7 +18,7 @@ class EDPGNNConfig(BackendConfig):
     time_power: above 1 for more training on little noise.
     """
 
-    layers: int = option(6, "Layers of the network: deeper is better and slower.")
+    layers: int = option(6, "Layers of the network: deeper is better and slower.", most=MOST_LAYERS)
     width: int = option(160, "Numbers that describe each atom inside the network; a multiple of heads.")
     pair_width: int = option(64, "Numbers that describe each pair of atoms inside the network.")
     heads: int = option(8, "Attention heads.")

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from molgen.errors import InputError
-from molgen.models.config import BackendConfig, option
+from molgen.models.config import MOST_LAYERS, BackendConfig, option
 
 
 @dataclass(frozen=True)
@@ -18,13 +18,13 @@ class NVDiffConfig(BackendConfig):
     for more training on little noise. Known parts reach denoiser and decoder as hints.
     """
 
-    layers: int = option(5, "Layers of the network: deeper is better and slower.")
+    layers: int = option(5, "Layers of the network: deeper is better and slower.", most=MOST_LAYERS)
     width: int = option(192, "Numbers that describe each atom inside the network; a multiple of heads.")
     heads: int = option(6, "Attention heads.")
     latent: int = option(16, "Numbers that describe each atom to the diffusion.")
-    encoder_layers: int = option(4, "Layers that turn a molecule into node vectors.")
+    encoder_layers: int = option(4, "Layers that turn a molecule into node vectors.", most=MOST_LAYERS)
     encoder_width: int = option(128, "Numbers that describe each atom in the encoder.")
-    decoder_layers: int = option(3, "Layers that turn node vectors into a molecule.")
+    decoder_layers: int = option(3, "Layers that turn node vectors into a molecule.", most=MOST_LAYERS)
     decoder_width: int = option(96, "Numbers that describe each atom in the decoder; a multiple of heads.")
     pair_width: int = option(48, "Numbers that describe each pair of atoms inside the network.")
     sigma_min: float = option(0.5, "Smallest noise.")

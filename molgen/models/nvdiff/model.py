@@ -175,7 +175,11 @@ class NVDiff(Backend, LatentSpace):
 
     @torch.no_grad()
     def embed(self, batch: GraphBatch) -> Tensor:
-        """A vector for each graph, float32 [b, encoder_width]: the mean over its nodes of the encoder's last layer."""
+        """A vector for each graph, float32 [b, encoder_width]: the mean over its nodes of the encoder's last layer.
+
+        That of a symmetric molecule may depend on the order of its nodes (see `orbitals`): molgen.generation.latent
+        embeds every molecule in canonical order.
+        """
         return self.encoder.hidden(batch.to(self.device)).float().mean(1)
 
     @torch.no_grad()

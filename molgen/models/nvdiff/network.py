@@ -10,6 +10,7 @@ from torch.nn.functional import one_hot
 from molgen.data.dataset import TargetStatistics
 from molgen.device import autocast, network_dtype
 from molgen.models.conditions import Condition
+from molgen.models.graph_layers import graph_layer
 from molgen.models.layers import LOGIT_BOUND, FiLM, GraphFeatures, NoiseEmbedding, PairBlock, TargetEncoding, zeroed
 from molgen.molecules.graph import GraphBatch, incidence, pair_indices, to_square
 from molgen.molecules.vocabulary import BOND_CLASSES
@@ -29,8 +30,9 @@ def orbitals(batch: GraphBatch) -> Tensor:
 
     Eigenvectors of the matrix of bond strengths, with the atom class and the degree on the diagonal, by falling
     eigenvalue, zeros where there are fewer; then the same times their eigenvalues. All of them together hold the whole
-    graph. An eigenvector's sign is chosen so that its cubes sum to a positive number; where that is zero, or
-    eigenvalues coincide, the molecule is symmetric and any choice serves.
+    graph. An eigenvector's sign is chosen so that its cubes sum to a positive number. Where that is zero, or where
+    eigenvalues coincide, as in a symmetric molecule, the choice depends on the order of the nodes: it tells the atoms
+    apart as well as any other, but only graphs in canonical order get the same one.
     """
     size = batch.size
     strengths = torch.tensor(BOND_STRENGTHS, device=batch.nodes.device, dtype=torch.float64)
@@ -50,13 +52,11 @@ class MessagePassing(nn.Module):
 
     def __init__(self, inputs: int, *, layers: int, width: int) -> None:
         super().__init__()
-        from torch_geometric.nn import GINEConv  # costs the other model families two seconds at every start
-
         self.node_in = nn.Linear(inputs, width)
         self.bond_in = nn.Embedding(len(BOND_CLASSES), width)
         self.norms = nn.ModuleList(nn.LayerNorm(width) for _ in range(layers + 1))
         self.blocks = nn.ModuleList(
-            GINEConv(nn.Sequential(nn.Linear(width, 2 * width), nn.ReLU(), nn.Linear(2 * width, width)))
+            graph_layer("GINEConv", nn.Sequential(nn.Linear(width, 2 * width), nn.ReLU(), nn.Linear(2 * width, width)))
             for _ in range(layers)
         )
 
