@@ -24,7 +24,7 @@ TEXTS = {page: (ROOT / page).read_text(encoding="utf-8") for page in PAGES}
 
 # The documents' commands as they are run here: the same command on fewer molecules.
 CHEAPER = (
-    (r"(molgen generate.*--model moses.*)--num \d+", r"\1--num 4 --steps 2"),
+    (r"(molgen generate.*--model moses.*)--num \d+", r"\1--num 8 --steps 10"),
     (r"(molgen generate.*)--num \d{2,}", r"\1--num 30 --steps 5"),
     (r"--unique \d+", "--unique 2 --steps 10"),
     (r"(--init.*)--epochs \d+", r"\1--max-minutes 0.02 --samples 0"),

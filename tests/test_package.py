@@ -104,7 +104,7 @@ def test_what_is_installed_is_the_wheel(environment: Path, tmp_path: Path):
 
 def test_the_installed_command_generates(environment: Path, tmp_path: Path):
     assert "generate" in run(environment / "molgen", "--help", folder=tmp_path)
-    options = ["--model", "qm9-digress", "--num", "8", "--steps", "2", "--output", "x.csv"]
+    options = ["--model", "qm9-digress", "--num", "8", "--steps", "5", "--seed", "7", "--output", "x.csv"]
     run(environment / "molgen", "generate", *options, folder=tmp_path)
     assert (tmp_path / "x.csv").read_text(encoding="utf-8").startswith("smiles,")
     assert (tmp_path / "x.json").is_file()
