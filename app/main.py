@@ -28,7 +28,7 @@ def main() -> None:
         with st.sidebar:
             mine = sets()
             if mine:
-                st.caption("Sets of molecules; the first is looked at")
+                st.caption("Sets of molecules; the first is active")
                 for place, job in enumerate(mine[:8]):
                     text = f"{job.label}: {job.counts()['valid']:,} molecules"
                     beside = st.columns([4, 1]) if job.busy else [st]

@@ -42,6 +42,10 @@ SETTINGS: dict[str, type[DataclassInstance]] = {
     "times. Molecular weight, logP and the like are computed anyway.",
 )
 @click.option(
+    "--smiles-column",
+    help="Column of the SMILES in --data; found by its name or content if omitted. Needed again with --resume.",
+)
+@click.option(
     "--backend", type=click.Choice(list(BACKENDS)), help="Model family.  [default: digress, or that of --init]"
 )
 @click.option(
@@ -79,6 +83,7 @@ def command(
     data: str,
     output: Path,
     properties: tuple[str, ...],
+    smiles_column: str | None,
     backend: str | None,
     init: str | None,
     check: bool,
@@ -109,6 +114,7 @@ def command(
             backend=backend,
             init=init,
             properties=properties,
+            smiles_column=smiles_column,
             options={name: value for name, value in flags.items() if value is not None},
             resume=resume,
             device=device,

@@ -3,6 +3,7 @@
 import csv
 import io
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from matplotlib.figure import Figure
@@ -32,14 +33,17 @@ def histogram_png(name: str, sets: dict[str, np.ndarray], reference: np.ndarray)
     """A property's distribution in each set beside the reference in grey; values float [k], NaN left out."""
     figure = Figure(figsize=(4.2, 2.6), layout="constrained")
     axes = figure.subplots()
-    every = [values[np.isfinite(values)] for values in (*sets.values(), reference)]
-    joined = np.concatenate(every)
-    if len(joined):
-        low, high = np.percentile(joined, (0.5, 99.5))
+    filled: dict[str, Any] = {"histtype": "stepfilled", "color": "0.8", "label": "reference"}
+    drawn = [(reference, filled)]
+    drawn += [(each, {"histtype": "step", "linewidth": 1.4, "label": _short(label)}) for label, each in sets.items()]
+    drawn = [(there, style) for values, style in drawn if len(there := values[np.isfinite(values)])]
+    if drawn:
+        # of each set for itself, ends that are members: beside a large reference a small set must not be cut off
+        low = min(np.percentile(values, 0.5, method="lower") for values, _ in drawn)
+        high = max(np.percentile(values, 99.5, method="higher") for values, _ in drawn)
         edges = np.linspace(low, high if high > low else low + 1, 41).tolist()
-        axes.hist(every[-1], edges, density=True, color="0.8", label="reference")
-        for label, values in zip(sets, every, strict=False):
-            axes.hist(values, edges, density=True, histtype="step", linewidth=1.4, label=_short(label))
+        for values, style in drawn:
+            axes.hist(values, edges, density=True, **style)
     axes.set(xlabel=name, yticks=[])
     axes.legend(fontsize=7, frameon=False)
     return _png(figure)

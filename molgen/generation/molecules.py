@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import pandas as pd
@@ -140,12 +140,11 @@ class LoadedModel:
             samples.append(frame[: tally.requested - before])
             if tally.finished:
                 break
-        summary = tally.summary()
         return Molecules(
             pd.concat(samples, ignore_index=True),
             pd.concat(rows, ignore_index=True),
-            replace(settings, samples=summary.requested) if unique is None else settings,
-            summary,
+            settings,
+            tally.summary(),
         )
 
     def likelihood(self, smiles: str) -> tuple[float, float]:

@@ -40,6 +40,17 @@ def call(*arguments: str):
     return CliRunner().invoke(cli, command, catch_exceptions=False, standalone_mode=False)
 
 
+def test_the_column_of_the_smiles_may_be_named():
+    rows = "".join(f"{smiles},C{smiles}\n" for smiles in SMILES)
+    Path("two.csv").write_text("smiles_1,smiles_2\n" + rows, encoding="utf-8")
+    asked = ("--data", "two.csv", "--output", "run", "--epochs", "2", "--samples", "0", *SIZES)
+    with pytest.raises(InputError, match=r"several columns .* \(--smiles-column\)"):
+        call(*asked)
+    assert not Path("run").exists()
+    assert "SMILES column: smiles_1\n" in call(*asked, "--smiles-column", "smiles_1").stderr
+    assert Path("run/model/model.json").is_file()
+
+
 def short(*arguments: str, output: str = "run"):
     return call("--data", "molecules.smi", "--output", output, "--epochs", "2", "--samples", "0", *arguments)
 
