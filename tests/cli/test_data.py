@@ -46,7 +46,7 @@ def test_very_many_atom_classes_are_told():
     [
         (["data", "x.csv"], " (--smiles-column)"),
         (["report", "x.csv", "--output", "r"], " (--smiles-column)"),
-        (["train", "--data", "x.csv", "--output", "r"], ""),  # has no such option
+        (["train", "--data", "x.csv", "--output", "r"], " (--smiles-column)"),
     ],
 )
 def test_an_error_ends_with_the_option_that_helps(tmp_path, monkeypatch, command, flag):
