@@ -5,20 +5,29 @@ from dataclasses import dataclass
 from molgen.errors import InputError
 from molgen.models.config import MOST_LAYERS, BackendConfig, option
 
+LEAST_STEPS = 21  # of the published schedule: with fewer its beta reaches 1 before the last step
+PROCESSES = ("one-ended", "published")
+
 
 @dataclass(frozen=True)
 class EDGEConfig(BackendConfig):
     """Sizes of the networks.
 
     layers, width, heads: of the network of bonds; node_width: of the recurrent network of the node part.
+    process: one of PROCESSES; timesteps: T of the published one; masks: of ours.
     """
 
     layers: int = option(5, "Layers of the network: deeper is better and slower.", most=MOST_LAYERS)
     width: int = option(160, "Numbers that describe each atom inside the network; a multiple of heads.")
     heads: int = option(8, "Attention heads.")
     node_width: int = option(128, "Numbers in the memory of the network that chooses the atoms.")
+    process: str = option("one-ended", "Process of the family: ours, or published, that of its authors.")
+    masks: bool = option(True, "Whether EDGE's own process leaves out bonds that no molecule of its atoms can have.")
+    timesteps: int = option(64, "Steps of the published process of EDGE.", least=LEAST_STEPS)
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        if self.process not in PROCESSES:
+            raise InputError(f"unknown process {self.process!r}; choose from {', '.join(PROCESSES)}")
         if self.width % self.heads:
             raise InputError(f"width should be a multiple of heads ({self.heads}), got {self.width}")

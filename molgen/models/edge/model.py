@@ -1,8 +1,9 @@
 """EDGE: bonds added at few active nodes, guided by degrees (Chen et al., ICML 2023), for typed atoms and bonds.
 
-The authors' graphs have neither classes of nodes nor of edges. Here the node part, drawn first or given, holds each
-node's class, degree and valence (sum of bond orders), so that valences are right by construction wherever the degrees
-are obtained. Known bonds are there from the start, known atoms get node parts that have room for them.
+The authors' graphs have neither classes of nodes nor of edges; their process is a choice of the configuration
+(`molgen.models.edge.published`). Here the node part, drawn first or given, holds each node's class, degree and valence
+(sum of bond orders), so that in our process valences are right by construction wherever the degrees are obtained. Known
+bonds are there from the start, known atoms get node parts that have room for them.
 """
 
 from __future__ import annotations
@@ -19,15 +20,17 @@ from molgen.device import autocast
 from molgen.models.base import Backend, Callback, Drawing
 from molgen.models.conditions import Condition
 from molgen.models.config import BackendConfig
+from molgen.models.edge import published
 from molgen.models.edge.config import EDGEConfig
 from molgen.models.edge.degrees import KINDS, tokens_of
 from molgen.models.edge.likelihood import bond_loss, log_arrangements
 from molgen.models.edge.network import BondNetwork
 from molgen.models.edge.node_part import NodePartModel
 from molgen.models.edge.node_part_requests import sample_requested
-from molgen.models.edge.node_part_sampling import sample_known_node_parts, sample_node_parts
+from molgen.models.edge.node_part_sampling import ROUNDS, sample_known_node_parts, sample_node_parts
 from molgen.models.edge.process import Given, NodePart, Partial, bonds_of, known_graph
-from molgen.models.edge.samplers import SAMPLERS, ancestral
+from molgen.models.edge.published_network import ActiveNetwork
+from molgen.models.edge.samplers import SAMPLERS
 from molgen.models.noise import spread_uniforms
 from molgen.molecules.graph import GraphBatch
 from molgen.molecules.vocabulary import Vocabulary
@@ -45,7 +48,11 @@ class EDGE(Backend):
     }
     known_axes: ClassVar[tuple[str, ...]] = ("network.node_in.0.weight", "node_part.left.weight")
     requests: ClassVar[tuple[str, ...]] = ("formula", "atoms")
-    sampler_help: ClassVar[Mapping[str, str]] = {"ancestral": "add bonds between a few active atoms at each step"}
+    core_with_formula: ClassVar[bool] = False
+    sampler_help: ClassVar[Mapping[str, str]] = {
+        "ancestral": "add bonds at a few active atoms at each step",
+        "unmasked": "the same without masks, for measurements: next to nothing is valid of a model trained with them",
+    }
     forming: ClassVar[str] = (
         "The atoms and their numbers of bonds are drawn first. Then, step by step, a few atoms become active and bonds "
         "are added between them."
@@ -53,13 +60,23 @@ class EDGE(Backend):
     samplers = tuple(SAMPLERS)
     default_steps = 64
     config: EDGEConfig
-    network: BondNetwork
+    network: BondNetwork | ActiveNetwork
 
     def __init__(self, config: EDGEConfig, vocabulary: Vocabulary, statistics: Statistics) -> None:
         super().__init__(config, vocabulary, statistics)
         atoms = len(vocabulary.atoms)
         self.node_part = NodePartModel(atoms, config.node_width, known_parts=config.known_parts)
-        self.network = BondNetwork(
+        kind: type[BondNetwork] | type[ActiveNetwork] = BondNetwork
+        words = dict(self.sampler_help)
+        if config.process == "published":
+            kind = ActiveNetwork
+            words = {"ancestral": "add bonds among a few active atoms at each step"}
+            self.default_steps = self.max_steps = config.timesteps
+        elif not config.masks:
+            words = {"unmasked": "add bonds at a few active atoms at each step, with nothing left out"}
+        self.samplers = tuple(words)
+        self.sampler_help = words  # type: ignore[misc]  # the samplers are the model's own as well
+        self.network = kind(
             atoms,
             layers=config.layers,
             width=config.width,
@@ -68,6 +85,8 @@ class EDGE(Backend):
             known_parts=config.known_parts,
             targets=statistics.targets,
         )
+        if isinstance(self.network, BondNetwork):
+            self.network.masked = config.masks
 
     def _loss(self, batch: GraphBatch, generator: torch.Generator | None, condition: Condition | None) -> Tensor:
         """-log p of the node part per node, plus the mean -log p of the missing bonds at a uniform time, [b].
@@ -79,7 +98,14 @@ class EDGE(Backend):
         for_bonds, for_nodes = self._encoded(condition)
         tokens, known = self.node_part.arranged(part, self._known(condition))
         nodes = -self.node_part.log_probability(tokens, for_nodes, known) / batch.size
+        if isinstance(self.network, ActiveNetwork):
+            step, timesteps = self._step(1 - time), self.config.timesteps
+            return nodes + published.bond_loss(self.network, batch, step, timesteps, generator, condition, for_bonds)
         return nodes + bond_loss(self.network, batch, part, time, generator, condition, for_bonds)
+
+    def _step(self, uniform: Tensor) -> Tensor:
+        """The step 1..T of the published process, int64 [b], of numbers in [0, 1]."""
+        return (uniform * self.config.timesteps).long().clamp(max=self.config.timesteps - 1) + 1
 
     def _sample(self, size: int, count: int, drawing: Drawing) -> GraphBatch:
         """Node parts under what is known, then their bonds, of which the known ones are there from the start.
@@ -95,17 +121,27 @@ class EDGE(Backend):
             first, second, order = bonds_of(known_graph(condition))
             state = state.with_bonds(first, second, order)
             state = replace(state, given=Given.of(condition, self._encoded(condition)[0]))
-        sampler = SAMPLERS[drawing.sampler]
-        bonded = sampler(self.network, state, drawing.steps, drawing.generator, drawing.guidance, drawing.callback)
-        return bonded.graphs()
+        return self._bonded(state, drawing)
+
+    def _bonded(self, state: Partial, drawing: Drawing) -> GraphBatch:
+        options = (drawing.steps, drawing.generator, drawing.guidance, drawing.callback)
+        if isinstance(self.network, ActiveNetwork):
+            return published.ancestral(self.network, state, self.config.timesteps, *options).graphs()
+        return SAMPLERS[drawing.sampler](self.network, state, *options).graphs()
 
     @torch.no_grad()
     def sample_bonds(
-        self, part: NodePart, *, steps: int, generator: torch.Generator | None, callback: Callback | None = None
+        self,
+        part: NodePart,
+        *,
+        steps: int,
+        generator: torch.Generator | None,
+        callback: Callback | None = None,
+        sampler: str | None = None,
     ) -> GraphBatch:
         """Graphs of the nodes, degrees and valences of a node part, as class indices int64; see `_sample`."""
         state = self._without_bonds(part.to(self.device))
-        return ancestral(self.network, state, steps, generator, 0.0, callback).graphs()
+        return self._bonded(state, Drawing(steps, sampler or self.samplers[0], generator, callback, None, None, 0.0))
 
     @staticmethod
     def _without_bonds(part: NodePart) -> Partial:
@@ -119,9 +155,12 @@ class EDGE(Backend):
         if drawing.request is not None:
             return sample_requested(self.node_part, self.vocabulary, drawing.request, count, generator, told, guidance)
         known = self._known(condition)
+        # without masks, what no connected graph has is not drawn again
+        masked = self.config.process != "published" and drawing.sampler != "unmasked"
+        rounds = ROUNDS if masked else 0
         if known is None:
-            return sample_node_parts(self.node_part, count, size, generator, told, guidance)
-        return sample_known_node_parts(self.node_part, known, generator, told, guidance)
+            return sample_node_parts(self.node_part, count, size, generator, told, guidance, rounds=rounds)
+        return sample_known_node_parts(self.node_part, known, generator, told, guidance, rounds=rounds)
 
     def _encoded(self, condition: Condition | None) -> tuple[Tensor | None, Tensor | None]:
         """The targets as the network of bonds and as the model of node parts are told them, float [b, width] each."""
@@ -144,13 +183,17 @@ class EDGE(Backend):
         For bonds that come back one by one, the limit of many steps: -log p(node part) + the sum over the m bonds of
         -log p(bond k | the k - 1 before). As a uniform time leaves 0 to m bonds with equal probability, that sum is
         (m + 1) times the mean over times.
+        Of the published process: the steps are those of sampling, and the active nodes count as well.
         """
         part = NodePart.of(batch)
         tokens = tokens_of(part).sort(dim=1).values
         nodes = -self.node_part.log_probability(tokens) + log_arrangements(tokens)
         stages = part.degree.sum(1) / 2 + 1
+        network, timesteps = self.network, self.config.timesteps
 
         def estimate(uniform: Tensor) -> Tensor:
-            return nodes + stages * bond_loss(self.network, batch, part, 1 - uniform, generator)
+            if isinstance(network, ActiveNetwork):
+                return nodes + published.bound_term(network, batch, self._step(uniform), timesteps, generator)
+            return nodes + stages * bond_loss(network, batch, part, 1 - uniform, generator)
 
         return estimate

@@ -44,10 +44,12 @@ class BondNetwork(nn.Module):
     """Logits of the bonds that could be added at active nodes, from the bonds so far.
 
     It is not told the time: given the bonds that are left, the time says nothing about which are missing.
-    What cannot be in a connected graph with these degrees and valences has probability 0.
+    What cannot be in a connected graph with these degrees and valences has probability 0, unless `masked` is false.
     targets: encodes properties that are asked for, in its first `width` numbers for the bonds, which are added to every
     node of a graph, and in the last `node_width` for the model of node parts; None where there are none.
     """
+
+    masked = True
 
     def __init__(
         self,
@@ -79,9 +81,22 @@ class BondNetwork(nn.Module):
 
         Pairs known to be empty should not be among them.
         """
-        part, size = state.part, state.part.size
+        if not self.masked:
+            return self.unmasked(state, first, second)
         degree, valence = state.missing()
         pieces = Pieces.of(state, degree)
+        allowed = allowed_orders(degree, valence, first, second) & pieces.joinable(first, second)[:, None]
+        return self._logits(state, first, second, degree, valence, pieces).masked_fill(~allowed, -torch.inf)
+
+    def unmasked(self, state: Partial, first: Tensor, second: Tensor) -> Tensor:
+        """The same logits, also of what cannot be, which training with masks never asks for."""
+        degree, valence = state.missing()
+        return self._logits(state, first, second, degree, valence, Pieces.of(state, degree))
+
+    def _logits(
+        self, state: Partial, first: Tensor, second: Tensor, degree: Tensor, valence: Tensor, pieces: Pieces
+    ) -> Tensor:
+        part, size = state.part, state.part.size
         graph_features = torch.stack([pieces.count, pieces.all_open], dim=1).repeat_interleave(size, dim=0)
         features = [
             one_hot(part.atoms.flatten(), self.atoms),
@@ -110,8 +125,7 @@ class BondNetwork(nn.Module):
             pair = added[first] + added[second] + multiplied[first] * multiplied[second]
             apart = self.apart((pieces.label[first] != pieces.label[second]).long())
             logits: Tensor = self.pair_out(pair + self.distance(hop_distances(state, first, second)) + apart)
-        allowed = allowed_orders(degree, valence, first, second) & pieces.joinable(first, second)[:, None]
-        return logits.float().masked_fill(~allowed, -torch.inf)
+        return logits.float()
 
 
 def log_shares(logits: Tensor, first: Tensor, second: Tensor, nodes: int) -> tuple[Tensor, Tensor]:

@@ -31,10 +31,12 @@ def sample_node_parts(
     generator: torch.Generator | None,
     told: Tensor | None = None,
     guidance: float = 0.0,
+    *,
+    rounds: int = ROUNDS,
 ) -> NodePart:
-    """Node parts of `count` graphs of `size` nodes; what no connected graph has is drawn again."""
+    """Node parts of `count` graphs of `size` nodes; what no connected graph has is drawn again, `rounds` times."""
     tokens = draw_tokens(model, count, size, generator, told, None, guidance)
-    for _ in range(ROUNDS):
+    for _ in range(rounds):
         bad = (~graphical(part_of(tokens))).nonzero()[:, 0]
         if not len(bad):
             break
@@ -49,6 +51,8 @@ def sample_known_node_parts(
     generator: torch.Generator | None,
     told: Tensor | None = None,
     guidance: float = 0.0,
+    *,
+    rounds: int = ROUNDS,
 ) -> NodePart:
     """Node parts under what is known of each graph, nodes in the order of the condition.
 
@@ -57,7 +61,7 @@ def sample_known_node_parts(
     """
     found = _draw_known(model, condition, generator, told, guidance)
     bad = (~feasible(found, condition)).nonzero()[:, 0]
-    for _ in range(ROUNDS):
+    for _ in range(rounds):
         if not len(bad):
             break
         # the first feasible one of many draws for each graph: what drawing again and again would find

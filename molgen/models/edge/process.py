@@ -109,6 +109,10 @@ class Partial:
             order=torch.cat([self.order, order]),
         )
 
+    def untold(self) -> "Partial":
+        """The same without targets."""
+        return replace(self, given=None if self.given is None else replace(self.given, told=None))
+
     def of_graphs(self, chosen: Tensor) -> "Partial":
         """The chosen graphs alone, numbered anew; chosen: bool [b]."""
         size = self.part.size

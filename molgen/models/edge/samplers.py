@@ -6,7 +6,7 @@ A sampler is a function of (network, state, steps, generator, guidance, callback
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
+from functools import partial
 
 import torch
 from torch import Tensor
@@ -38,19 +38,25 @@ def ancestral(
     generator: torch.Generator | None,
     guidance: float,
     callback: Callback | None,
+    *,
+    masked: bool = True,
 ) -> Partial:
-    """Draws from q(bonds at s | bonds at t, node part) at even times, each missing bond from the network."""
+    """Draws from q(bonds at s | bonds at t, node part) at even times, each missing bond from the network.
+
+    masked: only bonds that can be in a connected graph with these degrees and valences.
+    """
     planned = steps - int(COMPLETION * steps)
     for done in range(1, steps + 1):
         now, then = 1 - min(done - 1, planned - 1) / planned, 1 - min(done, planned) / planned
-        state = _reverse(network, state, now, then, done > planned, generator, guidance)
+        state = _reverse(network, state, now, then, done > planned, generator, guidance, masked)
         if callback is not None:
             callback(done, steps, state.graphs)
     return state
 
 
 SAMPLERS: dict[str, Callable[[BondNetwork, Partial, int, torch.Generator | None, float, Callback | None], Partial]] = {
-    "ancestral": ancestral
+    "ancestral": ancestral,
+    "unmasked": partial(ancestral, masked=False),
 }
 
 
@@ -61,7 +67,8 @@ def _reverse(
     then: float,
     late: bool,
     generator: torch.Generator | None,
-    guidance: float = 0.0,
+    guidance: float,
+    masked: bool,
 ) -> Partial:
     """One step from time `now` to `then`; late: every graph that lacks bonds has one active node.
 
@@ -80,21 +87,21 @@ def _reverse(
     chosen = active.view(count, size).any(1)
     if not chosen.any():
         return state
-    part = state.of_graphs(chosen)
     first, second, order = _draw_bonds(
         network,
-        part,
+        state.of_graphs(chosen),
         active.view(count, size)[chosen].flatten(),
         (missing > 0).view(count, size)[chosen].flatten(),
         generator,
         guidance,
+        masked,
     )
     graphs = chosen.nonzero()[:, 0]
     back = graphs[first // size] * size - (first // size) * size
     first, second = first + back, second + back
     # distinct numbers, so that no two bonds of a graph come first
     priority = torch.argsort(uniform(order.shape, generator, order.device)).float()
-    return accepted(state, first, second, order, priority)
+    return accepted(state, first, second, order, priority, masked=masked)
 
 
 def _draw_bonds(
@@ -104,6 +111,7 @@ def _draw_bonds(
     open_nodes: Tensor,
     generator: torch.Generator | None,
     guidance: float,
+    masked: bool,
 ) -> tuple[Tensor, Tensor, Tensor]:
     """A bond for each active node that can have one: its nodes and order, int64 [k] each."""
     first, second = candidate_pairs(active, open_nodes, state.part.size)
@@ -111,11 +119,11 @@ def _draw_bonds(
     first, second = first[fresh], second[fresh]
     if not len(first):
         return first, second, first
-    logits = network(state, first, second)
+    logits_of = network if masked else network.unmasked
+    logits = logits_of(state, first, second)
     if guidance and state.given is not None:
         # of unnormalised logits: what is left out is the same for all bonds that a node draws from
-        free = network(replace(state, given=replace(state.given, told=None)), first, second)
-        logits = guided(logits, free, guidance)
+        logits = guided(logits, logits_of(state.untold(), first, second), guidance)
     # both ends of a pair may be active, and each draws for itself: the largest of the logits with Gumbel noise
     nodes = torch.cat([first, second[active[second]]])
     rows = torch.cat([torch.arange(len(first), device=first.device), active[second].nonzero()[:, 0]])
@@ -128,16 +136,23 @@ def _draw_bonds(
     return first[rows[taken]], second[rows[taken]], order[taken] + 1
 
 
-def accepted(state: Partial, first: Tensor, second: Tensor, order: Tensor, priority: Tensor) -> Partial:
-    """The state with those of the drawn bonds that fit together, taken one in each graph at a time, by priority."""
+def accepted(
+    state: Partial, first: Tensor, second: Tensor, order: Tensor, priority: Tensor, *, masked: bool = True
+) -> Partial:
+    """The state with those of the drawn bonds that fit together, taken one in each graph at a time, by priority.
+
+    Not masked: all of them, but of those between the same two nodes the first.
+    """
     size, count = state.part.size, len(state.part.atoms)
     while len(first):
         best = priority.new_full((count,), -1.0).scatter_reduce(0, first // size, priority, "amax")
         chosen = priority == best[first // size]
         one, other, orders = first[chosen], second[chosen], order[chosen]
-        degree, valence = state.missing()
-        fits = allowed_orders(degree, valence, one, other).gather(1, orders[:, None] - 1)[:, 0]
-        fits &= unbonded(state, one, other) & Pieces.of(state, degree).joinable(one, other)
+        fits = unbonded(state, one, other)
+        if masked:
+            degree, valence = state.missing()
+            fits &= allowed_orders(degree, valence, one, other).gather(1, orders[:, None] - 1)[:, 0]
+            fits &= Pieces.of(state, degree).joinable(one, other)
         state = state.with_bonds(one[fits], other[fits], orders[fits])
         first, second, order, priority = (values[~chosen] for values in (first, second, order, priority))
     return state
