@@ -9,7 +9,7 @@ levels.most, `steps` evaluations of the network in all.
 """
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -20,7 +20,7 @@ from molgen.models.noise import gaussian
 
 # of a Langevin step: its step size is this times sigma^2 (Song and Ermon 2019 keep that ratio the same at all levels)
 LANGEVIN_STEP = 0.2
-# the noise of the published EDP-GNN has six levels
+# as many as the published EDP-GNN has
 LANGEVIN_LEVELS = 6
 # of a corrector step after a predictor step
 CORRECTOR_STEP = 0.1
@@ -130,12 +130,40 @@ def invert(denoise: Denoise, x: Tensor, steps: int, levels: Levels) -> Tensor:
 
 
 def langevin(denoise: Denoise, x: Tensor, steps: int, levels: Levels, generator: torch.Generator | None) -> Tensor:
-    """Annealed Langevin dynamics (Song and Ermon 2019, algorithm 1; EDP-GNN, section 3.3) on six levels of sigma."""
+    """Annealed Langevin dynamics (Song and Ermon 2019, algorithm 1) on six levels of sigma, even in its logarithm.
+
+    Its draws are those of the data only in the limit of many small steps: with 1,000 for each level, as in EDP-GNN
+    (section 3.3), they are near to it; with some 30 for each level the draws remember the level before, and spread
+    too far. The levels of EDP-GNN itself are in `annealed_langevin`.
+    """
     count = min(LANGEVIN_LEVELS, steps)
     spread = Levels(levels.most, levels.least, math.inf).spread(count)
     for step in range(steps - 1):
         x = _langevin_step(denoise, x, spread[step * count // steps], LANGEVIN_STEP, generator)
     return denoise(x, spread[-1])
+
+
+def annealed_langevin(
+    denoise: Denoise,
+    x: Tensor,
+    steps: int,
+    sigmas: Sequence[float],
+    generator: torch.Generator | None,
+    *,
+    ratio: float,
+    noise: float = 1.0,
+) -> Tensor:
+    """Annealed Langevin dynamics as the authors of EDP-GNN run it (Niu et al. 2020, algorithm 1, and their code).
+
+    As many steps at each of the falling sigmas; where `steps` is smaller than their number, at the last ones. A step
+    adds noise, noise * sqrt(2 a), and then goes a times the score from there, with a = ratio * sigma^2. Returns the
+    last x, float [b, ...], which is as it is: not denoised.
+    """
+    for left in reversed(range(steps)):
+        sigma = sigmas[len(sigmas) - 1 - left * len(sigmas) // max(steps, len(sigmas))]
+        x = x + noise * math.sqrt(2 * ratio) * sigma * gaussian(x, generator)
+        x = x + ratio * (denoise(x, sigma) - x)
+    return x
 
 
 def _posterior_draw(x: Tensor, clean: Tensor, sigma: float, target: float, generator: torch.Generator | None) -> Tensor:

@@ -86,3 +86,48 @@ def test_the_way_back_leads_to_where_the_way_came_from():
     start = noise(50)
     data = MEAN + (start - MEAN) * ((SPREAD**2 + LEVELS.least**2) / (SPREAD**2 + LEVELS.most**2)).sqrt()
     assert torch.allclose(solvers.invert(denoise, data, 200, LEVELS), start, rtol=0.01, atol=0.05)
+
+
+def test_langevin_dynamics_of_many_steps_is_nearly_exact():
+    """1,000 steps for each level, where 100 leave the spread up to 15 % too large."""
+    drawn = run(solvers.langevin, 6000, noise(4000))
+    assert ((drawn.mean(0) - MEAN).abs() < 5 * SPREAD / math.sqrt(4000)).all()
+    assert torch.allclose(drawn.std(0), SPREAD, rtol=0.05)
+
+
+PUBLISHED = (1.6, 0.8, 0.6, 0.4, 0.2, 0.1)
+
+
+@pytest.mark.parametrize("share", [1.0, 0.1])
+def test_the_published_dynamics_draws_a_gaussian(share):
+    """The authors' levels, steps and start: the mean is right, and with all of the noise so is the spread."""
+    start = gaussian(torch.zeros(4000, 3, dtype=torch.float64), torch.Generator().manual_seed(0)).abs()
+    drawn = solvers.annealed_langevin(
+        denoise, start, 6000, PUBLISHED, torch.Generator().manual_seed(1), ratio=0.05, noise=share
+    )
+    assert ((drawn.mean(0) - MEAN).abs() < 5 * SPREAD / math.sqrt(4000)).all()
+    exact = (SPREAD**2 + PUBLISHED[-1] ** 2).sqrt()  # x still has the noise of the last level
+    if share == 1:
+        assert torch.allclose(drawn.std(0), exact, rtol=0.05)
+    else:
+        assert (drawn.std(0) < 0.6 * exact).all()
+
+
+@pytest.mark.parametrize(
+    ("steps", "expected"),
+    [
+        (1, [0.1]),
+        (4, [0.6, 0.4, 0.2, 0.1]),
+        (6, list(PUBLISHED)),
+        (12, [sigma for sigma in PUBLISHED for _ in range(2)]),
+    ],
+)
+def test_the_published_levels_share_the_steps(steps, expected):
+    seen = []
+
+    def counted(x, sigma):
+        seen.append(sigma)
+        return denoise(x, sigma)
+
+    solvers.annealed_langevin(counted, noise(2), steps, PUBLISHED, torch.Generator().manual_seed(0), ratio=0.05)
+    assert seen == expected

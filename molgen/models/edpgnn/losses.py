@@ -16,7 +16,12 @@ def cross_entropy(clean: Tensor, log_clean: Tensor, sigma: Tensor) -> Tensor:
 
 def score_matching(clean: Tensor, log_clean: Tensor, sigma: Tensor) -> Tensor:
     """Denoising score matching, as published: sigma^2 / 2 |score + noise / sigma|^2, the score from the denoiser."""
-    return (0.5 * (clean - log_clean.exp()).square().sum(-1) / (sigma**2)[:, None]).mean(1)
+    return score_matching_of(clean, log_clean.exp(), sigma)
+
+
+def score_matching_of(clean: Tensor, denoised: Tensor, sigma: Tensor) -> Tensor:
+    """The same of denoised channels D = x + sigma^2 score, [b, k, c]: |D - x0|^2 / (2 sigma^2)."""
+    return (0.5 * (clean - denoised).square().sum(-1) / (sigma**2)[:, None]).mean(1)
 
 
 LOSSES: dict[str, Callable[[Tensor, Tensor, Tensor], Tensor]] = {

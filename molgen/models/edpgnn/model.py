@@ -1,8 +1,9 @@
 """EDP-GNN: score matching on graphs with continuous noise (Niu et al., AISTATS 2020), for typed atoms and bonds.
 
-The published method has a binary adjacency, six noise levels and annealed Langevin dynamics. Here nodes and pairs are
-one-hot channels, the noise level is continuous (the variance-exploding SDE of Song et al., ICLR 2021), and the same
-network serves samplers that need tens of evaluations.
+The published method has a binary adjacency, six noise levels and annealed Langevin dynamics; it is a choice of the
+configuration (`molgen.models.edpgnn.published`). In ours the noise level is continuous (the variance-exploding SDE of
+Song et al., ICLR 2021), and one network serves samplers that need tens of evaluations. In both, nodes and pairs are
+one-hot channels.
 """
 
 from __future__ import annotations
@@ -19,10 +20,12 @@ from molgen.data.dataset import Statistics
 from molgen.models.base import Backend, Drawing
 from molgen.models.conditions import Condition, guided
 from molgen.models.config import BackendConfig
+from molgen.models.edpgnn import published
 from molgen.models.edpgnn.config import EDPGNNConfig
-from molgen.models.edpgnn.losses import LOSSES
+from molgen.models.edpgnn.losses import LOSSES, score_matching_of
 from molgen.models.edpgnn.network import ScoreNetwork
 from molgen.models.edpgnn.process import channels, classes, joined, noised, split, start_divergence
+from molgen.models.edpgnn.published_network import PublishedScoreNetwork
 from molgen.models.edpgnn.samplers import SAMPLERS
 from molgen.models.gaussian_samplers import Levels
 from molgen.models.noise import gaussian, geometric_sigma, spread_uniforms
@@ -38,14 +41,21 @@ class EDPGNN(Backend):
         "network.node_in.0.weight": (1, 2, 1),
         "network.node_out.2.weight": (0, 1, 1),
         "network.node_out.2.bias": (0, 1, 1),
+        # of the published network
+        "network.node_in.weight": (1, 1, 1),
+        "network.node_out.linears.2.weight": (0, 1, 1),
+        "network.node_out.linears.2.bias": (0, 1, 1),
     }
-    known_axes: ClassVar[tuple[str, ...]] = ("network.node_in.0.weight", "network.pair_in.0.weight")
+    known_axes: ClassVar[tuple[str, ...]] = (
+        *("network.node_in.0.weight", "network.pair_in.0.weight"),
+        *("network.node_in.weight", "network.pair_in.weight"),
+    )
     requests: ClassVar[tuple[str, ...]] = ("formula",)
     sampler_help: ClassVar[Mapping[str, str]] = {
         "stochastic": "undo a little of the noise at each step",
         "dpm-solver": "follow the noise back without chance; good in few steps",
         "heun": "the same by Heun's method, with two evaluations a step",
-        "langevin": "Langevin dynamics at six levels of noise",
+        "langevin": "Langevin dynamics at six levels of noise; needs thousands of steps",
     }
     forming: ClassVar[str] = (
         "Atoms and bonds are numbers that start as noise and are shifted towards likely molecules; the picture shows "
@@ -54,13 +64,28 @@ class EDPGNN(Backend):
     samplers = tuple(SAMPLERS)
     default_steps = 100
     config: EDPGNNConfig
-    network: ScoreNetwork
+    network: ScoreNetwork | PublishedScoreNetwork
 
     def __init__(self, config: EDPGNNConfig, vocabulary: Vocabulary, statistics: Statistics) -> None:
         super().__init__(config, vocabulary, statistics)
+        marginals = torch.tensor(statistics.atoms), torch.tensor(statistics.bonds)
+        if config.process == "published":
+            self.samplers = tuple(published.SAMPLERS)
+            self.sampler_help = published.SAMPLER_HELP  # type: ignore[misc]  # as this model's samplers are its own
+            self.default_steps = published.STEPS * len(published.SIGMAS)
+            self.network = PublishedScoreNetwork(
+                *marginals,
+                published.SIGMAS,
+                layers=config.layers,
+                width=config.width,
+                pair_width=config.pair_width,
+                channels=config.heads,
+                known_parts=config.known_parts,
+                targets=statistics.targets,
+            )
+            return
         self.network = ScoreNetwork(
-            torch.tensor(statistics.atoms),
-            torch.tensor(statistics.bonds),
+            *marginals,
             layers=config.layers,
             width=config.width,
             pair_width=config.pair_width,
@@ -78,16 +103,19 @@ class EDPGNN(Backend):
         """Loss of the denoised nodes plus bond_weight times that of the pairs, means over entries, [b].
 
         Known entries count as zero: the network gives their class for certain. The level is u ** time_power of the way
-        from the smallest log sigma to the largest, with uniform u spread evenly over the batch.
+        from the smallest log sigma to the largest, with uniform u spread evenly over the batch. Of the published
+        process: score matching, at one of its levels.
         """
-        time = spread_uniforms(len(batch), generator, batch.nodes.device) ** self.config.time_power
-        sigma = self._sigma(time)
+        time = spread_uniforms(len(batch), generator, batch.nodes.device)
         nodes, pairs = self.channels(batch)
-        log_nodes, log_pairs = self.network(*noised(nodes, pairs, sigma, generator), sigma, condition)
-        entry_loss = LOSSES[self.config.loss]
-        loss = entry_loss(nodes, log_nodes, sigma)
+        sigma, entry_loss = self._sigma(time**self.config.time_power), LOSSES[self.config.loss]
+        if self.config.process == "published":
+            sigma, entry_loss = published.level(time), score_matching_of
+        # log p of the classes, or the denoised channels
+        of_nodes, of_pairs = self.network(*noised(nodes, pairs, sigma, generator), sigma, condition)
+        loss = entry_loss(nodes, of_nodes, sigma)
         if pair_count(batch.size):
-            loss = loss + self.config.bond_weight * entry_loss(pairs, log_pairs, sigma)
+            loss = loss + self.config.bond_weight * entry_loss(pairs, of_pairs, sigma)
         return loss
 
     def _sample(self, size: int, count: int, drawing: Drawing) -> GraphBatch:
@@ -98,18 +126,38 @@ class EDPGNN(Backend):
 
         def denoise(x: Tensor, sigma: float) -> Tensor:
             nonlocal done
-            log_nodes, log_pairs = self._guided(*split(x, size), sigma, told, drawing.guidance)
-            nodes, pairs = log_nodes.exp(), log_pairs.exp()
+            nodes, pairs = self._denoised(*split(x, size), sigma, told, drawing.guidance)
             done += 1
             if drawing.callback is not None:
                 drawing.callback(done, drawing.steps, partial(classes, nodes, pairs))
             return joined(nodes, pairs)
 
         mean = joined(atoms.expand(count, size, -1), bonds.expand(count, pair_count(size), -1))
+        if self.config.process == "published":
+            start = published.start(mean, drawing.generator)
+            sampler = published.SAMPLERS[drawing.sampler]
+            drawn = classes(
+                *split(sampler(denoise, start, drawing.steps, self.config.step_ratio, drawing.generator), size)
+            )
+            return drawn if told is None else told.hold(drawn)
         start = mean + self.config.sigma_max * gaussian(mean, drawing.generator)
         levels = Levels(self.config.sigma_max, self.config.sigma_min)
         clean = SAMPLERS[drawing.sampler](denoise, start, drawing.steps, levels, drawing.generator)
         return classes(*split(clean, size))
+
+    def _denoised(
+        self, nodes: Tensor, pairs: Tensor, sigma: float, told: Condition | None, guidance: float
+    ) -> tuple[Tensor, Tensor]:
+        """E[x0 | x, told] of nodes and pairs, with guidance away from what is likely without the targets."""
+        if not isinstance(self.network, PublishedScoreNetwork):
+            log_nodes, log_pairs = self._guided(nodes, pairs, sigma, told, guidance)
+            return log_nodes.exp(), log_pairs.exp()
+        level = nodes.new_full((len(nodes),), sigma)
+        asked: tuple[Tensor, Tensor] = self.network(nodes, pairs, level, told)
+        if told is None or not guidance:
+            return asked
+        free_nodes, free_pairs = self.network(nodes, pairs, level, told.without_targets())
+        return guided(asked[0], free_nodes, guidance), guided(asked[1], free_pairs, guidance)
 
     def _guided(
         self, nodes: Tensor, pairs: Tensor, sigma: float, told: Condition | None, guidance: float
@@ -133,6 +181,8 @@ class EDPGNN(Backend):
         """
         config, network = self.config, self.network
         nodes, pairs = self.channels(batch)
+        if isinstance(network, PublishedScoreNetwork):
+            return published.bound_estimate(network, nodes, pairs, generator)
 
         def estimate(uniform: Tensor) -> Tensor:
             sigma = self._sigma(uniform)
