@@ -10,7 +10,8 @@ from molgen.errors import InputError
 from molgen.models.conditions import Condition, draw_condition
 from molgen.models.nvdiff.config import NVDiffConfig
 from molgen.models.nvdiff.model import NVDiff
-from molgen.models.nvdiff.network import BOND_STRENGTHS, ORBITALS, SetBlock, orbitals
+from molgen.models.nvdiff.network import SetBlock
+from molgen.models.nvdiff.orbitals import BOND_STRENGTHS, ORBITALS, orbitals
 from molgen.molecules.encoding import mol_to_graph
 from molgen.molecules.graph import GraphBatch, from_square, pair_indices, to_square
 from molgen.molecules.parsing import clean, parse_smiles

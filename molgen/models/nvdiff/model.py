@@ -163,7 +163,7 @@ class NVDiff(Backend, LatentSpace):
 
     @torch.no_grad()
     def encode(self, batch: GraphBatch) -> Tensor:
-        """The means of the node vectors, float [b, n, latent]."""
+        """The means of the node vectors, float [b, n, latent]; of other numberings the same, up to a symmetry."""
         mean: Tensor = self.encoder(batch.to(self.device))
         return mean
 
@@ -177,8 +177,8 @@ class NVDiff(Backend, LatentSpace):
     def embed(self, batch: GraphBatch) -> Tensor:
         """A vector for each graph, float32 [b, encoder_width]: the mean over its nodes of the encoder's last layer.
 
-        That of a symmetric molecule may depend on the order of its nodes (see `orbitals`): molgen.generation.latent
-        embeds every molecule in canonical order.
+        It does not depend on the numbering of the nodes (see `orbitals`), but on the Kekulé form of aromatic rings:
+        molgen.generation.latent embeds every molecule in that of its canonical SMILES.
         """
         return self.encoder.hidden(batch.to(self.device)).float().mean(1)
 

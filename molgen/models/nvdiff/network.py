@@ -12,39 +12,9 @@ from molgen.device import autocast, network_dtype
 from molgen.models.conditions import Condition
 from molgen.models.graph_layers import graph_layer
 from molgen.models.layers import LOGIT_BOUND, FiLM, GraphFeatures, NoiseEmbedding, PairBlock, TargetEncoding, zeroed
-from molgen.molecules.graph import GraphBatch, incidence, pair_indices, to_square
+from molgen.models.nvdiff.orbitals import APART, ORBITALS, orbitals
+from molgen.molecules.graph import GraphBatch, incidence, pair_indices
 from molgen.molecules.vocabulary import BOND_CLASSES
-
-ORBITALS = 16
-# of the Hueckel matrix: bond strength by class, and how far apart the atom classes and degrees lie on the diagonal
-BOND_STRENGTHS = (0.0, 1.0, 1.4, 1.7)
-ATOM_SPACING = 0.37
-DEGREE_SPACING = 0.11
-# for the class of an atom that should have none of the orbitals: far below the others, its orbitals come last
-APART = -1000
-
-
-@torch.no_grad()
-def orbitals(batch: GraphBatch) -> Tensor:
-    """Hueckel orbital coefficients of each atom, [b, n, 2 * ORBITALS], float32: what tells look-alike atoms apart.
-
-    Eigenvectors of the matrix of bond strengths, with the atom class and the degree on the diagonal, by falling
-    eigenvalue, zeros where there are fewer; then the same times their eigenvalues. All of them together hold the whole
-    graph. An eigenvector's sign is chosen so that its cubes sum to a positive number. Where that is zero, or where
-    eigenvalues coincide, as in a symmetric molecule, the choice depends on the order of the nodes: it tells the atoms
-    apart as well as any other, but only graphs in canonical order get the same one.
-    """
-    size = batch.size
-    strengths = torch.tensor(BOND_STRENGTHS, device=batch.nodes.device, dtype=torch.float64)
-    matrix = strengths[to_square(batch.pairs, size)]
-    degree = (matrix > 0).sum(-1)
-    values, vectors = torch.linalg.eigh(matrix + torch.diag_embed(ATOM_SPACING * batch.nodes + DEGREE_SPACING * degree))
-    values, vectors = values.flip(-1)[:, :ORBITALS], vectors.flip(-1)[:, :, :ORBITALS]
-    skew = vectors.pow(3).sum(1, keepdim=True)
-    vectors = vectors * torch.where(skew < 0, -1.0, 1.0)
-    missing = ORBITALS - vectors.shape[-1]
-    both = [nn.functional.pad(part, (0, missing)) for part in (vectors, vectors * values[:, None])]
-    return torch.cat(both, dim=-1).float()
 
 
 class MessagePassing(nn.Module):
