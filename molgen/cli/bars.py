@@ -1,8 +1,8 @@
-"""What is told on standard error: progress bars, and which column is read."""
+"""What is told on standard error: progress bars, which column is read, what an option would keep."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
@@ -10,6 +10,10 @@ from molgen.cli.output import safe, say
 
 if TYPE_CHECKING:
     from molgen.progress import Progress
+
+MANY = 0.01  # of all rows
+# why a salt, a mixture or a compound of a metal is rejected
+NOT_PLAIN = ("several fragments", "not the same molecule when built from its atoms, charges and bonds")
 
 
 @contextmanager
@@ -36,3 +40,14 @@ def tell_column(column: str | None) -> None:
     """Say which column of a table holds the SMILES, since there may be others; nothing for what is no table."""
     if column is not None:
         say(f"SMILES column: {column}", err=True)
+
+
+def tell_salts(rejected: Mapping[str, int], rows: int) -> None:
+    """Say how many rows --standardise would keep, where they are many; rejected: number of rows by reason."""
+    lost = sum(rejected.get(reason, 0) for reason in NOT_PLAIN)
+    if lost >= max(1, MANY * rows):
+        say(
+            f"Hint: {lost:,} of {rows:,} rows are salts, mixtures or metal compounds; --standardise keeps the organic "
+            "part of most of them",
+            err=True,
+        )

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, NoReturn
 import click
 
 from molgen.cli.output import safe, say
+from molgen.cli.settings import STANDARDISE
 
 if TYPE_CHECKING:
     from molgen.data.dataset import Statistics
@@ -30,8 +31,9 @@ RARE = 10  # atoms of a class
 @click.option(
     "--keep-largest",
     is_flag=True,
-    help="Of a salt or a mixture keep the largest fragment; otherwise such a row is rejected.",
+    help="Of a salt or a mixture keep the largest fragment as it is; otherwise such a row is rejected.",
 )
+@click.option("--standardise", is_flag=True, help=STANDARDISE)
 @click.option("--max-atoms", type=click.IntRange(min=1), help="Reject molecules with more heavy atoms than this.")
 @click.option(
     "--rejects",
@@ -39,7 +41,12 @@ RARE = 10  # atoms of a class
     help="Write the rejected rows there, as CSV with line number, text, name and reason.",
 )
 def command(
-    source: str, smiles_column: str | None, keep_largest: bool, max_atoms: int | None, rejects: Path | None
+    source: str,
+    smiles_column: str | None,
+    keep_largest: bool,
+    standardise: bool,
+    max_atoms: int | None,
+    rejects: Path | None,
 ) -> None:
     """Check the molecules of SOURCE and prepare them for training.
 
@@ -50,9 +57,9 @@ def command(
 
     \b
     molgen data qm9
-    molgen data mine.csv --keep-largest --rejects rejects.csv
+    molgen data mine.csv --standardise --rejects rejects.csv
     """
-    from molgen.cli.bars import tell_column
+    from molgen.cli.bars import tell_column, tell_salts
     from molgen.data.prepared import prepare
 
     with shown() as progress:
@@ -60,12 +67,14 @@ def command(
             source,
             smiles_column=smiles_column,
             keep_largest=keep_largest,
+            standardise=standardise,
             max_atoms=max_atoms,
             rejects=rejects,
             progress=progress,
         )
     tell_column(prepared.column)
     say("\n".join(summary(prepared)))
+    tell_salts(prepared.record["rejected"], prepared.record["rows"])
     warning = rare_atoms(prepared.vocabulary, prepared.statistics)
     if warning:
         say(f"Warning: {warning}", err=True)
@@ -115,14 +124,22 @@ def summary(prepared: PreparedSet) -> list[str]:
     record = prepared.record
     rejected = record["rejected"]
     counts = [("rows read", record["rows"]), ("kept", record["kept"]), ("rejected", sum(rejected.values()))]
-    counts += [(f"  {reason}", count) for reason, count in rejected.items()]
+    for reason, count in rejected.items():
+        counts.append((f"  {reason}", count))
+        if reason == "duplicate":
+            counts += [(f"    {kind}", number) for kind, number in record.get("duplicates", {}).items()]
     counts.append(("kept, stereo dropped", record["stereo_dropped"]))
     counts.append(("kept, isotopes dropped", record["isotopes_dropped"]))
     counts.append(("kept, fragments dropped", record["fragments_dropped"]))
+    if (changes := record.get("standardised")) is not None:
+        counts.append(("kept, standardised", changes["rows"]))
+        counts += [(f"  {change}", number) for change, number in changes.items() if change != "rows"]
     counts += [(f"split {split}", count) for split, count in prepared.splits.items()]
     width = max(len(label) for label, _ in counts)
     lines = [f"{label:{width}}  {count:>10,}" for label, count in counts]
     sizes = [size for size, count in enumerate(prepared.statistics.sizes) if count]
     lines.append(f"{'heavy atoms':{width}}  {sizes[0]} to {sizes[-1]}")
     lines.append(f"{'atom classes':{width}}  {' '.join(map(str, prepared.vocabulary.atoms))}")
+    if prepared.changes:
+        lines.append(f"{'list of changes':{width}}  {prepared.changes}")
     return [*lines, f"{'prepared set':{width}}  {prepared.folder}"]

@@ -4,29 +4,21 @@ RDKit works in other processes (molgen.parallel), since some molecules crash or 
 rejected. Nothing here imports torch, which those processes would have to load too.
 """
 
-import csv
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from functools import partial
-from typing import IO, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
-from rdkit import Chem
 
 from molgen.data.readers import Row
+from molgen.data.rejects import block_smiles
 from molgen.errors import InputError
-from molgen.files import spreadsheet_safe
 from molgen.molecules.encoding import GraphDecoder, atom_classes, mol_to_graph
-from molgen.molecules.parsing import (
-    MAX_BLOCK_LENGTH,
-    MAX_HEAVY_ATOMS,
-    Cleaned,
-    Rejected,
-    clean,
-    parse_block,
-    parse_smiles,
-)
+from molgen.molecules.hashing import DistinctMolecules
+from molgen.molecules.parsing import Cleaned, Rejected, clean, parse_block, parse_smiles
+from molgen.molecules.standardise import clean_standardised
 from molgen.molecules.vocabulary import AtomClass, Vocabulary
 from molgen.parallel import available_cores, isolated_chunks
 from molgen.progress import Progress
@@ -36,7 +28,9 @@ ROW_SECONDS = 10
 MAX_CLASSES = 255  # a class index is one byte
 # As of a metal whose charge RDKit does not know; what is generated is such a list of atoms, charges and bonds too.
 LOST = "not the same molecule when built from its atoms, charges and bonds"
-SHOWN = 200  # characters of a rejected row that the list of rejects repeats
+DUPLICATE = "duplicate"
+# how a duplicate is one of an earlier row
+STEREOISOMERS, REPEATS = "stereoisomers", "exact repeats"
 
 
 class Criteria(NamedTuple):
@@ -45,6 +39,7 @@ class Criteria(NamedTuple):
     vocabulary: Vocabulary | None
     max_atoms: int | None
     keep_largest: bool
+    standardise: bool = False
 
 
 class Converted(NamedTuple):
@@ -52,7 +47,8 @@ class Converted(NamedTuple):
 
     smiles: of the usable rows, in order; groups: size -> (which of them, nodes uint8 [m, n], pairs uint8 [m, p]).
     dropped: bool [usable, 3]: stereo, isotopes, fragments. rejected: position in the chunk -> reason. drawn: position
-    of some of these -> SMILES, "" where RDKit cannot read a mol block at all.
+    of some of these -> SMILES, "" where RDKit cannot read a mol block at all. isomers: as smiles, with stereo.
+    changes: of usable rows, by their number among these -> what standardisation changed.
     """
 
     smiles: list[str]
@@ -61,6 +57,8 @@ class Converted(NamedTuple):
     rejected: dict[int, str]
     atoms: list[AtomClass]
     drawn: dict[int, str]
+    isomers: list[str]
+    changes: dict[int, tuple[str, ...]]
 
 
 @dataclass
@@ -70,6 +68,8 @@ class Imported:
     smiles: canonical, in the order of the rows. by_size: n -> (positions in smiles int64 [k], ascending,
     nodes uint8 [k, n], pairs uint8 [k, n(n-1)/2]). rejected: number of rows by reason; rows = len(smiles) + their sum.
     stereo, isotopes, fragments: number of kept rows that lost them. values: Row.values of each kept row.
+    duplicates: how many of these are STEREOISOMERS of an earlier row, and how many REPEATS of one.
+    changed: kept rows that standardisation changed; changes: how many of them for each change.
     """
 
     vocabulary: Vocabulary
@@ -81,6 +81,17 @@ class Imported:
     isotopes: int = 0
     fragments: int = 0
     values: list[tuple[float, ...]] = field(default_factory=list)
+    duplicates: Counter[str] = field(default_factory=Counter)
+    changed: int = 0
+    changes: Counter[str] = field(default_factory=Counter)
+
+
+@dataclass
+class _Seen:
+    """What came before: canonical SMILES, and those with stereo."""
+
+    graphs: set[str] = field(default_factory=set)
+    isomers: DistinctMolecules = field(default_factory=DistinctMolecules)
 
 
 def import_molecules(
@@ -89,9 +100,11 @@ def import_molecules(
     vocabulary: Vocabulary | None = None,
     max_atoms: int | None = None,
     keep_largest: bool = False,
+    standardise: bool = False,
     deduplicate: bool = True,
     workers: int | None = None,
     on_reject: Callable[[Row, str], None] | None = None,
+    on_change: Callable[[Row, str, tuple[str, ...]], None] | None = None,
     progress: Progress | None = None,
 ) -> Imported:
     """Graphs of all usable rows, on `workers` processes (None: one per core).
@@ -99,40 +112,33 @@ def import_molecules(
     A row is usable when it parses, is one molecule without radicals, has atoms of the vocabulary alone, at most
     max_atoms of them, and its graph decodes to the same canonical SMILES. Stereo and isotopes are dropped and counted.
     With vocabulary None it is measured: the classes of the kept molecules, most frequent first, then by element and
-    charge, however rare, up to MAX_CLASSES. keep_largest: of several fragments, keep the largest. deduplicate: of
-    equal canonical SMILES keep the first. on_reject is called with each rejected row and the reason, progress with
-    the number of rows done. Raises InputError when no row is usable.
+    charge, however rare, up to MAX_CLASSES. keep_largest: of several fragments, keep the largest. standardise:
+    see `molgen.molecules.standardise`; on_change is called with each kept row that it changed, its SMILES and the
+    changes. deduplicate: of equal canonical SMILES keep the first. on_reject is called with each rejected row and the
+    reason, progress with the number of rows done. Raises InputError when no row is usable.
     """
     done = Imported(vocabulary or Vocabulary((AtomClass("C", 0),)), [], {})
     codes = {} if vocabulary is None else dict(vocabulary.index)
     parts: dict[int, list[tuple[np.ndarray, np.ndarray, np.ndarray]]] = {}
-    seen: set[str] = set()
-    criteria = Criteria(vocabulary, max_atoms, keep_largest)
+    seen = _Seen() if deduplicate else None
+    criteria = Criteria(vocabulary, max_atoms, keep_largest, standardise)
     for chunk, converted in _converted(rows, criteria, workers or available_cores()):
-        _take(chunk, converted, done, parts, codes, seen if deduplicate else None, on_reject)
+        kept = _take(chunk, converted, done, parts, codes, seen, on_reject)
+        _count_changes(kept, converted, done, on_change)
         if progress is not None:
             progress("reading molecules", done.rows, None)
     if not done.smiles:
         reasons = ", ".join(f"{count} {reason}" for reason, count in done.rejected.most_common(3))
-        raise InputError(f"none of the {done.rows} rows holds a usable molecule ({reasons})")
+        found = f"none of the {done.rows} rows holds a usable molecule ({reasons})"
+        if done.rejected["several fragments"] and vocabulary is None and not standardise:
+            raise InputError(f"{found}; salts and mixtures can be standardised", "standardise")
+        raise InputError(found)
     for size in sorted(parts):
         positions, nodes, pairs = zip(*parts.pop(size), strict=True)
         done.by_size[size] = (np.concatenate(positions), np.concatenate(nodes), np.concatenate(pairs))
     if vocabulary is None:
         done.vocabulary = _measured(done, codes)
     return done
-
-
-class Rejects:
-    """Writes rejected rows as CSV: line, text (shortened), name, reason."""
-
-    def __init__(self, file: IO[str]) -> None:
-        self.writer = csv.writer(file, lineterminator="\n")
-        self.writer.writerow(["line", "text", "name", "reason"])
-
-    def __call__(self, row: Row, reason: str) -> None:
-        text = "" if row.is_block else " ".join(row.text[:SHOWN].split("\n"))
-        self.writer.writerow([row.line, spreadsheet_safe(text), spreadsheet_safe(row.name[:SHOWN]), reason])
 
 
 def convert(rows: list[Row], criteria: Criteria) -> Converted:
@@ -143,7 +149,12 @@ def convert(rows: list[Row], criteria: Criteria) -> Converted:
     drawn = {}
     for position, row in enumerate(rows):
         try:
-            cleaned = clean(parse_block(row.text) if row.is_block else parse_smiles(row.text), criteria.keep_largest)
+            mol = parse_block(row.text) if row.is_block else parse_smiles(row.text)
+            changed: tuple[str, ...] = ()
+            if criteria.standardise:
+                cleaned, changed = clean_standardised(mol)
+            else:
+                cleaned = clean(mol, criteria.keep_largest)
             size = cleaned.mol.GetNumAtoms()
             if criteria.max_atoms is not None and size > criteria.max_atoms:
                 raise Rejected(f"more than {criteria.max_atoms} heavy atoms")
@@ -152,21 +163,24 @@ def convert(rows: list[Row], criteria: Criteria) -> Converted:
                 if len(index) + len(new) > MAX_CLASSES:
                     raise Rejected(f"more than {MAX_CLASSES} atom types")
                 index.update({atom: len(index) + k for k, atom in enumerate(new)})
-            found.append((position, cleaned, *mol_to_graph(cleaned.mol, index)))
+            found.append((position, cleaned, changed, *mol_to_graph(cleaned.mol, index)))
         except Rejected as reason:
             rejected[position] = str(reason)
             if row.is_block:
                 drawn[position] = block_smiles(row.text)
     if not found:
-        return Converted([], {}, np.zeros((0, 3), bool), rejected, list(index), drawn)
+        return Converted([], {}, np.zeros((0, 3), bool), rejected, list(index), drawn, [], {})
     decoder = GraphDecoder(Vocabulary(tuple(index)))
     usable: list[Cleaned] = []
     members: dict[int, list[tuple[int, np.ndarray, np.ndarray]]] = {}
-    for position, cleaned, nodes, pairs in found:
+    changes: dict[int, tuple[str, ...]] = {}
+    for position, cleaned, changed, nodes, pairs in found:
         if decoder.decode(nodes, pairs).smiles != cleaned.smiles:
             rejected[position], drawn[position] = LOST, cleaned.smiles
             continue
         members.setdefault(len(nodes), []).append((len(usable), nodes, pairs))
+        if changed:
+            changes[len(usable)] = changed
         usable.append(cleaned)
     groups = {}
     for size, graphs in members.items():
@@ -174,24 +188,8 @@ def convert(rows: list[Row], criteria: Criteria) -> Converted:
         groups[size] = (np.array(which), np.stack(all_nodes), np.stack(all_pairs))
     dropped = [(item.stereo_dropped, item.isotopes_dropped, item.fragments_dropped) for item in usable]
     dropped_array = np.array(dropped, bool).reshape(-1, 3)
-    return Converted([item.smiles for item in usable], groups, dropped_array, rejected, list(index), drawn)
-
-
-def block_smiles(text: str) -> str:
-    """The SMILES of a mol block, chemistry unchecked where RDKit refuses it; "" where there is none to be had."""
-    try:
-        return str(Chem.MolToSmiles(Chem.RemoveHs(parse_block(text))))
-    except (Rejected, ValueError, RuntimeError):
-        pass
-    if len(text) > MAX_BLOCK_LENGTH:
-        return ""
-    mol = Chem.MolFromMolBlock(text, sanitize=False)
-    if mol is None or mol.GetNumAtoms() > MAX_HEAVY_ATOMS:
-        return ""
-    try:
-        return str(Chem.MolToSmiles(mol))
-    except (ValueError, RuntimeError):
-        return ""
+    smiles, isomers = [item.smiles for item in usable], [item.isomer for item in usable]
+    return Converted(smiles, groups, dropped_array, rejected, list(index), drawn, isomers, changes)
 
 
 def _converted(rows: Iterable[Row], criteria: Criteria, workers: int) -> Iterator[tuple[list[Row], Converted]]:
@@ -202,7 +200,7 @@ def _converted(rows: Iterable[Row], criteria: Criteria, workers: int) -> Iterato
 
 
 def _failed(reason: str) -> Converted:
-    return Converted([], {}, np.zeros((0, 3), bool), {0: reason}, [], {})
+    return Converted([], {}, np.zeros((0, 3), bool), {0: reason}, [], {}, [], {})
 
 
 def _take(
@@ -211,10 +209,10 @@ def _take(
     done: Imported,
     parts: dict[int, list[tuple[np.ndarray, np.ndarray, np.ndarray]]],
     codes: dict[AtomClass, int],
-    seen: set[str] | None,
+    seen: _Seen | None,
     on_reject: Callable[[Row, str], None] | None,
-) -> None:
-    """Add one chunk to what is done; codes and seen grow."""
+) -> dict[int, Row]:
+    """Add one chunk to what is done; codes and seen grow. The rows kept, by their number among the usable ones."""
     rejected, drawn = dict(converted.rejected), dict(converted.drawn)
     rows = [position for position in range(len(chunk)) if position not in rejected]  # of the usable ones
     for atom in converted.atoms:
@@ -226,12 +224,14 @@ def _take(
         for k in members[(translate[nodes] == MAX_CLASSES).any(1)].tolist():
             keep[k], rejected[rows[k]] = False, f"more than {MAX_CLASSES} atom types"
     if seen is not None:
-        for k, smiles in enumerate(converted.smiles):
-            if not keep[k]:
-                continue
-            if smiles in seen:
-                keep[k], rejected[rows[k]], drawn[rows[k]] = False, "duplicate", smiles
-            seen.add(smiles)
+        candidates = np.flatnonzero(keep).tolist()
+        new = seen.isomers.add([converted.isomers[k] for k in candidates]).tolist()
+        for k, new_isomer in zip(candidates, new, strict=True):
+            smiles = converted.smiles[k]
+            if smiles in seen.graphs:
+                keep[k], rejected[rows[k]], drawn[rows[k]] = False, DUPLICATE, smiles
+                done.duplicates[STEREOISOMERS if new_isomer else REPEATS] += 1
+            seen.graphs.add(smiles)
     positions = len(done.smiles) + np.cumsum(keep) - 1
     for size, (members, nodes, pairs) in converted.groups.items():
         kept = keep[members]
@@ -250,6 +250,22 @@ def _take(
             row = chunk[position]
             text = drawn.get(position, "")
             on_reject(row._replace(text=text, is_block=False) if row.is_block and text else row, rejected[position])
+    return {k: chunk[row] for k, row in enumerate(rows) if keep[k]}
+
+
+def _count_changes(
+    kept: dict[int, Row],
+    converted: Converted,
+    done: Imported,
+    on_change: Callable[[Row, str, tuple[str, ...]], None] | None,
+) -> None:
+    """Count what standardisation changed of the kept rows of a chunk, and tell of each."""
+    for k, changes in converted.changes.items():
+        if k in kept:
+            done.changed += 1
+            done.changes.update(changes)
+            if on_change is not None:
+                on_change(kept[k], converted.smiles[k], changes)
 
 
 def _measured(done: Imported, codes: dict[AtomClass, int]) -> Vocabulary:

@@ -4,6 +4,7 @@ RDKit works in other processes (molgen.parallel), as in molgen.data.importing. N
 processes would have to load too.
 """
 
+import hashlib
 import json
 import math
 import os
@@ -160,19 +161,28 @@ def read_table(path: Path, names: tuple[str, ...], count: int) -> TargetTable | 
     """The table that `write_table` kept; None where there is none with these columns and `count` rows, undamaged."""
     try:
         with safe_open(path, framework="numpy") as file:
-            kept = tuple(json.loads(file.metadata()["names"]))
+            about = json.loads(file.metadata()["table"])
+            kept, digest = tuple(about["names"]), about["sha256"]
             values = file.get_tensor("values")
     except (SafetensorError, OSError, KeyError, TypeError, ValueError):
         return None
     if kept != names or values.shape != (count, len(names)) or values.dtype != np.float32:
         return None
-    return TargetTable(names, values)
+    return TargetTable(names, values) if digest == _digest(values) else None
 
 
 def write_table(path: Path, table: TargetTable) -> None:
-    """Keep a table as safetensors: tensor "values", metadata "names" as a JSON list."""
+    """Keep a table as safetensors: tensor "values", metadata "table" as JSON: the names, the SHA-256 of the values.
+
+    One entry, since safetensors keeps several in no order, and equal tables are equal files.
+    """
+    about = {"names": table.names, "sha256": _digest(table.values)}
     with atomic_write(path, "wb") as file:
-        file.write(save({"values": table.values}, metadata={"names": json.dumps(table.names)}))
+        file.write(save({"values": table.values}, metadata={"table": json.dumps(about)}))
+
+
+def _digest(values: np.ndarray) -> str:
+    return hashlib.sha256(np.ascontiguousarray(values).tobytes()).hexdigest()
 
 
 def _failed(_reason: str) -> np.ndarray:

@@ -1,9 +1,7 @@
 """Prepared data sets: checked, split, measured, and cached as compact tensors so that training starts in seconds."""
 
-import json
 import os
 import shutil
-from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 from typing import cast
@@ -11,17 +9,15 @@ from typing import cast
 import numpy as np
 from filelock import FileLock
 from platformdirs import user_cache_dir
-from safetensors.torch import save_file
 
+from molgen.data.building import CHANGES, REJECTS, build, copy_list
 from molgen.data.dataset import GraphDataset, Statistics, read_json
-from molgen.data.importing import Imported, Rejects, import_molecules
-from molgen.data.measured import TargetTable, read_table, target_names, target_table, write_table
+from molgen.data.measured import TargetTable, read_table, target_names, target_table
 from molgen.data.public import PUBLIC
-from molgen.data.record import LAYOUT, Options, Record, folder_name, origin
-from molgen.data.sources import Source, open_source
-from molgen.data.splitting import Split, divide
+from molgen.data.record import LAYOUT, Options, Record, folder_name
+from molgen.data.sources import open_source
 from molgen.errors import InputError
-from molgen.files import atomic_write
+from molgen.files import sha256_of, unsealed
 from molgen.molecules.properties import TARGETS
 from molgen.molecules.vocabulary import Vocabulary
 from molgen.progress import Progress
@@ -49,6 +45,11 @@ class PreparedSet:
         return self.record.get("column")
 
     @property
+    def changes(self) -> Path | None:
+        """The list of the kept rows that were standardised, as CSV; None where it was not asked for."""
+        return self.folder / CHANGES if self.record.get("standardise") else None
+
+    @property
     def vocabulary(self) -> Vocabulary:
         """The atom classes, measured from all kept molecules (for MOSES: from its training file)."""
         return Vocabulary.from_json(self.record["vocabulary"])
@@ -70,11 +71,11 @@ class PreparedSet:
 
     def graphs(self, split: str) -> GraphDataset:
         """The graphs of one split. Raises InputError for an unknown split or a damaged file."""
-        return GraphDataset.load(self._file(split, "safetensors"), self.vocabulary)
+        return GraphDataset.load(self.whole(self._file(split, "safetensors")), self.vocabulary)
 
     def smiles(self, split: str) -> list[str]:
         """Canonical SMILES in the order of the graphs: by size ascending, then as in that size's batch."""
-        path = self._file(split, "smi")
+        path = self.whole(self._file(split, "smi"))
         try:
             lines = path.read_text(encoding="utf-8").splitlines()
         except OSError as error:
@@ -103,12 +104,19 @@ class PreparedSet:
         stage = f"measuring {self.name} {split}"
         return target_table(path, self.smiles(split), self._values(split), downloads, workers, progress, stage)
 
+    def whole(self, path: Path) -> Path:
+        """A file of the set, as it was written. Raises InputError where it is not."""
+        expected = self.record.get("files", {}).get(path.name)
+        if expected is not None and path.is_file() and sha256_of(path) != expected:
+            raise InputError(f"{path} is damaged; delete {self.folder} and prepare again")
+        return path
+
     def _values(self, split: str) -> TargetTable:
         """The user's own columns, in the order of `smiles`."""
         count = self.splits[split]
         if not self.properties:
             return TargetTable((), np.zeros((count, 0), np.float32))
-        path = self._file(split, "safetensors", "values-")
+        path = self.whole(self._file(split, "safetensors", "values-"))
         table = read_table(path, self.properties, count)
         if table is None:
             raise InputError(f"{path} is damaged or missing; delete {self.folder} and prepare again")
@@ -130,7 +138,10 @@ def open_prepared(folder: Path) -> PreparedSet:
     record = read_json(folder / "meta.json")
     if record.get("layout") != LAYOUT:
         raise InputError(f"{folder} was prepared by another version of molgen; delete it and prepare again")
-    return PreparedSet(folder, cast(Record, record))
+    whole = unsealed(record)
+    if whole is None:
+        raise InputError(f"{folder / 'meta.json'} is damaged; delete {folder} and prepare again")
+    return PreparedSet(folder, cast(Record, whole))
 
 
 def prepare(
@@ -138,6 +149,7 @@ def prepare(
     *,
     smiles_column: str | None = None,
     keep_largest: bool = False,
+    standardise: bool = False,
     max_atoms: int | None = None,
     properties: tuple[str, ...] = (),
     rejects: Path | None = None,
@@ -149,8 +161,9 @@ def prepare(
 
     source: "qm9", "moses", the path of a molecule file (see `read_molecules`), or a folder that was prepared before.
     properties: columns of numbers of a file, read beside the SMILES (see `read_molecules`), for
-    `PreparedSet.targets`; of duplicates the first row's values stay, even where they are missing. rejects: also write
-    the list of rejected rows there.
+    `PreparedSet.targets`; of duplicates the first row's values stay, even where they are missing. keep_largest: of
+    several fragments keep the largest. standardise: keep each molecule's parent, without metals, salts, solvents,
+    charges and isotopes (see `molgen.molecules.standardise`). rejects: also write the list of rejected rows there.
 
     Split of QM9 and of a file: distinct canonical SMILES, sorted, permuted with seed 0; the first tenth, at most
     10,000, is test, the next as many valid, at least one each (QM9: 10,000 each). MOSES keeps its own test and
@@ -166,11 +179,13 @@ def prepare(
         if properties and properties != prepared.properties:
             have = ", ".join(prepared.properties) or "none"
             raise InputError(f"{source} was not prepared with the columns {', '.join(properties)}; it has {have}")
+        if standardise and not prepared.record.get("standardise"):
+            raise InputError(f"{source} was not standardised when it was prepared; give the file it was made from")
         return _give(prepared, rejects)
     _check_properties(source, properties)
     cache = cache or cache_folder()
     cache.mkdir(parents=True, exist_ok=True)
-    options = Options(smiles_column, keep_largest, max_atoms, properties)
+    options = Options(smiles_column, keep_largest, max_atoms, properties, standardise)
     with open_source(source, cache / "downloads", smiles_column, properties) as opened:
         folder = cache / folder_name(opened, options)
         with FileLock(cache / f"{folder.name}.lock"):
@@ -179,82 +194,12 @@ def prepare(
                 shutil.rmtree(work, ignore_errors=True)  # of a run that was killed
                 work.mkdir()
                 try:
-                    _build(opened, work, options, rejects, workers, progress)
+                    build(opened, work, options, rejects, workers, progress)
                     shutil.rmtree(folder, ignore_errors=True)
                     work.replace(folder)
                 finally:
                     shutil.rmtree(work, ignore_errors=True)
             return _give(open_prepared(folder), rejects)
-
-
-def _build(
-    source: Source,
-    folder: Path,
-    options: Options,
-    rejects: Path | None,
-    workers: int | None,
-    progress: Progress | None,
-) -> None:
-    counts: Counter[str] = Counter()
-    rejected: Counter[str] = Counter()
-    splits: dict[str, int] = {}
-    measured: dict[str, object] = {}
-    vocabulary = None
-    try:
-        with (folder / "rejects.csv").open("w", encoding="utf-8", newline="") as file:
-            on_reject = Rejects(file)
-            for part, rows in source.parts(progress):
-                found = import_molecules(
-                    rows,
-                    vocabulary=vocabulary,
-                    max_atoms=options.max_atoms,
-                    keep_largest=options.keep_largest,
-                    workers=workers,
-                    on_reject=on_reject,
-                    progress=_as_part(source, counts["rows"], progress),
-                )
-                rejected.update(found.rejected)
-                counts.update(
-                    rows=found.rows,
-                    kept=len(found.smiles),
-                    stereo_dropped=found.stereo,
-                    isotopes_dropped=found.isotopes,
-                    fragments_dropped=found.fragments,
-                )
-                vocabulary = found.vocabulary
-                for split in divide(found, part, public=source.name in PUBLIC):
-                    if split.name == "train":
-                        measured = {
-                            "vocabulary": vocabulary.to_json(),
-                            "statistics": split.graphs.statistics().to_json(),
-                        }
-                    splits[split.name] = len(split.positions)
-                    _write_split(folder, split, found, options.properties)
-                del found
-    finally:
-        if rejects is not None:  # where nothing could be used, this list says why
-            _copy(folder / "rejects.csv", rejects)
-    account = {**counts, "rejected": dict(rejected.most_common()), "splits": splits}
-    column = source.column()
-    read = {} if column is None else {"column": column}
-    record = {**origin(source, options), **read, **measured, **account}
-    (folder / "meta.json").write_text(json.dumps(record, indent=1), encoding="utf-8")
-
-
-def _as_part(source: Source, before: int, progress: Progress | None) -> Progress | None:
-    """The progress of reading one part, told as that of preparing the whole, `before` rows of which are done."""
-    if progress is None:
-        return None
-    return lambda _stage, done, _total: progress(f"preparing {source.name}", before + done, source.rows)
-
-
-def _write_split(folder: Path, split: Split, found: Imported, properties: tuple[str, ...]) -> None:
-    save_file(split.graphs.tensors(), folder / f"{split.name}.safetensors")
-    smiles = "".join(f"{found.smiles[position]}\n" for position in split.positions)
-    (folder / f"{split.name}.smi").write_text(smiles, encoding="utf-8", newline="\n")
-    if properties:
-        values = np.array([found.values[position] for position in split.positions], np.float32)
-        write_table(folder / f"values-{split.name}.safetensors", TargetTable(properties, values))
 
 
 def _check_properties(source: str, properties: tuple[str, ...]) -> None:
@@ -270,10 +215,5 @@ def _check_properties(source: str, properties: tuple[str, ...]) -> None:
 
 def _give(prepared: PreparedSet, rejects: Path | None) -> PreparedSet:
     if rejects is not None:
-        _copy(prepared.folder / "rejects.csv", rejects)
+        copy_list(prepared.whole(prepared.folder / REJECTS), rejects)
     return prepared
-
-
-def _copy(source: Path, target: Path) -> None:
-    with source.open("rb") as original, atomic_write(target, "wb") as file:
-        shutil.copyfileobj(original, file)

@@ -23,6 +23,7 @@ class Record(TypedDict):
     smiles_column: str | None  # as it was asked for
     column: NotRequired[str]  # of the table, that was read
     keep_largest: bool
+    standardise: NotRequired[bool]  # only where it is true
     max_atoms: int | None
     properties: NotRequired[list[str]]
     vocabulary: list[list[str | int]]
@@ -32,8 +33,11 @@ class Record(TypedDict):
     stereo_dropped: int
     isotopes_dropped: int
     fragments_dropped: int
+    standardised: NotRequired[dict[str, int]]  # change -> kept rows; under "rows" those with any change
     rejected: dict[str, int]  # reason -> rows, most frequent first
+    duplicates: NotRequired[dict[str, int]]  # of the rejected: stereoisomers of an earlier row, exact repeats of one
     splits: dict[str, int]  # name -> molecules
+    files: NotRequired[dict[str, str]]  # name -> SHA-256; sets of earlier versions have none
 
 
 class Options(NamedTuple):
@@ -43,13 +47,15 @@ class Options(NamedTuple):
     keep_largest: bool
     max_atoms: int | None
     properties: tuple[str, ...]
+    standardise: bool = False
 
     def to_json(self) -> dict[str, object]:
         """As meta.json has them."""
         record: dict[str, object] = self._asdict()
-        del record["properties"]
-        # no empty list: sets that were prepared before there were properties keep their folder
-        return record | ({"properties": list(self.properties)} if self.properties else {})
+        del record["properties"], record["standardise"]
+        # neither where it is not asked for: sets that were prepared before there was such a thing keep their folder
+        standardise = {"standardise": True} if self.standardise else {}
+        return record | ({"properties": list(self.properties)} if self.properties else {}) | standardise
 
 
 def origin(source: Source, options: Options) -> dict[str, object]:

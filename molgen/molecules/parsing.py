@@ -19,13 +19,17 @@ class Rejected(Exception):  # noqa: N818 a verdict on data, not an error
 
 
 class Cleaned(NamedTuple):
-    """A usable molecule, kekulized, without stereo, isotopes or explicit hydrogens."""
+    """A usable molecule, kekulized, without stereo, isotopes or explicit hydrogens.
+
+    isomer: canonical SMILES with the stereo that was dropped; equal to `smiles` where there was none.
+    """
 
     mol: Chem.Mol
     smiles: str  # canonical
     stereo_dropped: bool
     isotopes_dropped: bool
     fragments_dropped: bool
+    isomer: str
 
 
 def parse_smiles(text: str) -> Chem.Mol:
@@ -87,6 +91,9 @@ def clean(mol: Chem.Mol, keep_largest: bool = False) -> Cleaned:
         if atom.GetAtomMapNum():
             atom.SetAtomMapNum(0)
     try:
+        drawn = Chem.RemoveHs(mol) if stereo else mol
+        if stereo and isotopes:  # some centres are none any more
+            Chem.AssignStereochemistry(drawn, cleanIt=True, force=True)
         Chem.RemoveStereochemistry(mol)
         mol = Chem.RemoveHs(mol)
         fragments = Chem.GetMolFrags(mol)
@@ -103,10 +110,11 @@ def clean(mol: Chem.Mol, keep_largest: bool = False) -> Cleaned:
             if atom.GetNumRadicalElectrons():
                 raise Rejected("radical")
         smiles = Chem.MolToSmiles(mol)
+        isomer = _isomer(drawn, smiles) if stereo else smiles
         Chem.Kekulize(mol, clearAromaticFlags=True)
     except (ValueError, RuntimeError) as error:
         raise Rejected(sanitisation_reason(error)) from None
-    return Cleaned(mol, smiles, stereo, isotopes, len(fragments) > 1)
+    return Cleaned(mol, smiles, stereo, isotopes, len(fragments) > 1, isomer)
 
 
 def sanitisation_reason(error: Exception) -> str:
@@ -136,6 +144,19 @@ def _refuse_size(mol: Chem.Mol) -> None:
     heavy = mol.GetNumHeavyAtoms()
     if heavy > MAX_HEAVY_ATOMS or mol.GetNumAtoms() > 4 * MAX_HEAVY_ATOMS:
         raise Rejected(f"more than {MAX_HEAVY_ATOMS} heavy atoms")
+
+
+def _isomer(mol: Chem.Mol, smiles: str) -> str:
+    """The SMILES with stereo of the fragment that is `smiles` without; of several such, the first in order."""
+    found = str(Chem.MolToSmiles(mol))
+    if "." not in found:
+        return found
+    for piece in sorted(Chem.GetMolFrags(mol, asMols=True), key=Chem.MolToSmiles):
+        plain = Chem.Mol(piece)
+        Chem.RemoveStereochemistry(plain)
+        if Chem.MolToSmiles(Chem.RemoveHs(plain)) == smiles:
+            return str(Chem.MolToSmiles(piece))
+    return smiles
 
 
 def _has_stereo(mol: Chem.Mol) -> bool:

@@ -6,8 +6,10 @@ import pytest
 from click.testing import CliRunner
 
 from molgen.cli import cli
+from molgen.cli.bars import NOT_PLAIN, tell_salts
 from molgen.cli.data import rare_atoms
 from molgen.data.dataset import Statistics
+from molgen.data.importing import LOST
 from molgen.errors import InputError
 from molgen.molecules.vocabulary import AtomClass, Vocabulary
 from tests.data.small_set import SMILES
@@ -29,6 +31,48 @@ def test_the_command_prints_the_account_and_writes_the_rejects(tmp_path, monkeyp
     assert table["atom classes"] == "C N O Br"
     assert Path(table["prepared set"]).is_dir()
     assert rejects.read_text(encoding="utf-8").splitlines()[1:] == ["26,nope,,unparsable"]
+
+
+def test_salts_bring_a_hint_and_the_option_keeps_them(tmp_path, monkeypatch):
+    monkeypatch.setenv("MOLGEN_CACHE", str(tmp_path / "cache"))
+    source = tmp_path / "x.smi"
+    salts = ["CC(=O)[O-].[Na+]", "C1CCNCC1.Cl", "[Na+].[Cl-]", "C[C@H](F)Cl", "C[C@@H](F)Cl", "CCO"]
+    source.write_text("\n".join([*SMILES, *salts]), encoding="utf-8")
+    plain = CliRunner().invoke(cli, ["data", str(source)], catch_exceptions=False)
+    assert (
+        "Hint: 3 of 30 rows are salts, mixtures or metal compounds; --standardise keeps the organic part of most of "
+        "them\n" in plain.stderr
+    )
+    assert "standardised" not in plain.stdout
+    result = CliRunner().invoke(cli, ["data", str(source), "--standardise"], catch_exceptions=False)
+    assert "Hint" not in result.stderr
+    table = dict(line.rsplit("  ", 1) for line in result.stdout.splitlines() if "  " in line)
+    table = {key.strip(): value.strip() for key, value in table.items()}
+    assert (table["duplicate"], table["stereoisomers"], table["exact repeats"]) == ("2", "1", "1")
+    assert (table["no organic fragment"], table["kept, standardised"]) == ("1", "2")
+    assert (table["fragments removed"], table["charges neutralised"]) == ("2", "1")
+    assert Path(table["list of changes"]).read_text(encoding="utf-8").count("\n") == 3
+    assert Path(table["prepared set"]) == Path(table["list of changes"]).parent
+
+
+def test_a_file_of_salts_alone_is_an_error_with_the_cure(tmp_path, monkeypatch):
+    monkeypatch.setenv("MOLGEN_CACHE", str(tmp_path / "cache"))
+    (tmp_path / "x.smi").write_text("CCO.Cl\nCCN.Cl\n", encoding="utf-8")
+    result = CliRunner().invoke(cli, ["data", str(tmp_path / "x.smi")])
+    assert isinstance(result.exception, InputError)
+    assert str(result.exception) == (
+        "none of the 2 rows holds a usable molecule (2 several fragments); salts and mixtures can be standardised "
+        "(--standardise)"
+    )
+
+
+def test_few_salts_bring_no_hint(capsys):
+    tell_salts({"several fragments": 9, "unparsable": 500}, 1_000)
+    tell_salts({}, 0)
+    assert capsys.readouterr().err == ""
+    tell_salts({"several fragments": 9, LOST: 1}, 1_000)
+    assert capsys.readouterr().err.startswith("Hint: 10 of 1,000 rows")
+    assert LOST in NOT_PLAIN
 
 
 def test_very_many_atom_classes_are_told():

@@ -5,8 +5,9 @@ import numpy as np
 from rdkit import Chem
 
 from molgen.data import importing
-from molgen.data.importing import Converted, Criteria, Rejects, convert, import_molecules
+from molgen.data.importing import Converted, Criteria, convert, import_molecules
 from molgen.data.readers import Row
+from molgen.data.rejects import Rejects
 from molgen.files import spreadsheet_safe
 from molgen.molecules.encoding import Decoded, GraphDecoder
 from molgen.molecules.vocabulary import AtomClass, Vocabulary
@@ -74,6 +75,34 @@ def test_import_measures_the_vocabulary_and_counts_duplicates():
     for positions, nodes, pairs in found.by_size.values():
         decoded = [decoder.decode(*graph).smiles for graph in zip(nodes, pairs, strict=True)]
         assert decoded == [found.smiles[position] for position in positions]
+
+
+def test_a_duplicate_is_a_stereoisomer_or_a_repeat_whatever_the_chunks(monkeypatch):
+    texts = ["CC(F)Cl", "C[C@H](F)Cl", "C[C@@H](F)Cl", "CC(F)Cl", "Cl[C@H](C)F", "C[13C@H](F)Cl", "O", "[OH2]"]
+    for chunk in (2, 100):
+        monkeypatch.setattr(importing, "CHUNK", chunk)
+        found = import_molecules(rows(texts), workers=1)
+        assert found.smiles == ["CC(F)Cl", "O"]
+        assert found.duplicates == {"stereoisomers": 2, "exact repeats": 4}
+        assert found.duplicates.total() == found.rejected["duplicate"]
+
+
+def test_standardised_rows_are_counted_and_told():
+    told = []
+    texts = ["CC(=O)[O-].[Na+]", "CCO", "CC(=O)O", "[Na+].[Cl-]", "C[N+](C)(C)CCO.[Cl-]", "[2H]O"]
+    found = import_molecules(
+        rows(texts), workers=1, standardise=True, on_change=lambda row, *change: told.append((row.line, *change))
+    )
+    assert found.smiles == ["CC(=O)O", "CCO", "C[N+](C)(C)CCO", "O"]
+    assert found.rejected == {"duplicate": 1, "no organic fragment": 1}
+    assert told == [
+        (1, "CC(=O)O", ("fragments removed", "charges neutralised")),
+        (5, "C[N+](C)(C)CCO", ("fragments removed",)),
+        (6, "O", ("isotopes removed",)),
+    ]
+    assert found.changed == 3
+    assert found.changes == {"fragments removed": 2, "charges neutralised": 1, "isotopes removed": 1}
+    assert (found.isotopes, found.fragments) == (1, 2)
 
 
 def test_duplicates_can_stay():

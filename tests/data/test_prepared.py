@@ -7,7 +7,7 @@ from importlib.metadata import version
 import numpy as np
 import pytest
 
-from molgen.data import prepared, public, splitting
+from molgen.data import building, public, splitting
 from molgen.data.dataset import group_by_size
 from molgen.data.prepared import PreparedSet, open_prepared, prepare
 from molgen.data.splitting import split_rows
@@ -31,7 +31,7 @@ def test_a_file_is_prepared_cached_and_opened_again(tmp_path, monkeypatch):
     check_aligned(found)
     rejects = (found.folder / "rejects.csv").read_text(encoding="utf-8").splitlines()
     assert rejects == ["line,text,name,reason", "26,C.C,x,several fragments", "27,CCO,x,duplicate"]
-    monkeypatch.setattr(prepared, "import_molecules", None)  # nothing is read again
+    monkeypatch.setattr(building, "import_molecules", None)  # nothing is read again
     assert prepare(str(source), cache=tmp_path / "cache") == found
     assert prepare(str(found.folder)) == open_prepared(found.folder) == found
     left = {path.name for path in (tmp_path / "cache").iterdir()}
@@ -48,11 +48,52 @@ def test_options_and_content_make_another_set(tmp_path):
     assert len(folders) == 3
 
 
+def test_a_standardised_set_is_another_one_and_says_what_was_changed(tmp_path):
+    source = tmp_path / "x.smi"
+    rows = [*SMILES, "CC(=O)[O-].[Na+] acetate", "[13CH3]Br", "c1ccncc1.Cl base", "c1ccncc1.Cl again", "[Na+].[Cl-]"]
+    source.write_text("\n".join(rows), encoding="utf-8")
+    plain = prepare(str(source), cache=tmp_path, workers=1)
+    found = prepare(str(source), cache=tmp_path, workers=1, standardise=True)
+    assert plain.folder != found.folder and plain.record["rejected"] == {"several fragments": 4}
+    assert "standardise" not in plain.record and "standardised" not in plain.record and plain.changes is None
+    assert not (plain.folder / "changes.csv").exists()
+    assert found.record["standardise"] is True
+    assert found.record["rejected"] == {"duplicate": 1, "no organic fragment": 1}
+    assert found.record["duplicates"] == {"stereoisomers": 0, "exact repeats": 1}
+    # of the rows that were kept
+    assert found.record["standardised"] == {
+        "rows": 3,
+        "fragments removed": 2,
+        "charges neutralised": 1,
+        "isotopes removed": 1,
+    }
+    assert (found.record["isotopes_dropped"], found.record["fragments_dropped"]) == (1, 2)
+    assert found.changes.read_text(encoding="utf-8").splitlines() == [
+        "line,text,name,smiles,changes",
+        "25,CC(=O)[O-].[Na+],acetate,CC(=O)O,fragments removed; charges neutralised",
+        "26,[13CH3]Br,,CBr,isotopes removed",
+        "27,c1ccncc1.Cl,base,c1ccncc1,fragments removed",
+    ]
+    check_aligned(found)
+    assert prepare(str(found.folder), standardise=True) == found
+    with pytest.raises(InputError, match="was not standardised when it was prepared"):
+        prepare(str(plain.folder), standardise=True)
+
+
+def test_duplicates_are_stereoisomers_or_repeats(tmp_path):
+    source = tmp_path / "x.smi"
+    isomers = ["C[C@H](F)Cl", "C[C@@H](F)Cl", "CC(F)Cl", "Cl[C@@H](C)F", "FC(C)Cl", "F/C=C/C", "F/C=C\\C"]
+    source.write_text("\n".join([*SMILES, *isomers, "OCC"]), encoding="utf-8")
+    record = prepare(str(source), cache=tmp_path, workers=1).record
+    assert record["rejected"] == {"duplicate": 6}
+    assert record["duplicates"] == {"stereoisomers": 3, "exact repeats": 3}
+
+
 def test_a_killed_preparation_leaves_nothing_that_looks_prepared(tmp_path, monkeypatch):
     source = tmp_path / "x.smi"
     source.write_text("\n".join(SMILES), encoding="utf-8")
     with monkeypatch.context() as patch:
-        patch.setattr(prepared, "save_file", lambda *_: (_ for _ in ()).throw(OSError("disk full")))
+        patch.setattr(building, "save_file", lambda *_: (_ for _ in ()).throw(OSError("disk full")))
         with pytest.raises(OSError, match="disk full"):
             prepare(str(source), cache=tmp_path / "cache", workers=1)
     assert not [path for path in (tmp_path / "cache").iterdir() if path.is_dir()]

@@ -59,7 +59,7 @@ def test_cleaning_rejects_what_parses_but_is_of_no_use(smiles, reason):
 )
 def test_what_is_dropped_is_said(smiles, clean_smiles, stereo, isotopes):
     cleaned = clean(parse_smiles(smiles))
-    assert cleaned[1:] == (clean_smiles, stereo, isotopes, False)
+    assert cleaned[1:5] == (clean_smiles, stereo, isotopes, False)
 
 
 def test_the_largest_fragment_is_kept_when_asked():
@@ -88,3 +88,20 @@ def test_a_large_mol_block_is_rejected_before_sanitising():
     block = Chem.MolToMolBlock(Chem.MolFromSmiles("C" * 300))
     with pytest.raises(Rejected, match="more than 250 heavy atoms"):
         parse_block(block)
+
+
+@pytest.mark.parametrize(
+    ("text", "smiles", "isomer"),
+    [
+        ("CC(F)Cl", "CC(F)Cl", "CC(F)Cl"),
+        ("C[C@H](F)Cl", "CC(F)Cl", "C[C@H](F)Cl"),
+        ("F[C@@H](C)Cl", "CC(F)Cl", "C[C@H](F)Cl"),
+        ("F/C=C/Cl", "FC=CCl", "F/C=C/Cl"),
+        ("[13CH3][C@H](F)Cl", "CC(F)Cl", "C[C@H](F)Cl"),
+        ("[13CH3][C@H](C)Cl", "CC(C)Cl", "CC(C)Cl"),  # a stereo centre by its isotope alone
+        ("Cl.C[C@H](F)Cl.O/N=C/C", "CC(F)Cl", "C[C@H](F)Cl"),
+    ],
+)
+def test_the_stereo_that_was_dropped_can_be_told(text, smiles, isomer):
+    found = clean(parse_smiles(text), keep_largest=True)
+    assert (found.smiles, found.isomer) == (Chem.CanonSmiles(smiles), Chem.CanonSmiles(isomer))
