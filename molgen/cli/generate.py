@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, NoReturn
 import click
 
 from molgen.cli.output import say
+from molgen.cli.settings import config_option
 from molgen.errors import InputError
 
 if TYPE_CHECKING:
@@ -66,8 +67,8 @@ DEFAULT_WORKERS = 4  # each takes some 600 MB
     "--target",
     "targets",
     multiple=True,
-    help="Ask for a value of a property, such as logp=2.5; may be given several times. molgen models NAME tells which "
-    "properties a model knows, and the range of each.",
+    help="Ask for a value of a property, such as logp=2.5, or a range, such as mw=250:350 or mw=:350; may be given "
+    "several times. molgen models NAME tells which properties a model knows, and the range of each.",
 )
 @click.option(
     "--guidance",
@@ -76,10 +77,33 @@ DEFAULT_WORKERS = 4  # each takes some 600 MB
     show_default=True,
     help="Weight of the targets: above 0 they are hit more often, by less varied molecules, in twice the time.",
 )
+@click.option("--size", help="Heavy atoms of every molecule, such as 24, or a range, such as 20:27.")
+@click.option(
+    "--like",
+    help="Analogues of this molecule, as SMILES, with as many heavy atoms: it is changed part of the way and mended "
+    "again. With --core, that part of it is kept.",
+)
+@click.option(
+    "--similarity",
+    help="With --like: the Tanimoto similarity (Morgan, radius 2) that analogues have to it; others are filtered out. "
+    "How far the molecule is changed is chosen by this.  [default: 0.5:0.8]",
+)
+@click.option(
+    "--profile",
+    help="Keep only molecules that pass this screening profile, one that comes with molgen (molgen report --help names "
+    "them) or a TOML file. A filter on what was drawn: with --unique, go on until so many pass.",
+)
+@click.option(
+    "--known-rings",
+    is_flag=True,
+    help="Keep only molecules all of whose ring systems some training molecule has. A filter as well.",
+)
 @click.option(
     "--likelihood",
     is_flag=True,
-    help="Add nll, an upper bound on -log p of each molecule in nats (low: typical), and nll_se, its standard error.",
+    help="Add nll, an upper bound on -log p of each molecule in nats, nll_se, its standard error, and nll_percentile: "
+    "how many of 100 training molecules with as many heavy atoms have a lower nll, in percent (low: typical). The last "
+    "needs the training set in the cache, as molgen data puts it there; the first time for a model takes a while.",
 )
 @click.option(
     "--workers",
@@ -94,6 +118,7 @@ DEFAULT_WORKERS = 4  # each takes some 600 MB
     show_default=True,
     help="Where the network runs; auto takes the GPU if there is one.",
 )
+@config_option
 def command(
     model_name: str,
     num: int | None,
@@ -109,6 +134,11 @@ def command(
     core: str | None,
     targets: tuple[str, ...],
     guidance: float,
+    size: str | None,
+    profile: str | None,
+    known_rings: bool,
+    like: str | None,
+    similarity: str | None,
     likelihood: bool,
     workers: int | None,
     device: str,
@@ -122,7 +152,7 @@ def command(
 
     The file gets every valid molecule (RDKit accepts it as drawn, one piece, no radicals; with --unique each only
     once): SMILES, molecular weight, logP, TPSA, hydrogen bond donors and acceptors, rotatable bonds, rings, QED, SA
-    score, novel (not among the molecules the model was trained on), and the number of the sample. Nothing is repaired.
+    score, novel (not among the molecules the model was trained on), and the number of the sample. No graph is repaired.
     A .smi file has the SMILES and a name only. The run record (molecules.json beside molecules.csv) keeps settings,
     versions, counts and why samples failed.
 
@@ -159,15 +189,25 @@ def command(
         core=core,
         targets=targets,
         guidance=guidance,
+        size=size,
+        profile=profile,
+        known_rings=known_rings,
+        like=like,
+        similarity=similarity,
     )
     for warning in wanted_of(model, settings).warnings(model.statistics):
         say(f"Warning: {warning}", err=True)
     if workers is None:
         workers = min(available_cores(), DEFAULT_WORKERS) if settings.device == "cpu" else 1
     bar: tqdm[NoReturn] | None = None
+    doing = ""
 
-    def progress(_stage: str, done: int, total: int | None) -> None:
-        nonlocal bar
+    def progress(stage: str, done: int, total: int | None) -> None:
+        nonlocal bar, doing
+        if bar is not None and stage != doing:  # what was tried before the run
+            bar.close()
+            bar = None
+        doing = stage
         if bar is None:  # only now is it known what an earlier start has done, which must not count for the rate
             bar = tqdm(total=total, initial=done, unit=" molecules", dynamic_ncols=True)
         bar.update(done - bar.n)
@@ -182,12 +222,20 @@ def command(
             bar.close()
     to_stdout = output == "-"
     say(_table(summary), err=to_stdout)
+    say(f"Novel: not among the molecules that {model.name} was trained on.", err=to_stdout)
     for name, row in record.get("obtained", {}).items():
+        asked = row["asked"]
+        inside = f"{row['inside']:.1%} inside, " if "inside" in row else ""
         say(
-            f"{name}: {row['asked']:g} asked for, {row['mean']:.4g} obtained on average, spread {row['spread']:.3g}, "
-            f"mean error {row['error']:.3g}",
+            f"{name}: {asked if isinstance(asked, str) else f'{asked:g}'} asked for, {row['mean']:.4g} obtained on "
+            f"average, spread {row['spread']:.3g}, {inside}mean error {row['error']:.3g}",
             err=to_stdout,
         )
+    if "nll_percentile" in record:
+        say(f"nll_percentile: {record['nll_percentile']}", err=to_stdout)
+    for kept in record.get("filter", []):
+        share = f"  {kept['left'] / summary.unique:.1%}" if summary.unique else ""
+        say(f"filter: {kept['left']:,} of {summary.unique:,} unique left{share}  {kept['rule']}", err=to_stdout)
     if summary.reasons:
         failures = ", ".join(f"{count:,} {reason}" for reason, count in summary.reasons.items())
         say(f"Not valid: {failures}", err=to_stdout)
@@ -199,7 +247,7 @@ def command(
     )
     if record["fell_short"]:
         say(
-            f"Warning: {summary.unique:,} of the {unique:,} distinct molecules asked for were found in the "
+            f"Warning: {record['rows']:,} of the {unique:,} distinct molecules asked for were found in the "
             f"{settings.samples:,} samples allowed; --max-samples raises this limit",
             err=True,
         )
@@ -211,9 +259,12 @@ def command(
 
 def _no_molecules(summary: Summary, settings: Settings) -> str:
     """Why a run gave nothing, and what to try."""
+    if summary.valid:
+        return f"none of {summary.unique:,} distinct molecules passes the filter; try a wider one, or more samples"
     reasons = ", ".join(f"{count:,} {reason}" for reason, count in summary.reasons.items())
-    options = (("--formula", settings.formula), ("--atoms", settings.atoms), ("--core", settings.core))
-    wanted = [option for option, value in (*options, ("--target", settings.targets)) if value]
+    options = [("--formula", settings.formula), ("--atoms", settings.atoms), ("--core", settings.core)]
+    options += [("--target", settings.targets), ("--size", settings.size)]
+    wanted = [option for option, value in options if value]
     tries = ["more samples (--num, or --max-samples with --unique)", "more --steps", "another --sampler"]
     if wanted:
         tries.insert(0, f"less demanding {' and '.join(wanted)}")

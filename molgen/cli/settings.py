@@ -11,9 +11,17 @@ from typing import TYPE_CHECKING, TypeVar
 import click
 
 from molgen.errors import InputError
+from molgen.files import check_regular
 
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
+
+STANDARDISE = (
+    "Take the parent of each molecule, as RDKit's MolStandardize does: metals cut off, the largest organic fragment "
+    "kept, charges neutralised where the whole is charged, isotopes made the usual ones; every change is counted."
+)
+
+MAX_CONFIG = 1_000_000  # bytes
 
 Command = TypeVar("Command", bound=Callable[..., object])
 
@@ -51,17 +59,51 @@ def take_config(context: click.Context, parameter: click.Parameter, path: Path |
     if path is None:
         return
     try:
+        check_regular(path, MAX_CONFIG)
         record = tomllib.loads(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise InputError(f"{path} cannot be read as TOML ({error})") from None
-    allowed = {option.name for option in context.command.params if option is not parameter and option.name}
+    options = {name: option for option in _options(context, parameter) for name in _names(option)}
     defaults: dict[str, object] = {}
     for key, value in record.items():
-        name = key.replace("-", "_")
-        if name not in allowed:
-            raise InputError(f"{path}: unknown setting {key!r}; it takes {', '.join(sorted(allowed))}")
-        if not isinstance(value, str | int | float):
-            raise InputError(f"{path}: {key} should be a number, a text, true or false, got {value!r}")
-        # as on the command line, where true is no number
-        defaults[name] = value if name == "resume" else str(value).lower() if isinstance(value, bool) else str(value)
+        option = options.get(key.replace("-", "_"))
+        if option is None:
+            allowed = sorted(_names(option)[0] for option in _options(context, parameter))
+            raise InputError(f"{path}: unknown setting {key!r}; it takes {', '.join(allowed)}")
+        defaults[str(option.name)] = _as_given(option, f"{path}: {key}", value)
     context.default_map = defaults
+
+
+config_option = click.option(
+    "--config",
+    type=click.Path(path_type=Path),
+    is_eager=True,
+    expose_value=False,
+    callback=take_config,
+    help="TOML file with any of these options; flags win over it.",
+)
+
+
+def _options(context: click.Context, config: click.Parameter) -> list[click.Option]:
+    """The options that a file may hold: all but the one that names it."""
+    return [option for option in context.command.params if isinstance(option, click.Option) and option is not config]
+
+
+def _names(option: click.Option) -> list[str]:
+    """What an option is called in a file: as its flag, or as its variable."""
+    return [option.opts[0].lstrip("-").replace("-", "_"), str(option.name)]
+
+
+def _as_given(option: click.Option, label: str, value: object) -> object:
+    """The value of an entry as it would come from the command line. Raises InputError for one of another kind."""
+    if option.is_flag:
+        if not isinstance(value, bool):
+            raise InputError(f"{label} should be true or false, got {value!r}")
+        return value
+    entries = value if option.multiple and isinstance(value, list) else [value]
+    if not all(isinstance(entry, str | int | float) for entry in entries):
+        kinds = "a number, a text, true or false" + (", or a list of these" if option.multiple else "")
+        raise InputError(f"{label} should be {kinds}, got {value!r}")
+    # as on the command line, where true is no number
+    texts = [str(entry).lower() if isinstance(entry, bool) else str(entry) for entry in entries]
+    return texts if option.multiple else texts[0]

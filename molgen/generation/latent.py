@@ -1,8 +1,7 @@
 """Molecules as vectors, for models that have a latent space: embeddings of a file of molecules, paths between two.
 
-A molecule's vectors may depend on the order of its atoms: which eigenvectors tell the atoms of a symmetric molecule
-apart is a matter of choice, and which Kekulé form an aromatic ring gets too. So every molecule is read again from its
-canonical SMILES first, and is then the same however it was written.
+A molecule's vectors may depend on the Kekulé form that its aromatic rings got, and by rounding on the order of its
+atoms. So every molecule is read again from its canonical SMILES first, and is then the same however it was written.
 """
 
 from collections.abc import Callable, Iterable, Iterator

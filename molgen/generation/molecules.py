@@ -5,6 +5,7 @@ from __future__ import annotations
 import secrets
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import pandas as pd
@@ -12,10 +13,12 @@ from rdkit import Chem
 
 from molgen.data.writers import open_writer
 from molgen.evaluation.verdicts import Summary
-from molgen.generation.likelihood import likelihood_of
+from molgen.generation.analogues import with_noise
+from molgen.generation.likelihood import likelihood_of, molecule_graph
 from molgen.generation.runs import Tally
 from molgen.generation.sampling import Shards
-from molgen.generation.settings import Settings, make_settings, wanted_of
+from molgen.generation.settings import Settings, filter_of, make_settings, wanted_of
+from molgen.generation.typical import TypicalBounds
 from molgen.models.checkpoints import Model
 from molgen.progress import Progress, silent
 
@@ -26,13 +29,15 @@ class Molecules:
 
     samples: a row for every sample, valid or not, in order: the columns of `molgen generate` and `reason`, which is ""
     for a valid molecule. rows: those of the molecules that were asked for: the valid ones, or the distinct ones.
-    settings: what they depend on, the seed among it. summary: the counts, with the reasons of the failures.
+    settings: what they depend on, the seed among it. summary: the counts, with the reasons of the failures. funnel: the
+    rules of the filter in order, with how many distinct valid molecules came through each; empty without a filter.
     """
 
     samples: pd.DataFrame
     rows: pd.DataFrame
     settings: Settings
     summary: Summary
+    funnel: pd.DataFrame
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -100,6 +105,11 @@ class LoadedModel:
         core: str | None = None,
         targets: Sequence[str] = (),
         guidance: float = 0.0,
+        size: str | None = None,
+        profile: str | None = None,
+        known_rings: bool = False,
+        like: str | None = None,
+        similarity: str | None = None,
         likelihood: bool = False,
         device: str = "auto",
         progress: Progress = silent,
@@ -108,7 +118,10 @@ class LoadedModel:
 
         The molecules are those of `molgen generate` with the same options. seed: drawn if omitted, and kept in
         `Molecules.settings`; equal seeds give equal molecules on the same kind of machine. core: SMILES that every
-        molecule contains; targets: such as "logp=2.5". progress: of the samples.
+        molecule contains; targets: such as "logp=2.5" or "mw=250:350"; size: heavy atoms, such as "20:27".
+        profile: keep only what passes a screening profile; known_rings: only what has no ring system that the training
+        molecules lack. like: SMILES of a molecule to make analogues of, whose similarity to it is in a range such as
+        "0.5:0.8". progress: of the samples.
         Raises InputError for what the model or this machine cannot do.
 
         >>> import molgen
@@ -131,8 +144,14 @@ class LoadedModel:
             core=core,
             targets=targets,
             guidance=guidance,
+            size=size,
+            profile=profile,
+            known_rings=known_rings,
+            like=like,
+            similarity=similarity,
         )
-        tally = Tally(settings.unique, wanted_of(self.model, settings).targets)
+        settings = with_noise(self.model, settings, progress)
+        tally = Tally(settings.unique, wanted_of(self.model, settings).targets, filter_of(self.model, settings))
         samples, rows = [], []
         for frame in Shards(self.model, settings).draw_all(progress):
             before = tally.requested
@@ -140,12 +159,10 @@ class LoadedModel:
             samples.append(frame[: tally.requested - before])
             if tally.finished:
                 break
-        return Molecules(
-            pd.concat(samples, ignore_index=True),
-            pd.concat(rows, ignore_index=True),
-            settings,
-            tally.summary(),
-        )
+        every, taken = (pd.concat(frames, ignore_index=True) for frames in (samples, rows))
+        if likelihood:
+            every, taken = self._typical.added(every), self._typical.added(taken)
+        return Molecules(every, taken, settings, tally.summary(), pd.DataFrame(tally.funnel()))
 
     def likelihood(self, smiles: str) -> tuple[float, float]:
         """An upper bound on -log p(molecule | its size) in nats, and its standard error.
@@ -153,3 +170,15 @@ class LoadedModel:
         Raises InputError for a molecule that the model cannot hold.
         """
         return likelihood_of(self.model, smiles)
+
+    def percentile(self, smiles: str, nats: float) -> float:
+        """How typical the bound of a molecule, `nats`, is: the percentage of training molecules of the same size with a
+        lower one, of up to 100. NaN where there are fewer than 20, or the training set is not in molgen's cache.
+
+        Raises InputError for a molecule that the model cannot hold.
+        """
+        return self._typical.percentile(molecule_graph(self.model, smiles).size, nats)
+
+    @cached_property
+    def _typical(self) -> TypicalBounds:
+        return TypicalBounds(self.model)

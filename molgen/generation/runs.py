@@ -20,9 +20,13 @@ from molgen.data.writers import open_writer
 from molgen.errors import InputError, MolgenError
 from molgen.evaluation.verdicts import Summary
 from molgen.files import sha256_of
+from molgen.generation.analogues import with_noise
 from molgen.generation.executors import finished_shards, is_whole, shard_file
+from molgen.generation.filters import Filter
 from molgen.generation.likelihood import LIKELIHOOD_DRAWS
-from molgen.generation.settings import Settings, columns, wanted_of
+from molgen.generation.settings import Settings, columns, filter_of, wanted_of
+from molgen.generation.typical import TypicalBounds
+from molgen.generation.wanted import Span
 from molgen.generation.work_folder import deliver, unfinished_output, work_folder, write_record
 from molgen.models.checkpoints import Model
 from molgen.molecules.hashing import DistinctMolecules
@@ -33,19 +37,29 @@ WORKERS_PER_CORE = 4  # more only cost memory
 
 
 class Obtained(TypedDict):
-    """A target: the value asked for, and of the molecules the mean, the spread and the mean error."""
+    """A target: the value or range asked for, as text if a range, and of the molecules the mean, the spread, the mean
+    distance from it, and of a range the share inside."""
 
-    asked: float
+    asked: float | str
     mean: float
     spread: float
     error: float
+    inside: NotRequired[float]
+
+
+class Kept(TypedDict):
+    """A rule of the filter: how many distinct valid molecules came through it and all before it."""
+
+    rule: str
+    left: int
 
 
 class Record(TypedDict):
     """What is written beside the molecules: this, the settings, the versions of what made them, and the output's hash.
 
-    counts: those of `Summary`; rows: of the output; fell_short: fewer distinct molecules than asked for;
-    samples_of_earlier_starts: drawn before the run was resumed, and so not in seconds.
+    nll_percentile: what molecules are compared with; counts: those of `Summary`, before any filter; filter: what it let
+    through, rule by rule; rows: of the output; fell_short: fewer distinct molecules than asked for;
+    samples_of_earlier_starts: drawn before the run was resumed, so not in seconds.
     """
 
     model: str
@@ -57,6 +71,8 @@ class Record(TypedDict):
     counts: dict[str, object]
     rows: int
     obtained: NotRequired[dict[str, Obtained]]
+    filter: NotRequired[list[Kept]]
+    nll_percentile: NotRequired[str]
     fell_short: bool
     samples_of_earlier_starts: int
     workers: int
@@ -74,11 +90,15 @@ class Result(NamedTuple):
 class Tally:
     """Counts the samples of a run, in order, and picks the rows of the output."""
 
-    def __init__(self, unique: int | None, targets: Mapping[str, float] | None = None) -> None:
+    def __init__(
+        self, unique: int | None, targets: Mapping[str, Span] | None = None, kept: Filter | None = None
+    ) -> None:
         self.wanted = unique
+        self.rules = [] if kept is None else kept.rules
+        self.stopped = np.zeros(len(self.rules), np.int64)  # distinct molecules, by the first rule that they fail
         self.targets = targets or {}
         self.obtained = pd.DataFrame(
-            {name: [0.0] * 4 for name in self.targets}, index=["count", "sum", "squares", "off"]
+            {name: [0.0] * 5 for name in self.targets}, index=["count", "sum", "squares", "off", "inside"]
         )
         self.distinct = DistinctMolecules()
         self.requested = self.sanitised = self.valid = self.unique = self.novel = self.rows = 0
@@ -87,28 +107,46 @@ class Tally:
     @property
     def finished(self) -> bool:
         """As many distinct molecules as were asked for."""
-        return self.wanted is not None and self.unique >= self.wanted
+        return self.wanted is not None and self.passed >= self.wanted
+
+    @property
+    def passed(self) -> int:
+        """Distinct valid molecules that the filter lets through; without one, all."""
+        return self.unique - int(self.stopped.sum())
+
+    def funnel(self) -> list[Kept]:
+        """What came through each rule of the filter, in order."""
+        left = self.unique - np.cumsum(self.stopped)
+        return [{"rule": rule, "left": int(count)} for rule, count in zip(self.rules, left, strict=True)]
 
     def add(self, frame: pd.DataFrame) -> pd.DataFrame:
-        """The rows of the next samples that belong into the output: the valid ones, or only the distinct ones of these
-        where a number of distinct ones was asked for. Samples after the last one wanted are not counted."""
+        """The rows of the next samples that belong into the output: the valid ones that the filter lets through, or
+        only the distinct ones of these where a number of distinct ones was asked for. Samples after the last one wanted
+        are not counted."""
         valid = (frame.reason == "").to_numpy()
         first = np.zeros(len(frame), bool)
         first[valid] = self.distinct.add(frame.smiles[valid].tolist())
-        if self.wanted is not None and self.unique + first.sum() >= self.wanted:
-            end = np.flatnonzero(first)[self.wanted - self.unique - 1] + 1
+        stopped_by = frame.stopped_by.to_numpy() if self.rules else np.full(len(frame), -1)
+        passes = first & (stopped_by < 0)
+        if self.wanted is not None and self.passed + passes.sum() >= self.wanted:
+            end = np.flatnonzero(passes)[self.wanted - self.passed - 1] + 1
             frame, valid, first = frame[:end], valid[:end], first[:end]
+            stopped_by, passes = stopped_by[:end], passes[:end]
         self.requested += len(frame)
         self.sanitised += int((frame.smiles != "").sum())
         self.valid += int(valid.sum())
         self.unique += int(first.sum())
         self.novel += int((first & frame.novel.to_numpy()).sum())
         self.reasons.update(frame.reason[~valid].tolist())
-        rows = frame[valid if self.wanted is None else first].drop(columns="reason")
+        if self.rules:
+            self.stopped += np.bincount(stopped_by[first & (stopped_by >= 0)], minlength=len(self.rules))
+        rows = frame[valid & (stopped_by < 0) if self.wanted is None else passes]
+        rows = rows.drop(columns=["reason", "stopped_by"], errors="ignore")
         for name, asked in self.targets.items():
             if name in rows:
                 values = rows[name].dropna().astype(float)
-                self.obtained[name] += [len(values), values.sum(), (values**2).sum(), (values - asked).abs().sum()]
+                off = asked.off(values)
+                self.obtained[name] += [len(values), values.sum(), (values**2).sum(), off.sum(), (off == 0).sum()]
         self.rows += len(rows)
         return rows
 
@@ -116,16 +154,18 @@ class Tally:
         """What was obtained of each target that can be measured."""
         found: dict[str, Obtained] = {}
         for name, asked in self.targets.items():
-            count, total, squares, off = self.obtained[name]
+            count, total, squares, off, inside = self.obtained[name]
             if count:
                 mean = total / count
                 spread = max(0.0, squares / count - mean**2) ** 0.5
                 found[name] = {
-                    "asked": _rounded(asked),
+                    "asked": _rounded(asked.low) if asked.low == asked.high else str(asked),
                     "mean": _rounded(mean),
                     "spread": _rounded(spread),
                     "error": _rounded(off / count),
                 }
+                if asked.low < asked.high:
+                    found[name]["inside"] = _rounded(inside / count)
         return found
 
     def summary(self) -> Summary:
@@ -164,12 +204,13 @@ def run(
     limit = WORKERS_PER_CORE * available_cores()
     if not 1 <= workers <= limit:
         raise InputError(f"workers should be at least 1 and on this machine at most {limit}, got {workers}")
+    settings = with_noise(model, settings, progress)
     started = time.monotonic()
     with work_folder(output, settings, overwrite) as (folder, settings, finished):
         if finished is not None:  # an earlier start was stopped when only moving the files was left to do
             record = cast(Record, finished)
             return Result(_summary_of(record), record)
-        tally = Tally(settings.unique, wanted_of(model, settings).targets)
+        tally = Tally(settings.unique, wanted_of(model, settings).targets, filter_of(model, settings))
         missing = [shard for shard in range(settings.shards) if not is_whole(folder, shard)]
         earlier = drawn = settings.samples - sum(map(settings.shard_samples, missing))
 
@@ -179,16 +220,17 @@ def run(
             if settings.unique is None:
                 progress(stage, done, total)
             else:
-                progress("finding distinct molecules", tally.unique, settings.unique)
+                progress("finding distinct molecules", tally.passed, settings.unique)
 
         count("drawing molecules", drawn, settings.samples)
         to_stdout = str(output) == "-"
+        typical = TypicalBounds(model) if settings.likelihood else None
         unfinished = "-" if to_stdout else unfinished_output(folder, output)
         shards = finished_shards(model, settings, folder, missing, workers, count)
         frames = (_read_shard(shard_file(folder, shard)) for shard in shards)
         with open_writer(unfinished) as writer, closing(shards):
             for rows in taken(frames, tally):
-                writer.write(rows)
+                writer.write(rows if typical is None else typical.added(rows))
                 count("drawing molecules", drawn, settings.samples)
         seconds = time.monotonic() - started
         summary = tally.summary()
@@ -196,11 +238,13 @@ def run(
         made |= {
             "backend": model.card.get("backend"),
             "likelihood_draws": LIKELIHOOD_DRAWS if settings.likelihood else None,
+            **({} if typical is None else {"nll_percentile": f"among {typical.source}"}),
             "workers": workers,
             "columns": columns(settings),
             "counts": summary.to_json(),
             "rows": tally.rows,
             **({"obtained": tally.asked()} if settings.targets else {}),
+            **({"filter": tally.funnel()} if tally.rules else {}),
             "fell_short": settings.unique is not None and not tally.finished,
             "samples_of_earlier_starts": earlier,
             "seconds": round(seconds, 2),

@@ -11,8 +11,10 @@ from rdkit import Chem
 
 from molgen.data.dataset import Statistics
 from molgen.device import place
+from molgen.generation.filters import Filter
+from molgen.generation.leads import Lead
 from molgen.generation.likelihood import likelihood_columns
-from molgen.generation.settings import Settings, columns, measured_targets, wanted_of
+from molgen.generation.settings import Settings, columns, filter_of, measured_targets, wanted_of
 from molgen.generation.streams import stream, torch_generator
 from molgen.generation.wanted import Wanted
 from molgen.models.base import Backend, Callback
@@ -44,6 +46,7 @@ class Shards:
     def __init__(self, model: Model, settings: Settings) -> None:
         self.model, self.settings = model, settings
         self.wanted = wanted_of(model, settings)
+        self.filter = filter_of(model, settings)
         self.decoder = GraphDecoder(model.vocabulary)
         self.numbers = [*PROPERTIES, *measured_targets(settings)]
         place(model.backend, settings.device)
@@ -54,8 +57,10 @@ class Shards:
         progress: Progress = silent,
         each_batch: Callable[[pd.DataFrame], object] | None = None,
     ) -> pd.DataFrame:
-        """One row for every sample of a shard, valid or not, in order: `columns(settings)` and `reason`.
+        """One row for every sample of a shard, valid or not, in order: `columns(settings)`, `reason`, and where there
+        is a filter `stopped_by`, the first of its rules that a valid molecule fails, -1 for none.
 
+        Without nll_percentile, which is added to the rows that are taken: it needs the training set, not the model.
         sample counts from 1 over the whole run; reason is "" for a valid molecule, and only these have numbers. A
         molecule that is not what is wanted is not valid. each_batch: gets the rows as they are drawn, small molecules
         first.
@@ -99,11 +104,32 @@ class Shards:
                 "sample": positions + shard * settings.shard_size + 1,
                 **self._numbers(samples),
             }
+            if self.wanted.lead is not None:
+                table["similarity"] = self._similarity(self.wanted.lead, samples)
             if settings.likelihood:
                 valid = [row for row, sample in enumerate(samples) if sample.mol is not None]
                 likelihoods = likelihood_columns(model.backend, batch, valid, for_likelihood)
                 table |= {name: values.round(DECIMALS) for name, values in likelihoods.items()}
-            yield pd.DataFrame(table)[[*columns(settings), "reason"]]
+            if self.filter is not None:
+                table["stopped_by"] = self._stopped_by(self.filter, samples)
+            there = [name for name in columns(settings) if name in table]
+            yield pd.DataFrame(table)[[*there, "reason", *(["stopped_by"] if self.filter is not None else [])]]
+
+    @staticmethod
+    def _similarity(lead: Lead, samples: list[Sample]) -> np.ndarray:
+        """That of the valid molecules to the lead, NaN of the others."""
+        values = np.full(len(samples), np.nan)
+        valid = [row for row, sample in enumerate(samples) if sample.mol is not None]
+        values[valid] = lead.similarity([mol for _, mol in samples if mol is not None])
+        return values.round(DECIMALS)
+
+    @staticmethod
+    def _stopped_by(kept: Filter, samples: list[Sample]) -> np.ndarray:
+        """The first rule of the filter that each valid molecule fails, -1 for none and for what is not valid."""
+        stopped = np.full(len(samples), -1)
+        valid = [row for row, sample in enumerate(samples) if sample.mol is not None]
+        stopped[valid] = kept.first_failed([samples[row].verdict.smiles for row in valid])
+        return stopped
 
     def _samples(self, batch: GraphBatch) -> list[Sample]:
         """What each graph is; a molecule that is not what is wanted has that as its reason."""
@@ -166,6 +192,7 @@ def draw_graphs(
     random = np.random.default_rng(stream(seed, shard, "sizes"))
     sizes = random.choice(len(weights), size=count, p=weights / weights.sum())
     generator = torch_generator(seed, shard, "graphs")
+    for_targets = np.random.default_rng(stream(seed, shard, "targets"))
     drawn = 0
     for positions in _batches(sizes):
         size, samples = int(sizes[positions[0]]), len(positions)
@@ -177,8 +204,9 @@ def draw_graphs(
             generator=generator,
             callback=_callback(progress, each_step, drawn, samples, count),
             request=wanted.request,
-            condition=wanted.condition(backend, size, samples),
+            condition=wanted.condition(backend, size, samples, for_targets),
             guidance=wanted.guidance,
+            start=None if wanted.lead is None else wanted.lead.start(samples),
         )
         drawn += samples
         yield positions, batch

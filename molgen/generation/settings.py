@@ -10,10 +10,14 @@ from math import ceil
 
 from molgen.device import pick_device
 from molgen.errors import InputError
+from molgen.evaluation.screening import load_profile, parse_profile, profile_text
+from molgen.generation.filters import Filter, make_filter
+from molgen.generation.leads import parse_window
 from molgen.generation.wanted import Wanted, parse_wanted
 from molgen.models.checkpoints import Model
 from molgen.molecules.properties import PROPERTIES, TARGETS
 
+WINDOW = "0.5:0.8"  # of the similarity of analogues
 SHARD_SIZE = 1000  # large enough for batches of one size, small enough that a killed run loses little
 SAMPLES_PER_UNIQUE = 20  # a run for distinct molecules gives up after this many samples for each one asked for
 MAX_SAMPLES = 100_000_000  # of a run; far more than a mistyped number should start
@@ -27,7 +31,11 @@ class Settings:
 
     samples: drawn at most; unique: distinct valid molecules after which the run ends, or None to draw all samples.
     formula, atoms: what every molecule should have, as text, or None; at most one of them. core: SMILES of what every
-    molecule contains; targets: properties asked for, such as "logp=2.5 qed=0.8"; guidance: their weight.
+    molecule contains; targets: properties asked for, such as "logp=2.5 mw=250:350"; guidance: their weight; size: heavy
+    atoms, such as "20:27". profile: what a screening profile is called that keeps the molecules, and profile_toml its
+    rules; known_rings: whether only those with ring systems of training molecules are kept. like: SMILES of a lead;
+    similarity: that of its analogues to it, such as "0.5:0.8"; noise: how far it is noised for that, None until a run
+    has found out.
     seed: None until a run draws one. Raises InputError for a number out of range.
     """
 
@@ -45,6 +53,13 @@ class Settings:
     core: str | None = None
     targets: str | None = None
     guidance: float | None = None
+    size: str | None = None
+    profile: str | None = None
+    profile_toml: str | None = None
+    known_rings: bool | None = None
+    like: str | None = None
+    similarity: str | None = None
+    noise: float | None = None
 
     def __post_init__(self) -> None:
         for name in ("unique", "samples", "steps"):
@@ -86,7 +101,9 @@ class Settings:
         return [
             f"{field.name} ({other.get(field.name)} then, {getattr(self, field.name)} now)"
             for field in dataclasses.fields(self)
-            if getattr(self, field.name) != other.get(field.name) and not (field.name == "seed" and self.seed is None)
+            if getattr(self, field.name) != other.get(field.name)
+            and field.name != "noise"  # follows from the others
+            and not (field.name == "seed" and self.seed is None)
         ]
 
 
@@ -106,18 +123,29 @@ def make_settings(
     core: str | None = None,
     targets: Sequence[str] = (),
     guidance: float = 0.0,
+    size: str | None = None,
+    profile: str | None = None,
+    known_rings: bool = False,
+    like: str | None = None,
+    similarity: str | None = None,
 ) -> Settings:
     """Settings for `num` samples, or for `unique` distinct valid molecules out of at most `max_samples`.
 
     If omitted, sampler and steps are the model's own. device: auto, cpu or cuda. formula, atoms, core, targets,
-    guidance: see `parse_wanted`. Raises InputError for what the model or this machine cannot do.
+    guidance, size, like: see `parse_wanted`. similarity: WINDOW if omitted. profile: the name of a screening profile,
+    or its TOML file; known_rings: see `Settings`. Raises InputError for what the model or this machine cannot do.
     """
     backend = model.backend
     if sampler is not None and sampler not in backend.samplers:
         raise InputError(f"model {model.name} has no sampler {sampler!r}; choose from {', '.join(backend.samplers)}")
     if steps is not None and steps > backend.max_steps:
         raise InputError(f"model {model.name} takes at most {backend.max_steps} steps, got {steps}")
-    wanted = parse_wanted(model, formula=formula, atoms=atoms, core=core, targets=targets, guidance=guidance)
+    wanted = parse_wanted(
+        model, formula=formula, atoms=atoms, core=core, targets=targets, guidance=guidance, size=size, like=like
+    )
+    if like is None and similarity is not None:
+        raise InputError("a similarity goes with a molecule to be like, and none is given")
+    window = parse_window(similarity or WINDOW)
     if (num is None) == (unique is None):
         raise InputError("ask either for a number of samples or for a number of distinct molecules")
     if unique is None and max_samples is not None:
@@ -126,6 +154,8 @@ def make_settings(
         assert unique is not None
         num = min(SAMPLES_PER_UNIQUE * unique, MAX_SAMPLES) if max_samples is None else max_samples
     request = wanted.request
+    chosen = None if profile is None else load_profile(profile)
+    make_filter(model, chosen, known_rings)
     return Settings(
         model=model.name,
         weights_sha256=model.weights_sha256,
@@ -139,8 +169,14 @@ def make_settings(
         formula=request.text if request and formula is not None else None,
         atoms=request.text if request and atoms is not None else None,
         core=core,
-        targets=" ".join(f"{name}={value:g}" for name, value in wanted.targets.items()) or None,
+        targets=" ".join(f"{name}={value}" for name, value in wanted.targets.items()) or None,
         guidance=guidance or None,
+        size=None if wanted.sizes is None else str(wanted.sizes),
+        profile=None if chosen is None else chosen.name,
+        profile_toml=None if profile is None else profile_text(profile),
+        known_rings=known_rings or None,
+        like=None if wanted.lead is None else wanted.lead.smiles,
+        similarity=None if wanted.lead is None else str(window),
     )
 
 
@@ -153,13 +189,29 @@ def wanted_of(model: Model, settings: Settings) -> Wanted:
         core=settings.core,
         targets=settings.target_texts,
         guidance=settings.guidance or 0.0,
+        size=settings.size,
+        like=settings.like,
+        noise=settings.noise,
     )
 
 
+def filter_of(model: Model, settings: Settings) -> Filter | None:
+    """What the settings keep of the valid molecules. Raises InputError as `make_settings`."""
+    text = settings.profile_toml
+    profile = None if text is None else parse_profile(settings.profile or "", text, f"profile {settings.profile}")
+    lead = wanted_of(model, settings).lead
+    window = None if settings.similarity is None else parse_window(settings.similarity)
+    return make_filter(model, profile, bool(settings.known_rings), lead, window)
+
+
 def columns(settings: Settings) -> list[str]:
-    """The columns of an output file, in order. nll and nll_se are in nats; targets that are no column get one."""
-    more = ["nll", "nll_se"] if settings.likelihood else []
-    return ["smiles", *PROPERTIES, *measured_targets(settings), "novel", "sample", *more]
+    """The columns of an output file, in order; targets that are no column get one.
+
+    nll and nll_se are in nats, nll_percentile is that of `molgen.generation.typical`.
+    """
+    more = ["nll", "nll_se", "nll_percentile"] if settings.likelihood else []
+    like = [] if settings.like is None else ["similarity"]
+    return ["smiles", *PROPERTIES, *measured_targets(settings), *like, "novel", "sample", *more]
 
 
 def measured_targets(settings: Settings) -> list[str]:

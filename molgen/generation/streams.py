@@ -6,8 +6,8 @@ import numpy as np
 import torch
 
 # a stream of its own for each purpose, so that asking for likelihoods changes no molecule
-Purpose = Literal["sizes", "graphs", "likelihood"]
-KEYS: dict[Purpose, int] = {"sizes": 0, "graphs": 1, "likelihood": 2}
+Purpose = Literal["sizes", "graphs", "likelihood", "targets"]
+KEYS: dict[Purpose, int] = {"sizes": 0, "graphs": 1, "likelihood": 2, "targets": 3}
 
 
 def stream(seed: int, shard: int, purpose: Purpose) -> np.random.SeedSequence:

@@ -2,75 +2,158 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from functools import partial
+from dataclasses import dataclass, field, replace
+from functools import cached_property, partial
+from typing import NamedTuple
 
 import numpy as np
+import pandas as pd
+import torch
 
 from molgen.data.dataset import Statistics
 from molgen.errors import InputError
 from molgen.generation.cores import Core, parse_core
+from molgen.generation.leads import Lead, parse_lead, with_core
 from molgen.models.base import Backend
 from molgen.models.checkpoints import Model
 from molgen.models.conditions import Condition
 from molgen.models.registry import families
 from molgen.molecules.composition import Request, atoms_request, formula_request
 
+POINTS = 64  # of ranges of targets: each graph gets the values of one
+
+
+class Span(NamedTuple):
+    """The values that a property should have, in its unit; low and high are equal where one value is asked for."""
+
+    low: float
+    high: float
+
+    @property
+    def middle(self) -> float:
+        """The value asked for, of a range its middle."""
+        return (self.low + self.high) / 2
+
+    def off(self, values: pd.Series) -> pd.Series:
+        """How far values are from what is asked for; 0 inside a range."""
+        return (self.low - values).clip(lower=0) + (values - self.high).clip(lower=0)
+
+    def __str__(self) -> str:
+        return f"{self.low:g}" if self.low == self.high else f"{self.low:g}:{self.high:g}"
+
+
+class Sizes(NamedTuple):
+    """Numbers of heavy atoms that are wanted, both ends among them."""
+
+    low: int
+    high: int
+
+    def __str__(self) -> str:
+        return f"{self.low}" if self.low == self.high else f"{self.low}:{self.high}"
+
 
 @dataclass(frozen=True)
 class Wanted:
     """What every molecule of a run should be like; without arguments, anything that the model makes.
 
-    core: what it contains; targets: values of properties, in their units; guidance: their weight; request: its atoms.
+    core: what it contains; targets: values of properties, in their units; guidance: their weight; request: its atoms;
+    sizes: how many heavy atoms; lead: what it is an analogue of.
     """
 
     core: Core | None = None
-    targets: Mapping[str, float] = field(default_factory=dict)
+    targets: Mapping[str, Span] = field(default_factory=dict)
     guidance: float = 0.0
     request: Request | None = None
+    sizes: Sizes | None = None
+    lead: Lead | None = None
 
     def warnings(self, statistics: Statistics) -> list[str]:
         """What lies outside the training molecules, in words."""
         return [
-            f"{target.name}={self.targets[target.name]:g} is asked for, and 90 % of the training molecules have "
+            f"{target.name}={self.targets[target.name]} is asked for, and 90 % of the training molecules have "
             f"{target.low:g} to {target.high:g}: expect few hits"
             for target in statistics.targets
-            if target.name in self.targets and not target.low <= self.targets[target.name] <= target.high
+            if target.name in self.targets
+            and not (target.low <= self.targets[target.name].high and self.targets[target.name].low <= target.high)
         ]
+
+    @cached_property
+    def points(self) -> list[dict[str, float]]:
+        """Values of all targets together, evenly over their ranges; a single one where there is no range."""
+        if all(span.low == span.high for span in self.targets.values()):
+            return [{name: span.low for name, span in self.targets.items()}]
+        # a stratum of each range for each point, in an order of its own
+        random = np.random.default_rng(0)
+        places = {name: (random.permutation(POINTS) + 0.5) / POINTS for name in self.targets}
+        return [
+            {name: span.low + (span.high - span.low) * float(places[name][k]) for name, span in self.targets.items()}
+            for k in range(POINTS)
+        ]
+
+    def _by_point(self, statistics: Statistics) -> np.ndarray:
+        """p(size | targets) under each point, float64 [points, sizes], where sizes that are not wanted have 0."""
+        weights = np.stack([statistics.size_weights(point) for point in self.points])
+        wanted = np.array(statistics.sizes) > 0
+        if self.sizes is not None:
+            numbers = np.arange(len(wanted))
+            wanted &= (self.sizes.low <= numbers) & (numbers <= self.sizes.high)
+            if not wanted.any():
+                possible = np.flatnonzero(statistics.sizes)
+                raise InputError(
+                    f"size {self.sizes} is asked for; the model makes molecules of {possible[0]} to {possible[-1]} "
+                    "heavy atoms"
+                )
+        if self.core is not None:
+            wanted[: self.core.size + 1] = False
+            if not wanted.any():
+                most = f"at most {self.sizes.high} are asked for" if self.sizes is not None else ""
+                raise InputError(
+                    f"the core {self.core.smiles} has {self.core.size} heavy atoms; "
+                    + (most or f"the model makes molecules of up to {len(wanted) - 1}")
+                )
+        weights = weights * wanted
+        if not weights.sum():  # the targets are out of reach at these sizes
+            weights = np.broadcast_to(np.array(statistics.sizes) * wanted, weights.shape)
+        return np.asarray(weights / weights.sum())
 
     def size_weights(self, statistics: Statistics) -> np.ndarray:
         """How likely each number of heavy atoms from 0 is, float64 [sizes]: as in training under these targets.
 
-        A request settles it; a core leaves the sizes that have room for at least one atom more. Raises InputError where
-        there is none.
+        A request or a lead settles it; a core leaves the sizes that have room for at least one atom more. Raises
+        InputError where there is none.
         """
-        if self.request is not None:
-            settled = np.zeros(len(statistics.sizes))
-            settled[self.request.size] = 1.0
+        settled_by = self.request or self.lead
+        if settled_by is not None:
+            settled = np.zeros(max(len(statistics.sizes), settled_by.size + 1))
+            settled[settled_by.size] = 1.0
             return settled
-        weights = statistics.size_weights(self.targets)
-        if self.core is not None:
-            weights[: self.core.size + 1] = 0.0
-            if not weights.sum():
-                raise InputError(
-                    f"the core {self.core.smiles} has {self.core.size} heavy atoms; the model makes molecules of up to "
-                    f"{len(weights) - 1}"
-                )
-        return np.asarray(weights / weights.sum())
+        return np.asarray(self._by_point(statistics).sum(0))
 
-    def condition(self, backend: Backend, size: int, count: int) -> Condition | None:
+    def condition(
+        self, backend: Backend, size: int, count: int, random: np.random.Generator | None = None
+    ) -> Condition | None:
         """Core and targets on `count` graphs of `size` nodes, None where there are neither.
 
-        Raises InputError for a target that the model does not know.
+        random: chooses among the values of ranges, those that go with the size more often; if omitted, all get the
+        same. Raises InputError for a target that the model does not know.
         """
         if self.core is None and not self.targets:
             return None
         condition = Condition.nothing(size, count, len(backend.targets), backend.device)
-        for name, value in self.targets.items():
+        for name in self.targets:
             if name not in backend.targets:
                 raise InputError(f"unknown target {name!r}; this model knows {', '.join(backend.targets) or 'none'}")
-            condition.targets[:, backend.targets.index(name)] = value
+        if self.targets:
+            chosen = np.zeros(count, np.int64)
+            if random is not None and len(self.points) > 1:
+                settled = self.request is not None or self.lead is not None
+                weights = np.ones(POINTS) if settled else self._by_point(backend.statistics)[:, size]
+                chosen = random.choice(len(weights), size=count, p=weights / weights.sum())
+            for name in self.targets:
+                values = torch.tensor([self.points[k][name] for k in chosen.tolist()])
+                condition.targets[:, backend.targets.index(name)] = values.to(condition.targets)
         return condition if self.core is None else self.core.condition(size, count, condition.targets)
 
 
@@ -82,10 +165,15 @@ def parse_wanted(
     core: str | None = None,
     targets: Sequence[str] = (),
     guidance: float = 0.0,
+    size: str | None = None,
+    like: str | None = None,
+    noise: float | None = None,
 ) -> Wanted:
     """What is wanted of a model, from text.
 
-    formula, atoms: see molgen.molecules.composition; core: SMILES; targets: such as "logp=2.5".
+    formula, atoms: see molgen.molecules.composition; core: SMILES; targets: such as "logp=2.5" or "mw=250:350", where
+    an end left out is that of 90 % of the training molecules; size: heavy atoms, such as "24" or "20:27"; like: SMILES
+    of a lead, noise: how far it is noised, where that is known.
     Raises InputError for what cannot be read, what the model cannot do or was not trained to be told, and for what
     does not go together.
     """
@@ -96,13 +184,58 @@ def parse_wanted(
         raise InputError(f"guidance {guidance:g} goes with targets, and none are given")
     if core is not None and not model.backend.config.known_parts:
         raise InputError(f"model {model.name} was not trained to keep a core; choose another model")
-    values = dict(_parse_target(text, model.backend) for text in targets)
-    wanted = Wanted(None if core is None else parse_core(core, model.vocabulary), values, guidance, request)
-    if wanted.core is not None:
+    values = dict(_parse_target(text, model) for text in targets)
+    kept = None if core is None else parse_core(core, model.vocabulary)
+    sizes = None if size is None else _parse_sizes(size)
+    lead = None if like is None else replace(_parse_like(like, model), noise=noise)
+    if lead is not None:
         if request is not None:
-            raise InputError("ask either for a core or for a formula or atoms, not for both")
-        wanted.size_weights(model.statistics)  # is there room for it?
+            raise InputError("ask either for analogues of a molecule or for a formula or atoms, not for both")
+        if sizes is not None:
+            raise InputError(f"analogues have as many heavy atoms as their lead, {lead.size}; leave out size {sizes}")
+        if kept is not None:
+            lead, kept = with_core(lead, kept, model.vocabulary)
+    wanted = Wanted(kept, values, guidance, request, sizes, lead)
+    if request is None and lead is None:
+        wanted.size_weights(model.statistics)  # is there room for the core, and a size that the model knows?
+    elif request is not None:
+        _check_request(wanted, request, model)
     return wanted
+
+
+def _parse_like(text: str, model: Model) -> Lead:
+    if not model.backend.starts:
+        raise InputError(f"model {model.name} ({model.backend_name}) makes no analogues; {families(_starts)} models do")
+    lead = parse_lead(text, model.vocabulary)
+    possible = np.flatnonzero(model.statistics.sizes)
+    if not possible[0] <= lead.size <= possible[-1]:
+        raise InputError(
+            f"the molecule {lead.smiles} has {lead.size} heavy atoms; the model makes molecules of {possible[0]} to "
+            f"{possible[-1]}"
+        )
+    return lead
+
+
+def _starts(family: type[Backend]) -> bool:
+    return family.starts
+
+
+def _check_request(wanted: Wanted, request: Request, model: Model) -> None:
+    """Raises InputError where the atoms asked for contradict the size or the core, or the model takes no both."""
+    what = f"{'atoms' if request.degrees else 'formula'} {request.text}"
+    if wanted.sizes is not None and not wanted.sizes.low <= request.size <= wanted.sizes.high:
+        raise InputError(f"{what} has {request.size} heavy atoms, and size {wanted.sizes} is asked for")
+    if wanted.core is None:
+        return
+    if request.degrees or not model.backend.core_with_formula:
+        raise InputError(f"ask either for a core or for {'atoms' if request.degrees else 'a formula'}, not for both")
+    elements = Counter(model.vocabulary.atoms[node].element for node in wanted.core.nodes.tolist())
+    lacking = elements - Counter(request.elements)
+    if lacking:
+        missing = ", ".join(f"{count} {element}" for element, count in lacking.items())
+        raise InputError(f"{what} lacks atoms of the core {wanted.core.smiles}: {missing}")
+    if wanted.core.size == request.size:
+        raise InputError(f"{what} has no atom beyond those of the core {wanted.core.smiles}")
 
 
 def _parse_request(model: Model, formula: str | None, atoms: str | None) -> Request | None:
@@ -121,15 +254,37 @@ def _takes(kind: str, family: type[Backend]) -> bool:
     return kind in family.requests
 
 
-def _parse_target(text: str, backend: Backend) -> tuple[str, float]:
-    name, _, number = (part.strip() for part in text.partition("="))
+def _parse_target(text: str, model: Model) -> tuple[str, Span]:
+    name, _, value = (part.strip() for part in text.partition("="))
+    ends = [part.strip() for part in value.split(":")]
     try:
-        value = float(number)
+        numbers = [float(end) if end else None for end in ends]
     except ValueError:
-        raise InputError(f"target {text!r} should be a property and a number, such as logp=2.5") from None
-    if name not in backend.targets:
-        known = ", ".join(backend.targets) or "none: it was not trained with properties"
-        raise InputError(f"unknown target {name!r}; this model knows {known}")
-    if not np.isfinite(value):
+        numbers = []
+    if len(numbers) not in (1, 2) or numbers in ([None], [None, None]):
+        raise InputError(
+            f"target {text!r} should be a property and a number, such as logp=2.5, or a range, such as logp=2:3"
+        )
+    known = {target.name: target for target in model.statistics.targets}
+    if name not in known:
+        names = ", ".join(known) or "none: it was not trained with properties"
+        raise InputError(f"unknown target {name!r}; this model knows {names}")
+    # an end left out is that of most training molecules, but never on the other side of the one given
+    given = [number for number in numbers if number is not None]
+    low = numbers[0] if numbers[0] is not None else min(known[name].low, given[0])
+    high = numbers[-1] if numbers[-1] is not None else max(known[name].high, given[0])
+    if not (np.isfinite(low) and np.isfinite(high)):
         raise InputError(f"target {text!r} should be a finite number")
-    return name, value
+    if low > high:
+        raise InputError(f"target {text!r}: the range should go upwards")
+    return name, Span(low, high)
+
+
+def _parse_sizes(text: str) -> Sizes:
+    ends = [part.strip() for part in text.split(":")]
+    if len(ends) > 2 or not all(end.isascii() and end.isdigit() and len(end) < 5 for end in ends):
+        raise InputError(f"size {text!r} should be a number of heavy atoms, such as 24, or a range, such as 20:27")
+    low, high = int(ends[0]), int(ends[-1])
+    if not 1 <= low <= high:
+        raise InputError(f"size {text!r} should be at least 1 and go upwards, such as 20:27")
+    return Sizes(low, high)

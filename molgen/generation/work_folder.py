@@ -7,6 +7,7 @@ molecules.csv and its record molecules.json are in place. Files of others there 
 
 import dataclasses
 import json
+import logging
 import os
 import re
 import tempfile
@@ -20,7 +21,7 @@ from filelock import FileLock, Timeout
 from molgen.data.dataset import read_json
 from molgen.data.writers import check_extension
 from molgen.errors import InputError
-from molgen.files import atomic_write, sha256_of
+from molgen.files import atomic_write, sealed, sha256_of, unsealed
 from molgen.generation.settings import Settings
 
 MANIFEST, RECORD, LOCK = "settings.json", "record.json", "lock"
@@ -95,7 +96,7 @@ def unfinished_output(folder: Path, output: Path | str) -> Path:
 
 def write_record(folder: Path, record: Mapping[str, object]) -> None:
     """Say that the output in the folder is whole; then `deliver` may move it."""
-    _write_json(folder / RECORD, record)
+    _write_json(folder / RECORD, sealed(record))
 
 
 def deliver(folder: Path, output: Path, overwrite: bool) -> dict[str, object] | None:
@@ -106,8 +107,12 @@ def deliver(folder: Path, output: Path, overwrite: bool) -> dict[str, object] | 
     """
     if not (folder / RECORD).exists():
         return None
-    record = cast(dict[str, object], read_json(folder / RECORD))
+    record = unsealed(read_json(folder / RECORD))
     finished = unfinished_output(folder, output)
+    if record is None:
+        logging.getLogger(__name__).warning("Warning: %s is damaged; the output is made again", RECORD)
+        (folder / RECORD).unlink()
+        return None
     if finished.exists() and sha256_of(finished) == record["output_sha256"]:
         _refuse_existing(output, overwrite)  # again: someone else may have put a file there meanwhile
         finished.replace(output)
@@ -163,10 +168,17 @@ def _resume(folder: Path, settings: Settings, overwrite: bool) -> Settings:
     """Settings with the seed of the unfinished run, if there is one; writes down those of a new one."""
     manifest = folder / MANIFEST
     if manifest.exists():
-        earlier = read_json(manifest)
-        differences = settings.differences(earlier)
-        if not differences:
-            return dataclasses.replace(settings, seed=earlier["seed"])
+        earlier = unsealed(read_json(manifest))
+        if earlier is None and not overwrite:
+            raise InputError(
+                f"{manifest} is damaged, so the run cannot be resumed; delete {folder}, or allow it to be replaced",
+                "overwrite",
+            )
+        differences = settings.differences(earlier or {})
+        if earlier is not None and not differences:
+            return dataclasses.replace(
+                settings, seed=cast(int, earlier["seed"]), noise=cast(float | None, earlier.get("noise"))
+            )
         if not overwrite and _has_shards(folder):
             raise InputError(
                 f"{folder} holds an unfinished run with other settings: {', '.join(differences)}; "
@@ -175,7 +187,7 @@ def _resume(folder: Path, settings: Settings, overwrite: bool) -> Settings:
             )
     _remove_work(folder)
     settings = settings.seeded()
-    _write_json(manifest, dataclasses.asdict(settings))
+    _write_json(manifest, sealed(dataclasses.asdict(settings)))
     return settings
 
 

@@ -14,6 +14,7 @@ from click.testing import CliRunner
 
 from molgen.cli import cli
 from molgen.data.dataset import Statistics
+from molgen.errors import InputError
 from molgen.models.checkpoints import save_checkpoint
 from molgen.models.digress.model import DiGress, DiGressConfig
 from molgen.molecules.hashing import smiles_hashes
@@ -182,6 +183,17 @@ def test_bad_options_are_one_line_and_exit_code_2(model, tmp_path, monkeypatch, 
     assert stop.value.code == 2
     assert output == "" and message in errors and errors.strip().splitlines()[-1].startswith("Error: ")
     assert not list(tmp_path.iterdir())
+
+
+def test_options_may_come_from_a_file(model, tmp_path):
+    lines = [f"model = {json.dumps(model)}", "num = 20", "seed = 3", "steps = 5", f'output = "{tmp_path / "m.csv"}"']
+    (tmp_path / "run.toml").write_text("\n".join([*lines, "workers = 1", "overwrite = true"]), encoding="utf-8")
+    call("generate", "--config", str(tmp_path / "run.toml"), "--num", "10")
+    record = json.loads((tmp_path / "m.json").read_text(encoding="utf-8"))
+    assert (record["requested"], record["seed"], record["steps"]) == (10, 3, 5)
+    (tmp_path / "run.toml").write_text("step = 5\n", encoding="utf-8")
+    with pytest.raises(InputError, match=r"run\.toml: unknown setting 'step'; it takes atoms, core, device, formula, "):
+        call("generate", "--config", str(tmp_path / "run.toml"))
 
 
 def test_models_lists_figures_and_shows_a_card(model, monkeypatch):

@@ -71,6 +71,43 @@ def test_a_file_against_itself_has_no_distance_and_nothing_novel():
     assert report["fcd"]["floor"] is None and any("no floor" in text for text in report["warnings"])
 
 
+def test_salts_bring_a_hint_and_standardised_they_are_molecules():
+    lines = ["CC(=O)[O-].[Na+]", "CC(=O)O", "C1CCNCC1.Cl", "[13CH3]O", "[Na+].[Cl-]", "C[C@H](F)O", "C[C@@H](F)O"]
+    Path("drugs.smi").write_text("\n".join(lines), encoding="utf-8")
+    Path("salts.smi").write_text("C1CCNCC1.Br\nCCO\n", encoding="utf-8")
+    plain = score("drugs.smi", "--output", "scores.json")
+    assert "Hint: 3 of 7 rows are salts, mixtures or metal compounds; --standardise keeps" in plain.stderr
+    assert "Duplicates: 1 of the valid, of these 1 stereoisomers of another" in plain.stdout
+    report = json.loads(Path("scores.json").read_text(encoding="utf-8"))
+    assert report["duplicates"] == {"stereoisomers": 1, "exact repeats": 0} and "standardised" not in report
+    result = score("drugs.smi", "--standardise", "--reference", "salts.smi", "--output", "scores.json")
+    report = json.loads(Path("scores.json").read_text(encoding="utf-8"))
+    assert counts(report) == (7, 7, 6, 4, 3)  # piperidine is in the reference, once that is standardised
+    assert report["reasons"] == {"no organic fragment": 1}
+    assert report["duplicates"] == {"stereoisomers": 1, "exact repeats": 1}
+    assert report["standardised"] == {
+        "rows": 3,
+        "fragments removed": 2,
+        "charges neutralised": 1,
+        "isotopes removed": 1,
+    }
+    assert (
+        "Standardised: 3 of the valid (2 fragments removed, 1 charges neutralised, 1 isotopes removed).\n"
+        in result.stdout
+    )
+    assert "Hint" not in result.stderr
+
+
+def test_options_may_come_from_a_file():
+    Path("judge.toml").write_text('reference = "reference.smi"\nnum = 40\noutput = "x.json"\n', encoding="utf-8")
+    score("reference.smi", "--config", "judge.toml", "--num", "50")
+    report = json.loads(Path("x.json").read_text(encoding="utf-8"))
+    assert (report["requested"], report["reference"]) == (50, "reference.smi")
+    Path("judge.toml").write_text("suites = true\n", encoding="utf-8")
+    with pytest.raises(InputError, match=r"judge\.toml: unknown setting 'suites'; it takes num, output, reference, "):
+        score("reference.smi", "--config", "judge.toml")
+
+
 def test_formats_agree():
     Path("a.smi").write_text("OCC ethanol\nC1=CC=CC=C1\tbenzene\n", encoding="utf-8")
     with gzip.open("b.csv.gz", "wt", encoding="utf-8") as file:

@@ -51,6 +51,20 @@ def test_the_column_of_the_smiles_may_be_named():
     assert Path("run/model/model.json").is_file()
 
 
+def test_salts_bring_a_hint_and_are_trained_on_when_asked(molecules):
+    with Path("salts.smi").open("w", encoding="utf-8") as file:
+        file.writelines(f"{smiles}.Cl\n" for smiles in SMILES)
+        file.write("CCO\nCCCCN\nC\nO\n")
+    asked = ("--data", "salts.smi", "--epochs", "1", "--samples", "0", *SIZES)
+    assert f"Hint: {len(SMILES)} of {len(SMILES) + 4} rows are salts" in call(*asked, "--output", "plain").stderr
+    done = call(*asked, "--output", "run", "--standardise", "--max-minutes", "1e-9")
+    assert "Hint" not in done.stderr
+    with pytest.raises(TrainingError, match="belongs to a run with data"):
+        call(*asked, "--output", "run", "--resume")
+    call(*asked, "--output", "run", "--standardise", "--resume")
+    assert Path("run/model/model.json").is_file()
+
+
 def short(*arguments: str, output: str = "run"):
     return call("--data", "molecules.smi", "--output", output, "--epochs", "2", "--samples", "0", *arguments)
 

@@ -7,6 +7,7 @@ import pandas as pd
 import pytest
 from click.testing import CliRunner
 from rdkit import Chem
+from rdkit.Chem import rdMolDescriptors
 
 from molgen.cli import cli
 from molgen.errors import InputError
@@ -56,6 +57,62 @@ def test_targets_are_told_with_what_was_obtained(model, tmp_path):
     assert "hydrogens: 6 asked for, " in done.output
 
 
+def test_core_formula_size_and_range_go_together(model, tmp_path):
+    output = tmp_path / "isomers.csv"
+    asked = ("--core", "CO", "--formula", "C4H10O", "--size", "5", "--target", "logp=:1.5")
+    generate(model, *asked, "--num", "60", "--steps", "20", "--output", str(output))
+    drawn, record = pd.read_csv(output), json.loads(output.with_suffix(".json").read_text())
+    assert len(drawn) and record["counts"]["requested"] == 60
+    for mol in map(Chem.MolFromSmiles, drawn["smiles"]):
+        assert rdMolDescriptors.CalcMolFormula(mol) == "C4H10O"
+        assert mol.HasSubstructMatch(Chem.MolFromSmarts("CO"))
+    assert record["size"] == "5" and record["targets"].startswith("logp=") and record["targets"].endswith(":1.5")
+    obtained = record["obtained"]["logp"]
+    assert obtained["asked"] == record["targets"].removeprefix("logp=") and 0 <= obtained["inside"] <= 1
+
+
+def test_molecules_have_the_size_asked_for(model, tmp_path):
+    output = tmp_path / "sized.csv"
+    generate(model, "--size", "4:5", "--num", "30", "--steps", "10", "--output", str(output))
+    sizes = {Chem.MolFromSmiles(smiles).GetNumAtoms() for smiles in pd.read_csv(output)["smiles"]}
+    assert sizes and sizes <= {4, 5}
+
+
+def test_a_filter_is_told_as_one(model, tmp_path):
+    profile, output = tmp_path / "small.toml", tmp_path / "kept.csv"
+    profile.write_text("[ranges]\nmw = [0, 70]\n", encoding="utf-8")
+    asked = ("--profile", str(profile), "--known-rings", "--unique", "5", "--steps", "10")
+    done = generate(model, *asked, "--output", str(output))
+    drawn, record = pd.read_csv(output), json.loads(output.with_suffix(".json").read_text())
+    assert len(drawn) == record["rows"] == 5 and (drawn["mw"] <= 70).all() and drawn["smiles"].is_unique
+    rules = record["filter"]
+    assert [line["rule"] for line in rules] == ["mw 0 to 70", "ring systems of training molecules alone"]
+    assert record["counts"]["unique"] >= rules[0]["left"] >= rules[1]["left"] == 5
+    assert f"filter: 5 of {record['counts']['unique']} unique left" in done.output
+    assert record["profile"] == "small" and record["profile_toml"] == profile.read_text()
+
+
+def test_a_filter_that_lets_nothing_through_is_no_success(model, tmp_path):
+    profile, output = tmp_path / "none.toml", tmp_path / "none.csv"
+    profile.write_text("[ranges]\nmw = [0, 1]\n", encoding="utf-8")
+    done = generate(model, "--profile", str(profile), "--num", "5", "--steps", "5", "--output", str(output))
+    assert done.exit_code == 1 and "distinct molecules passes the filter" in done.stderr
+    with pytest.raises(InputError, match="no profile 'best'; choose from"):
+        generate(model, "--profile", "best", "--num", "5", "--output", str(tmp_path / "never.csv"))
+
+
+def test_analogues_are_similar_and_keep_the_core(model, tmp_path):
+    output = tmp_path / "near.csv"
+    asked = ("--like", "CCCCO", "--core", "CO", "--similarity", "0.2:0.9", "--num", "40", "--steps", "20")
+    done = generate(model, *asked, "--output", str(output))
+    drawn, record = pd.read_csv(output), json.loads(output.with_suffix(".json").read_text())
+    assert len(drawn) and drawn["similarity"].between(0.2, 0.9).all() and "CCCCO" not in set(drawn["smiles"])
+    mols = [Chem.MolFromSmiles(smiles) for smiles in drawn["smiles"]]
+    assert all(mol.GetNumAtoms() == 5 and mol.HasSubstructMatch(Chem.MolFromSmarts("CO")) for mol in mols)
+    assert record["like"] == "CCCCO" and record["similarity"] == "0.2:0.9" and 0 < record["noise"] <= 1
+    assert "not the molecule itself" in done.output
+
+
 def test_a_value_outside_the_training_set_is_told_before(model):
     done = generate(model, "--target", "mw=900", "--num", "1", "--steps", "1", "--output", "-")
     assert "mw=900 is asked for, and 90 % of the training molecules have" in done.stderr
@@ -66,7 +123,21 @@ def test_a_value_outside_the_training_set_is_told_before(model):
     [
         (("--core", "c1ccc"), "core 'c1ccc' cannot be used: unparsable"),
         (("--core", "C" * 200), "has 200 heavy atoms; the model makes molecules of up to"),
-        (("--core", "CC", "--formula", "C2H6O"), "either for a core or for a formula"),
+        (("--core", "CCN", "--formula", "C4H10O"), "formula C4H10O lacks atoms of the core CCN: 1 N"),
+        (("--core", "CCO", "--formula", "C2H6O"), "formula C2H6O has no atom beyond those of the core CCO"),
+        (("--formula", "C4H10O", "--size", "6:7"), "formula C4H10O has 5 heavy atoms, and size 6:7 is asked for"),
+        (("--like", "CCCCO", "--size", "7"), "analogues have as many heavy atoms as their lead, 5; leave out size 7"),
+        (("--like", "CCCCO", "--formula", "C4H10O"), "either for analogues of a molecule or for a formula"),
+        (("--like", "CCCCO", "--core", "CCN"), "the molecule CCCCO does not contain the core CCN"),
+        (("--like", "C" * 99), "has 99 heavy atoms; the model makes molecules of"),
+        (("--like", "CCCCO", "--similarity", "0.9:0.1"), "similarity '0.9:0.1' should be two numbers from 0 to 1"),
+        (("--similarity", "0.5:0.8"), "a similarity goes with a molecule to be like, and none is given"),
+        (("--size", "many"), "size 'many' should be a number of heavy atoms, such as 24, or a range, such as 20:27"),
+        (("--size", "7:5"), "size '7:5' should be at least 1 and go upwards"),
+        (("--size", "500"), "size 500 is asked for; the model makes molecules of"),
+        (("--core", "CCCC", "--size", "4"), "the core CCCC has 4 heavy atoms; at most 4 are asked for"),
+        (("--target", "logp=:"), "target 'logp=:' should be a property and a number"),
+        (("--target", "logp=3:2"), "target 'logp=3:2': the range should go upwards"),
         (("--target", "logp"), "target 'logp' should be a property and a number"),
         (("--target", "logp=much"), "target 'logp=much' should be a property and a number"),
         (("--target", "logp=nan"), "should be a finite number"),
@@ -86,6 +157,7 @@ def test_a_model_that_was_told_nothing_says_so(tmp_path):
     for arguments, message in (
         (("--core", "CC"), "not trained to keep a core"),
         (("--target", "logp=1"), "knows none"),
+        (("--like", "CCO"), r"model qm9-edge \(edge\) makes no analogues; digress models do"),
     ):
         with pytest.raises(InputError, match=message):
             generate(Path("qm9-edge"), *arguments, "--num", "5", "--output", str(tmp_path / "never.csv"))

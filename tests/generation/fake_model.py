@@ -28,6 +28,7 @@ class FakeBackend(torch.nn.Module):
     max_steps = 50
     # it takes formulas and cores, and does not keep to them
     requests = ("formula",)
+    starts = False
     config = BackendConfig(known_parts=True)
     keeps_parts = False
     targets = ()
@@ -39,7 +40,18 @@ class FakeBackend(torch.nn.Module):
         self.dies = dies
 
     def sample(
-        self, size, count, *, steps, sampler, generator, callback=None, request=None, condition=None, guidance=0.0
+        self,
+        size,
+        count,
+        *,
+        steps,
+        sampler,
+        generator,
+        callback=None,
+        request=None,
+        condition=None,
+        guidance=0.0,
+        start=None,
     ) -> GraphBatch:
         if self.dies:
             os._exit(1)

@@ -1,11 +1,13 @@
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 
 from molgen.data.dataset import GraphDataset, Statistics, told_statistics
 from molgen.errors import InputError
 from molgen.generation.cores import parse_core
-from molgen.generation.wanted import Wanted
+from molgen.generation.runs import Tally
+from molgen.generation.wanted import Sizes, Span, Wanted
 from molgen.molecules.graph import GraphBatch
 
 
@@ -33,11 +35,11 @@ def test_the_statistics_of_properties(told):
 
 def test_the_size_follows_from_what_is_asked(told):
     assert Wanted().size_weights(told) == pytest.approx(np.array(told.sizes) / sum(told.sizes))
-    assert Wanted(targets={"weight": 60.0}).size_weights(told).argmax() == 6
-    assert Wanted(targets={"weight": 60.0}).size_weights(told)[6] > 0.95
-    assert Wanted(targets={"noise": 1.0}).size_weights(told)[3:].max() < 0.3
+    assert Wanted(targets={"weight": Span(60, 60)}).size_weights(told).argmax() == 6
+    assert Wanted(targets={"weight": Span(60, 60)}).size_weights(told)[6] > 0.95
+    assert Wanted(targets={"noise": Span(1, 1)}).size_weights(told)[3:].max() < 0.3
     with pytest.raises(InputError, match="unknown target 'mass'; this model knows weight, noise"):
-        Wanted(targets={"mass": 1.0}).size_weights(told)
+        Wanted(targets={"mass": Span(1, 1)}).size_weights(told)
 
 
 def test_a_core_needs_room_to_grow(told, vocabulary):
@@ -45,3 +47,40 @@ def test_a_core_needs_room_to_grow(told, vocabulary):
     assert weights[:6].sum() == 0 and weights[6:].sum() == pytest.approx(1)
     with pytest.raises(InputError, match="the core CCCCCCCC has 8 heavy atoms; the model makes molecules of up to 8"):
         Wanted(core=parse_core("CCCCCCCC", vocabulary)).size_weights(told)
+
+
+def test_a_range_asks_for_all_of_its_values_with_the_sizes_that_go_with_them(told):
+    wanted = Wanted(targets={"weight": Span(40, 60)})
+    values = sorted(point["weight"] for point in wanted.points)
+    assert values[0] == pytest.approx(40, abs=0.2) and values[-1] == pytest.approx(60, abs=0.2)
+    assert np.diff(values) == pytest.approx(20 / len(values))
+    weights = wanted.size_weights(told)
+    assert weights[4:7] == pytest.approx([0.25, 0.5, 0.25], abs=0.05)  # half of the values are nearest to 50
+
+    class Model:  # all that a condition asks of a backend
+        targets, statistics, device = ("weight", "noise"), told, "cpu"
+
+    drawn = wanted.condition(Model(), 4, 500, np.random.default_rng(0)).targets
+    assert drawn[:, 1].isnan().all()
+    assert 40 <= drawn[:, 0].min() < drawn[:, 0].max() < 48  # those of four atoms: about 40
+
+
+def test_sizes_are_kept_to(told, vocabulary):
+    weights = Wanted(sizes=Sizes(5, 6)).size_weights(told)
+    assert weights[5:7] == pytest.approx([0.5, 0.5]) and weights.sum() == pytest.approx(1)
+    far = Wanted(sizes=Sizes(3, 4), targets={"weight": Span(80, 80)}).size_weights(told)
+    assert far[3:5].sum() == pytest.approx(1)
+    with pytest.raises(InputError, match="size 20:30 is asked for; the model makes molecules of 3 to 8 heavy atoms"):
+        Wanted(sizes=Sizes(20, 30)).size_weights(told)
+    with pytest.raises(InputError, match="the core c1ccoc1 has 5 heavy atoms; at most 5 are asked for"):
+        Wanted(core=parse_core("c1ccoc1", vocabulary), sizes=Sizes(3, 5)).size_weights(told)
+
+
+def test_what_a_range_obtained_is_told_by_its_share_inside():
+    tally = Tally(None, {"logp": Span(2, 3), "mw": Span(100, 100)})
+    table = {"smiles": ["C", "CC", "CCC", ""], "reason": ["", "", "", "no"], "novel": True, "sample": range(4)}
+    tally.add(pd.DataFrame(table | {"logp": [1.5, 2.0, 2.5, np.nan], "mw": [90.0, 100.0, 120.0, np.nan]}))
+    assert tally.asked() == {
+        "logp": {"asked": "2:3", "mean": 2.0, "spread": 0.4082, "error": 0.1667, "inside": 0.6667},
+        "mw": {"asked": 100.0, "mean": 103.3333, "spread": 12.4722, "error": 10.0},
+    }
