@@ -15,13 +15,15 @@ import json
 import platform
 import statistics
 import time
+from contextlib import nullcontext
 from pathlib import Path
 
 import numpy as np
 import torch
+from torch.utils._python_dispatch import TorchDispatchMode
 
+from molgen import device
 from molgen.data.prepared import prepare
-from molgen.device import place
 from molgen.evaluation.fcd import chemnet_activations, fcd_distance, split_activations
 from molgen.evaluation.rings import unseen_rings
 from molgen.evaluation.verdicts import summarise
@@ -31,6 +33,23 @@ from molgen.molecules.encoding import GraphDecoder
 from molgen.parallel import available_cores
 
 COLUMNS = ("valid", "sanitised", "unique", "novel", "vun", "unseen_rings", "large_rings", "fcd", "seconds")
+
+
+aten = torch.ops.aten
+PRODUCTS = (aten.linear, aten.matmul, aten.addmm, aten.mm, aten.bmm, aten.baddbmm)
+
+
+class WideProducts(TorchDispatchMode):
+    """Products of bfloat16 by way of float32, for a processor that has none, where they take many times as long.
+
+    Those that have them add up in float32 too, so that the values are the same but for the order of the sums.
+    """
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        if func.overloadpacket in PRODUCTS and args[0].dtype == torch.bfloat16:
+            wide = [value.float() if isinstance(value, torch.Tensor) else value for value in args]
+            return func(*wide, **(kwargs or {})).bfloat16()
+        return func(*args, **(kwargs or {}))
 
 
 def measure(model, prepared, split, sampler, steps, num, seed) -> dict[str, float]:
@@ -79,28 +98,36 @@ def main() -> None:
     parser.add_argument("--steps", nargs="+", type=int, help="the model's default, where not given")
     parser.add_argument("--num", type=int, default=10_000)
     parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2])
+    parser.add_argument("--precision", choices=("float32", "bfloat16"), help="that of the machine, where not given")
     parser.add_argument("--output", help="write all figures as JSON")
     options = parser.parse_args()
+    native = str(device.network_dtype("cpu")).removeprefix("torch.")
+    precision = options.precision or native
+    device.network_dtype = lambda _: getattr(torch, precision)
+    products = WideProducts() if precision != native == "float32" else nullcontext()
 
     prepared = prepare(options.data)
     reference = split_activations(prepared, options.split)
-    machine = f"{platform.machine()}, {torch.get_num_threads()} threads, torch {torch.__version__}"
+    machine = f"{platform.machine()}, {torch.get_num_threads()} threads, torch {torch.__version__}, "
+    machine += precision
     reference_text = f"FCD to {len(reference):,} {options.split} molecules"
     print(f"{options.num:,} samples, seeds {options.seeds}, {reference_text}; {machine}\n")
     titles = ("model", "sampler", "evaluations", "valid %", "sanitised %", "unique %", "novel %", "V.U.N. %")
-    titles += ("unseen rings %", "rings of 8+ %", "FCD", "molecules/s", "parameters", "training minutes")
+    titles += ("unseen rings %", "rings of 8+ %", "FCD", "molecules/s", "parameters", "core minutes of training")
     print(f"| {' | '.join(titles)} |\n{'|---' * len(titles)}|")
     records = []
     for name in options.models:
         model = load_checkpoint(name)
-        place(model.backend, "cpu")
+        device.place(model.backend, "cpu")
         parameters = sum(tensor.numel() for tensor in model.backend.parameters())
-        minutes = model.card.get("training", {}).get("minutes", "?")
+        minutes = model.card.get("training", {}).get("core minutes", "?")
         for sampler in options.samplers or [model.backend.samplers[0]]:
             for steps in options.steps or [model.backend.default_steps]:
-                rows = [
-                    measure(model, prepared, options.split, sampler, steps, options.num, seed) for seed in options.seeds
-                ]
+                with products:
+                    rows = [
+                        measure(model, prepared, options.split, sampler, steps, options.num, seed)
+                        for seed in options.seeds
+                    ]
                 columns = {name: [row[name] for row in rows] for name in COLUMNS}
                 rate = [options.num / seconds for seconds in columns["seconds"]]
                 cells = [model.name, sampler, str(steps), *(show(columns[name], 2) for name in COLUMNS[:7])]

@@ -29,7 +29,7 @@ HERE = Path(__file__).resolve().parent
 PEER = "torch-molecule"
 PEER_VERSION = "0.2.0"
 PEER_METHODS = ("DiGress", "DeFoG")
-PARTS = ("peers", "profile", "sizes", "training")
+PARTS = ("peers", "evaluations", "profile", "sizes", "training")
 SIZES = (9, 15, 20, 27, 38)
 SIZES_STEPS = 50  # the same for every backend
 # Large tensors otherwise go back to the system after each use, which costs more than the arithmetic; read by glibc.
@@ -116,6 +116,40 @@ def comparison_table(records: dict[str, list[dict]]) -> list[str]:
     return lines
 
 
+def compare_evaluations(model: str, threads: int, rounds: int, size: int, batch: int, venv: Path) -> dict[str, list]:
+    """`rounds` records of each program in turn: 50 evaluations of one batch of molecules of one size, in float32."""
+    python = peer_python(venv)
+    data = load_checkpoint(model).card["data"]["set"]
+    smiles = [text for text in prepare(data).smiles("train") if text][:256]
+    common = {"task": "evaluations", "threads": threads, "size": size, "batch": batch, "steps": SIZES_STEPS}
+    records: dict[str, list[dict]] = {name: [] for name in ("molgen", *(f"{PEER} {method}" for method in PEER_METHODS))}
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder) / "train.smi"
+        file.write_text("\n".join(smiles), encoding="utf-8")
+        for number in tqdm(range(rounds), unit="round"):
+            records["molgen"].append(timed(sys.executable, "speed_ours.py", common | {"model": model, "count": batch}))
+            for method in PEER_METHODS:
+                theirs = {"method": method, "seed": number, "smiles": str(file), "epochs": 1}
+                theirs["settings"] = {"batch_size": 32}
+                records[f"{PEER} {method}"].append(timed(python, "speed_theirs.py", common | theirs))
+    return records
+
+
+def evaluation_table(records: dict[str, list[dict]]) -> list[str]:
+    ours = records["molgen"]
+    lines = [
+        "| program | parameters | ms for one molecule and evaluation | ratio | molecules/s |",
+        "|---|---|---|---|---|",
+    ]
+    for name, runs in records.items():
+        cost = [1000 * run["seconds"] / (run["batch"] * SIZES_STEPS) for run in runs]
+        ratio = median(run["seconds"] / our["seconds"] for our, run in zip(ours, runs, strict=True))
+        rate = median(run["batch"] / run["seconds"] for run in runs)
+        cells = [name, f"{runs[0]['parameters']:,}", f"{median(cost):.3g} ({min(cost):.3g} to {max(cost):.3g})"]
+        lines.append(f"| {' | '.join([*cells, '' if runs is ours else f'{ratio:.3g}', f'{rate:.3g}'])} |")
+    return lines
+
+
 def profile_table(record: dict) -> list[str]:
     total = sum(record["seconds"].values())
     lines = ["| stage | share |", "|---|---|"]
@@ -192,6 +226,7 @@ def machine(threads: int) -> dict[str, Any]:
 @click.option("--rounds", type=click.IntRange(1), default=3, show_default=True, help="Timings of each program.")
 @click.option("--threads", type=click.IntRange(1), default=os.cpu_count(), help="Threads of every timed process.")
 @click.option("--num", type=click.IntRange(1), default=2000, show_default=True, help="Molecules that molgen makes.")
+@click.option("--batch", type=click.IntRange(1), default=256, show_default=True, help="Molecules of part evaluations.")
 @click.option("--peer-num", type=click.IntRange(1), default=32, show_default=True, help="Molecules of torch-molecule.")
 @click.option("--peer-batch", type=click.IntRange(1), help="Batch of its training, where its own is too large.")
 @click.option("--venv", type=click.Path(path_type=Path), help="Where torch-molecule is or will be installed.")
@@ -204,6 +239,7 @@ def main(
     rounds: int,
     threads: int,
     num: int,
+    batch: int,
     peer_num: int,
     peer_batch: int | None,
     venv: Path | None,
@@ -213,11 +249,11 @@ def main(
     record: dict[str, Any] = {"machine": machine(threads)}
     click.echo(", ".join(f"{key.replace('_', ' ')} {value}" for key, value in record["machine"].items()))
     common = {"model": model, "threads": threads, "count": num}
+    folder = venv or Path(platformdirs.user_cache_dir("molgen")) / f"{PEER}-{PEER_VERSION}"
     for part in PARTS:
         if part not in parts:
             continue
         if part == "peers":
-            folder = venv or Path(platformdirs.user_cache_dir("molgen")) / f"{PEER}-{PEER_VERSION}"
             record[part] = compare(model, threads, rounds, num, peer_num, peer_batch, folder)
             first = record[part]["molgen"][0]
             runs = [run[0] for run in record[part].values()]
@@ -227,6 +263,10 @@ def main(
                 f"{first['dtype']}; {', '.join(f'{name} {number}' for name, number in versions.items())}"
             )
             lines = comparison_table(record[part])
+        elif part == "evaluations":
+            record[part] = compare_evaluations(model, threads, rounds, sizes[0], batch, folder)
+            title = f"One evaluation: {sizes[0]} atoms, batches of {batch}, float32, {rounds} rounds in turn"
+            lines = evaluation_table(record[part])
         elif part == "profile":
             record[part] = timed(sys.executable, "speed_ours.py", {"task": part, **common})
             title, lines = f"Where the time of {num:,} molecules goes", profile_table(record[part])

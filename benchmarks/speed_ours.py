@@ -15,6 +15,7 @@ import torch
 from torch.profiler import ProfilerActivity, profile
 
 import molgen
+from molgen import device
 from molgen.data.dataset import read_json
 from molgen.data.prepared import PreparedSet, prepare
 from molgen.device import network_dtype, place
@@ -126,6 +127,16 @@ def untrained(model: Model, data: PreparedSet | Model) -> Any:
     return build_backend(record["backend"], record["config"], data.vocabulary, data.statistics)
 
 
+def one_batch(model: Model, size: int, batch: int, steps: int) -> dict:
+    """Seconds that `steps` evaluations of a batch of molecules of one size take, with its atoms and bonds drawn."""
+    generator = torch.Generator().manual_seed(0)
+    sample = partial(model.backend.sample, size, batch, sampler=model.backend.samplers[0], generator=generator)
+    sample(steps=3)  # warm-up
+    started = time.perf_counter()
+    sample(steps=steps)
+    return {"seconds": time.perf_counter() - started, "batch": batch}
+
+
 def operations(model: Model, count: int, top: int = 15) -> list[dict]:
     """The operations of torch that sampling spends its time in, by their own share."""
     draw(model, count, 2)
@@ -166,6 +177,8 @@ def node_part(size: int, count: int) -> NodePart:
 def main() -> None:
     arguments = json.loads(sys.argv[1])
     torch.set_num_threads(arguments["threads"])
+    if arguments["task"] == "evaluations":  # in the precision of the others
+        device.network_dtype = lambda _: torch.float32
     model = load_checkpoint(arguments["model"])
     place(model.backend, "cpu")
     count = arguments["count"]
@@ -178,6 +191,8 @@ def main() -> None:
     if arguments["task"] == "peers":
         record |= generation(model, count)
         record["training_rate"] = training_rate(model, prepare(model.card["data"]["set"]), arguments["seconds"])
+    elif arguments["task"] == "evaluations":
+        record |= one_batch(model, arguments["size"], arguments["batch"], arguments["steps"])
     elif arguments["task"] == "profile":
         record |= generation(model, count)
         record["seconds"]["RDKit: properties"] = property_seconds(count)

@@ -37,6 +37,17 @@ def main() -> None:
 
     model = Timed(epochs=arguments["epochs"], device="cpu", **arguments["settings"])
     model.fit(smiles)
+    parameters = sum(tensor.numel() for tensor in model.model.parameters())
+    if arguments.get("task") == "evaluations":
+        nodes = [[arguments["size"]]] * arguments["batch"]
+        setattr(model, steps_name, 3)
+        model.generate(nodes)  # warm-up
+        setattr(model, steps_name, arguments["steps"])
+        started = time.perf_counter()
+        model.generate(nodes)
+        seconds = time.perf_counter() - started
+        print(json.dumps({"seconds": seconds, "batch": len(nodes), "parameters": parameters}))
+        return
     trained = epochs[1:]  # the first epoch is the warm-up
 
     steps = getattr(model, steps_name)
@@ -50,7 +61,7 @@ def main() -> None:
         "generation_rate": len(generated) / seconds,
         "training_rate": len(trained) * len(smiles) / sum(trained),
         "steps": steps,
-        "parameters": sum(tensor.numel() for tensor in model.model.parameters()),
+        "parameters": parameters,
         "batch_size": model.batch_size,
         "versions": {"torch": torch.__version__, "torch-molecule": version("torch-molecule")},
     }
