@@ -11,6 +11,7 @@ import streamlit as st
 
 from molgen.data.writers import FORMATS, CsvWriter, molecule_name
 from molgen.evaluation.assessment import QUANTITIES
+from molgen.evaluation.bins import bin_edges
 from molgen.molecules.alerts import parse_alerts
 from molgen.molecules.conformers import lowest_sdf
 from molgen.molecules.drawing import sheet_png, to_svg
@@ -163,7 +164,7 @@ def histogram(sets: dict[str, np.ndarray], reference: np.ndarray, name: str) -> 
     """The distribution of a property in each set, over that of the known molecules in grey."""
     every = np.concatenate([*sets.values(), reference])
     low, high = np.nanpercentile(every, (0.5, 99.5)) if len(every) else (0.0, 1.0)
-    edges = np.linspace(low, high if high > low else low + 1, 31)
+    edges = bin_edges(low, high, 30, whole=not SHOWN[name].decimals)
     lines = []
     for key, values in {**sets, KNOWN: reference}.items():
         counts, _ = np.histogram(values[np.isfinite(values)], edges)

@@ -79,7 +79,10 @@ def results(job: Comparison) -> None:
         cells["scaffolds"] = f"{done['scaffolds']['count']:,}"
         table[done["file"]] = cells
     st.dataframe(pd.DataFrame(table), height=36 * (len(cells) + 1) + 2)
-    st.caption(f"Its floor: the FCD of as many real molecules. Quality: {MEANINGS['quality']}.")
+    st.caption(
+        f"Novel: {record['novel']}. Rare rings: {record['rare rings']}. Quality: {MEANINGS['quality']}. "
+        "Its floor: the FCD of as many real molecules."
+    )
     for warning in record["warnings"]:
         st.caption(f":material/warning: {warning}")
     st.subheader("Screen", help="how many molecules entered and left each rule; failing: of all valid ones")

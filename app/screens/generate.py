@@ -77,7 +77,7 @@ def ask() -> None:
             )
             steps = st.number_input(
                 "Steps",
-                value=model.backend.default_steps,
+                value=min(model.backend.default_steps, MAX_STEPS),
                 step=1,
                 key=f"steps-{name}",
                 bind="query-params",

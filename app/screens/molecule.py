@@ -12,7 +12,8 @@ from molgen.data.readers import Row
 from molgen.errors import MolgenError
 from molgen.evaluation.assessment import assess_one
 from molgen.generation.latent import neighbours
-from molgen.generation.likelihood import likelihood_of
+from molgen.generation.likelihood import likelihood_of, molecule_graph
+from molgen.generation.typical import SAMPLE, TypicalBounds
 from molgen.models.base import LatentSpace
 from molgen.molecules.alerts import Alert, alerts_of
 from molgen.molecules.conformers import Conformers, conformers
@@ -38,8 +39,11 @@ def judged(smiles: str) -> dict:
 
 @st.cache_data(max_entries=500, show_spinner=False)
 def found_alerts(smiles: str) -> list[Alert]:
-    """The structural alerts, with their atoms."""
-    return alerts_of(smiles)
+    """The structural alerts, each name once, with their atoms."""
+    found: dict[str, Alert] = {}
+    for alert in alerts_of(smiles):
+        found.setdefault(str(alert), alert)
+    return list(found.values())
 
 
 def structure(row: dict) -> None:
@@ -119,7 +123,7 @@ def relatives(row: dict) -> None:
         place.caption(f"{similarity:.2f} `{smiles}`")
     rare = reference.rare_rings(row["ring_systems"])
     if rare:
-        st.warning(f"Ring systems hardly seen among known molecules (times): {rare}", icon=":material/warning:")
+        st.warning(f"It has a ring system that {reference.rarity}: {rare}", icon=":material/warning:")
     names = [name for name in server().names() if isinstance(server().model(name).backend, LatentSpace)]
     for name in names[:1]:
         if st.toggle(f"neighbours in the latent space of {name}", help="among 2,000 known molecules"):
@@ -139,14 +143,22 @@ def latent(name: str, smiles: str) -> list[tuple[str, float]]:
 
 def likelihood(smiles: str) -> None:
     """How typical the molecule is for a model."""
-    st.subheader("How typical for a model", help="an upper bound on -log p(molecule); low is typical")
+    st.subheader(
+        "How typical for a model",
+        help="an upper bound on -log p(molecule), in nats: only for molecules with as many atoms is a lower one more "
+        f"typical; so beside it is the share of up to {SAMPLE} training molecules of this size with a lower one",
+    )
     for name in server().names():
         try:
-            nats, error = likelihood_of(server().model(name), smiles)
+            model = server().model(name)
+            nats, error = likelihood_of(model, smiles)
+            with st.spinner("Comparing with training molecules ..."):
+                place = TypicalBounds(model).percentile(molecule_graph(model, smiles).size, nats)
         except MolgenError as why:
             st.caption(f"{name}: {why}")
         else:
-            st.markdown(f"{name}: **{nats:.1f} ± {error:.1f}** nats")
+            more = "too few training molecules at hand" if np.isnan(place) else f"lower in {place:.0f} % of them"
+            st.markdown(f"{name}: **{nats:.1f} ± {error:.1f}** nats, {more}")
 
 
 st.title("One molecule")

@@ -57,7 +57,8 @@ def watch(job: Upload) -> None:
             stop_button(job, stop)
         counts = job.counts()
         for place, (name, value) in zip(st.columns(4), counts.items(), strict=True):
-            place.metric({"requested": "rows"}.get(name, name), f"{value:,}")
+            known = f"not among the known molecules ({server().source})" if name == "novel" else None
+            place.metric({"requested": "rows"}.get(name, name), f"{value:,}", help=known)
 
     st.subheader("What came in")
     st.text(job.label)

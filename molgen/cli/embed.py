@@ -39,8 +39,8 @@ def command(file: str, model_name: str, output: str, smiles_column: str | None, 
     from tqdm import tqdm
 
     from molgen.cli.bars import tell_column
-    from molgen.data.importing import Rejects
     from molgen.data.readers import Row, read_molecules
+    from molgen.data.rejects import Rejects
     from molgen.files import atomic_write
     from molgen.generation.latent import embeddings
     from molgen.models.checkpoints import load_checkpoint

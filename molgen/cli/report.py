@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from itertools import chain
 from pathlib import Path
 
 import click
 
 from molgen.cli.output import say
-from molgen.errors import InputError
+from molgen.cli.settings import STANDARDISE, config_option
 
 
 @click.command("report", short_help="Write a report: tables, charts, alerts, a screen and its picks.")
@@ -24,7 +23,9 @@ from molgen.errors import InputError
 )
 @click.option("--smiles-column", help="Column of the SMILES in a table; found by its name or content if omitted.")
 @click.option("--overwrite", is_flag=True, help="Replace an earlier report in the folder.")
+@click.option("--standardise", is_flag=True, help=f"{STANDARDISE} Of a reference that is a file, too.")
 @click.option("--workers", type=click.IntRange(min=1), help="Processes that judge molecules; every core's if omitted.")
+@config_option
 def command(
     files: tuple[str, ...],
     reference: str,
@@ -32,6 +33,7 @@ def command(
     output: Path,
     smiles_column: str | None,
     overwrite: bool,
+    standardise: bool,
     workers: int | None,
 ) -> None:
     """Judge each of FILES against real molecules and a screening profile, side by side.
@@ -49,35 +51,32 @@ def command(
 
     Example: molgen report molecules.csv --reference qm9 --profile lead-like --output report
     """
-    from molgen.cli.bars import progress_bar, tell_column
-    from molgen.data.readers import expected_rows, read_molecules
-    from molgen.evaluation.open_reference import open_reference
-    from molgen.evaluation.report import Report
-    from molgen.evaluation.run_record import run_record
-    from molgen.evaluation.screening import load_profile
+    from molgen.cli.bars import progress_bar, tell_column, tell_salts
+    from molgen.evaluation.account import told
+    from molgen.evaluation.report_files import read_set, write_report
     from molgen.parallel import available_cores
 
-    workers = workers or available_cores()
-    wanted = load_profile(profile)
-    if (output / "report.html").exists() and not overwrite:
-        raise InputError(f"{output} holds a report already; give --overwrite to replace it, or another folder")
-    if not output.resolve().parent.is_dir():
-        raise InputError(f"the folder {output.resolve().parent} does not exist")
-    rows = [read_molecules(file, smiles_column, on_column=tell_column) for file in files]
-    firsts = [next(each) for each in rows]  # a file that cannot be read is told before anything is computed
+    sets = [read_set(file, smiles_column, tell_column) for file in files]
     with progress_bar() as progress:
-        compared = open_reference(reference, workers=workers, progress=progress)
-        with Report(compared, wanted, output, progress) as report:
-            for file, first, others in zip(files, firsts, rows, strict=True):
-                record = run_record(file)
-                asked, failed = (record.requested, record.reasons) if record and record.fits else (None, None)
-                report.add(file, chain([first], others), workers, asked, failed, expected_rows(file))
-            report.write()
+        report = write_report(
+            sets,
+            output,
+            reference=reference,
+            profile=profile,
+            overwrite=overwrite,
+            standardise=standardise,
+            workers=workers or available_cores(),
+            progress=progress,
+        )
     for done in report.sets:
         say(
-            f"{done.label}: {done.rows:,} rows, {done.valid:,} valid, {done.passed:,} pass {wanted.name}, "
+            f"{done.label}: {done.rows:,} rows, {done.valid:,} valid, {done.passed:,} pass {report.profile.name}, "
             f"{len(done.picked):,} picked"
         )
+        for line in told(done.duplicates, done.account.standardised() if standardise else None):
+            say(f"{done.label}: {line}")
+        if done.requested is None:  # otherwise the reasons are those of failed samples
+            tell_salts(done.reasons, done.rows)
     for warning in report.warnings:
         say(f"Warning: {warning}", err=True)
     say(f"Wrote {output / 'report.html'}, molecules.csv, picked.sdf, summary.json and summary.md")

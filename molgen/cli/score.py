@@ -8,6 +8,7 @@ from pathlib import Path
 import click
 
 from molgen.cli.output import say
+from molgen.cli.settings import STANDARDISE, config_option
 from molgen.errors import InputError
 
 
@@ -40,7 +41,9 @@ from molgen.errors import InputError
     type=click.Path(dir_okay=False, path_type=Path),
     help="JSON file for the scores.  [default: molecules.scores.json beside molecules.csv; none for standard input]",
 )
+@click.option("--standardise", is_flag=True, help=f"{STANDARDISE} Of a reference that is a file, too.")
 @click.option("--workers", type=click.IntRange(min=1), help="Processes that judge molecules; every core's if omitted.")
+@config_option
 def command(
     file: str,
     reference: str | None,
@@ -49,6 +52,7 @@ def command(
     smiles_column: str | None,
     num: int | None,
     output: Path | None,
+    standardise: bool,
     workers: int | None,
 ) -> None:
     """Judge FILE, from any program: .smi, .csv, .tsv, .sdf, .parquet, also gzipped, or - for standard input.
@@ -71,7 +75,7 @@ def command(
 
     Example: molgen score molecules.csv --reference qm9
     """
-    from molgen.cli.bars import progress_bar, tell_column
+    from molgen.cli.bars import progress_bar, tell_column, tell_salts
     from molgen.evaluation.score import score_file
     from molgen.files import atomic_write
     from molgen.parallel import available_cores
@@ -87,11 +91,14 @@ def command(
             smiles_column=smiles_column,
             num=num,
             suite=suite,
+            standardise=standardise,
             workers=workers or available_cores(),
             progress=progress,
             on_column=tell_column,
         )
     say(scores.table())
+    if not scores.requested_from.startswith("run record"):  # its reasons are those of failed samples
+        tell_salts(scores.summary.reasons, scores.rows)
     for warning in scores.warnings:
         say(f"Warning: {warning}", err=True)
     if output:

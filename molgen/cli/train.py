@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, NoReturn
 import click
 
 from molgen.cli.output import say
-from molgen.cli.settings import settings_options, take_config
+from molgen.cli.settings import STANDARDISE, config_option, settings_options
 from molgen.models.config import Value
 from molgen.models.registry import BACKENDS
 from molgen.training.finetune import TUNING
@@ -45,17 +45,11 @@ SETTINGS: dict[str, type[DataclassInstance]] = {
     "--smiles-column",
     help="Column of the SMILES in --data; found by its name or content if omitted. Needed again with --resume.",
 )
+@click.option("--standardise", is_flag=True, help=f"{STANDARDISE} Needed again with --resume.")
 @click.option(
     "--backend", type=click.Choice(list(BACKENDS)), help="Model family.  [default: digress, or that of --init]"
 )
-@click.option(
-    "--config",
-    type=click.Path(path_type=Path),
-    is_eager=True,
-    expose_value=False,
-    callback=take_config,
-    help="TOML file with any of these options; flags win over it.",
-)
+@config_option
 @click.option("--init", help="Start from the weights of this model, shipped or a folder, instead of random ones.")
 @click.option(
     "--check",
@@ -84,6 +78,7 @@ def command(
     output: Path,
     properties: tuple[str, ...],
     smiles_column: str | None,
+    standardise: bool,
     backend: str | None,
     init: str | None,
     check: bool,
@@ -102,7 +97,7 @@ def command(
     The folder gets: model/ (what `molgen generate --model runs/qm9/model` takes), log.csv, curve.png, and the
     state that --resume continues from, after a stop or a crash.
     """
-    from molgen.cli.bars import tell_column
+    from molgen.cli.bars import tell_column, tell_salts
     from molgen.cli.data import shown
     from molgen.training.recipe import run
     from molgen.training.setup import set_up
@@ -115,19 +110,21 @@ def command(
             init=init,
             properties=properties,
             smiles_column=smiles_column,
+            standardise=standardise,
             options={name: value for name, value in flags.items() if value is not None},
             resume=resume,
             device=device,
             progress=progress,
         )
     tell_column(setup.prepared.column)
+    tell_salts(setup.prepared.record["rejected"], setup.prepared.record["rows"])
     for text in setup.warnings:
         say(f"Warning: {text}", err=True)
     if check:
         say("\n".join(_account(setup)))
         return
-    with _bar(setup) as report:
-        done = run(setup, samples=samples, max_minutes=max_minutes, report=report)
+    with shown() as progress, _bar(setup) as report:
+        done = run(setup, samples=samples, max_minutes=max_minutes, progress=progress, report=report)
     if samples and done.measured:
         valid, unique, novel = (done.measured.get(name, math.nan) for name in ("valid", "unique", "novel"))
         before = done.first_valid

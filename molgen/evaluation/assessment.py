@@ -8,6 +8,7 @@ molecule.
 
 import math
 from collections.abc import Callable, Iterable, Iterator
+from functools import partial
 
 import pandas as pd
 from rdkit import Chem
@@ -36,16 +37,19 @@ QUANTITIES: dict[str, Quantity] = {
 CHARTED = ("mw", "logp", "tpsa", "qed", "sa", "np", "fraction_sp3", "rotatable_bonds")  # numbers that charts compare
 
 
-def assess(rows: Iterable[Row], workers: int) -> Iterator[pd.DataFrame]:
+def assess(rows: Iterable[Row], workers: int, standardise: bool = False) -> Iterator[pd.DataFrame]:
     """Tables of the molecules, chunk by chunk in order, made in `workers` processes; memory stays flat.
 
     Columns: row (line in the file), name, input (SMILES as written, "" for a mol block), smiles (canonical, no stereo),
     valid (bool), reason (why not), inchikey, formula, NUMBERS (float, NaN where not to be had), RULES (bool or None),
     alerts (see molgen.molecules.alerts), scaffold (Murcko, "" without rings), ring_systems (SMILES joined by "; "),
-    fingerprint (see molgen.molecules.fingerprints; None where not valid).
+    fingerprint (see molgen.molecules.fingerprints; None where not valid), isomer (SMILES with stereo), changes (by
+    standardisation, where it is asked for, joined by "; ").
     A row that crashes RDKit or takes too long costs itself alone.
     """
-    chunks = isolated_chunks(_assess_all, rows, _failed, workers=workers, chunk=CHUNK, seconds=ROW_SECONDS)
+    chunks = isolated_chunks(
+        partial(_assess_all, standardise=standardise), rows, _failed, workers=workers, chunk=CHUNK, seconds=ROW_SECONDS
+    )
     for chunk, records in chunks:
         frame = pd.DataFrame(records)
         frame.insert(0, "row", [row.line for row in chunk])
@@ -54,9 +58,9 @@ def assess(rows: Iterable[Row], workers: int) -> Iterator[pd.DataFrame]:
         yield frame
 
 
-def assess_one(row: Row) -> dict[str, object]:
+def assess_one(row: Row, standardise: bool = False) -> dict[str, object]:
     """One row of `assess`, without row, name and input; valid and reason are those of `judge_one`."""
-    verdict, mol = examine(row)
+    verdict, mol, isomer, changes = examine(row, standardise)
     if mol is None:
         return _empty(verdict.reason)
     try:
@@ -76,6 +80,8 @@ def assess_one(row: Row) -> dict[str, object]:
         "scaffold": _text(scaffold, mol),
         "ring_systems": "; ".join(ring_systems(mol)),
         "fingerprint": fingerprint(mol),
+        "isomer": isomer,
+        "changes": "; ".join(changes),
     }
 
 
@@ -86,8 +92,8 @@ def _text(function: Callable[[Chem.Mol], str], mol: Chem.Mol) -> str:
         return ""
 
 
-def _assess_all(rows: list[Row]) -> list[dict[str, object]]:
-    return [assess_one(row) for row in rows]
+def _assess_all(rows: list[Row], standardise: bool = False) -> list[dict[str, object]]:
+    return [assess_one(row, standardise) for row in rows]
 
 
 def _failed(reason: str) -> list[dict[str, object]]:
@@ -97,4 +103,4 @@ def _failed(reason: str) -> list[dict[str, object]]:
 def _empty(reason: str) -> dict[str, object]:
     record: dict[str, object] = {"smiles": "", "valid": False, "reason": reason, "inchikey": "", "formula": ""}
     record |= dict.fromkeys(NUMBERS, math.nan) | dict.fromkeys(RULES)
-    return record | {"alerts": "", "scaffold": "", "ring_systems": "", "fingerprint": None}
+    return record | {"alerts": "", "scaffold": "", "ring_systems": "", "fingerprint": None, "isomer": "", "changes": ""}

@@ -114,10 +114,11 @@ def fcd_distance(generated: Sequence[str] | np.ndarray, reference: Sequence[str]
     return max(distance, 0.0) if np.isfinite(distance) else None  # rounding makes identical sets about -1e-6
 
 
-def fcd_warnings(generated: int, reference: int) -> list[str]:
-    """Why the FCD of samples of these sizes is missing or not comparable; empty where it is."""
+def fcd_warnings(fcd: Fcd) -> list[str]:
+    """Why a FCD is missing or not comparable; empty where it is."""
     found = []
-    for name, count in (("generated", generated), ("reference", reference)):
+    beside = "samples of the same sizes" if fcd.floor is None else "the floor, or with samples of the same sizes"
+    for name, count in (("generated", fcd.molecules), ("reference", fcd.reference_molecules)):
         if count < 2:
             found.append(f"no FCD: it needs 2 valid {name} molecules or more, there are {count}")
         elif count <= CHEMNET_WIDTH:
@@ -128,6 +129,6 @@ def fcd_warnings(generated: int, reference: int) -> list[str]:
         elif count < FCD_COMPARABLE:
             found.append(
                 f"the FCD of {count:,} {name} molecules is higher than that of {FCD_SAMPLE:,} would be: "
-                "compare it with the floor, or with samples of the same sizes"
+                f"compare it with {beside}"
             )
     return found

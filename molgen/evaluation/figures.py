@@ -1,11 +1,13 @@
 """The figures of a set of molecules in a report: with their denominators and intervals, as JSON and as text."""
 
 from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 
 import numpy as np
 
 from molgen.evaluation.fcd import Fcd
+from molgen.evaluation.reference import Reference
 from molgen.evaluation.set_metrics import Interval, internal_diversity, mean_interval, share_interval
 from molgen.evaluation.tally import Judged
 from molgen.molecules.fingerprints import stacked
@@ -22,13 +24,23 @@ MEANINGS = {
     "V.U.N.": "valid, unique and novel, of those requested",
     "quality": "QED 0.6 or more and SA 4 or less, of those requested",
     "passes the profile": "valid, not a repeat and within all rules, of those requested",
-    "with rare rings": "a ring system hardly seen in the reference, of the valid",
+    "with rare rings": "a ring system that hardly any molecule of the reference has, of the valid",
     "scaffolds": "distinct Murcko scaffolds",
     "internal diversity": "1 - mean Tanimoto similarity within the set",
     "similarity to the nearest known": "largest Tanimoto similarity to a molecule of the reference, mean",
-    "FCD": "Frechet ChemNet Distance, 0 is best; floor: that of as many real molecules",
+    "FCD": "Frechet ChemNet Distance, 0 is best",
     **{name: f"{NUMBERS[name].title}, mean" for name in AVERAGED},
 }
+
+
+def meanings(reference: Reference, every: Sequence[Mapping[str, object]]) -> dict[str, str]:
+    """MEANINGS as they are beside a reference, for the figures of some sets."""
+    floors = any(isinstance(one["FCD"], Distance) and one["FCD"].floor is not None for one in every)
+    return MEANINGS | {
+        "novel": f"not in {reference.known_name}, of the unique",
+        "with rare rings": f"a ring system that {reference.rarity}; of the valid",
+        "FCD": f"{MEANINGS['FCD']}; floor: that of as many real molecules" if floors else MEANINGS["FCD"],
+    }
 
 
 @dataclass(frozen=True)

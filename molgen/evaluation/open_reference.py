@@ -25,12 +25,17 @@ from molgen.progress import Progress, counted, silent
 
 
 def open_reference(
-    source: str, *, split: str | None = None, workers: int = 1, progress: Progress = silent
+    source: str,
+    *,
+    split: str | None = None,
+    standardise: bool = False,
+    workers: int = 1,
+    progress: Progress = silent,
 ) -> Reference:
     """The reference of a name ("qm9", "moses", a model), a file of molecules, or a folder (prepared set, model).
 
     split: part of a prepared set that the FCD is measured against, test if omitted. Novel are molecules outside its
-    training part; of a file: outside the file; of a model: not trained on.
+    training part; of a file: outside the file; of a model: not trained on. standardise: the molecules of a file.
     Raises InputError where there is no such source, or it has no valid molecule or no such part.
     """
     if is_prepared(source):
@@ -41,7 +46,7 @@ def open_reference(
             "split",
         )
     if Path(source).exists() and not Path(source).is_dir():
-        return file_reference(source, workers, progress)
+        return file_reference(source, workers, progress, standardise)
     if not Path(source).exists() and source not in (models := list_models()):
         choices = ", ".join((*PUBLIC, *models))
         raise InputError(f"no reference {source!r}; give {choices}, a file of molecules, or the folder of a model")
@@ -80,9 +85,9 @@ def prepared_reference(
     )
 
 
-def file_reference(path: str, workers: int = 1, progress: Progress = silent) -> Reference:
+def file_reference(path: str, workers: int = 1, progress: Progress = silent, standardise: bool = False) -> Reference:
     """The valid molecules of a file; FCD and floor are measured against different ones. Raises InputError for none."""
-    parts = counted(chunks(judge(read_molecules(path), workers), CHUNK), progress, f"reading {path}", None)
+    parts = counted(chunks(judge(read_molecules(path), workers, standardise), CHUNK), progress, f"reading {path}", None)
     verdicts = [verdict for part in parts for verdict in part]
     smiles = list(dict.fromkeys(verdict.smiles for verdict in verdicts if verdict.valid))
     if not smiles:

@@ -8,6 +8,10 @@ from typing import Any
 import numpy as np
 from matplotlib.figure import Figure
 
+from molgen.evaluation.bins import bin_edges
+
+BINS = 40
+
 
 def loss_curve(log: Path, image: Path) -> None:
     """The training log (log.csv of a run) as a PNG: training and validation loss against graphs seen."""
@@ -29,8 +33,11 @@ def loss_curve(log: Path, image: Path) -> None:
     temporary.replace(image)
 
 
-def histogram_png(name: str, sets: dict[str, np.ndarray], reference: np.ndarray) -> bytes:
-    """A property's distribution in each set beside the reference in grey; values float [k], NaN left out."""
+def histogram_png(name: str, sets: dict[str, np.ndarray], reference: np.ndarray, *, whole: bool = False) -> bytes:
+    """A property's distribution in each set beside the reference in grey; values float [k], NaN left out.
+
+    whole: they are whole numbers, so that every bin should hold equally many of them.
+    """
     figure = Figure(figsize=(4.2, 2.6), layout="constrained")
     axes = figure.subplots()
     filled: dict[str, Any] = {"histtype": "stepfilled", "color": "0.8", "label": "reference"}
@@ -41,7 +48,7 @@ def histogram_png(name: str, sets: dict[str, np.ndarray], reference: np.ndarray)
         # of each set for itself, ends that are members: beside a large reference a small set must not be cut off
         low = min(np.percentile(values, 0.5, method="lower") for values, _ in drawn)
         high = max(np.percentile(values, 99.5, method="higher") for values, _ in drawn)
-        edges = np.linspace(low, high if high > low else low + 1, 41).tolist()
+        edges = bin_edges(low, high, BINS, whole=whole).tolist()
         for values, style in drawn:
             axes.hist(values, edges, density=True, **style)
     axes.set(xlabel=name, yticks=[])

@@ -135,7 +135,7 @@ class Reference:
         """An assessment with the columns novel (bool or None), nearest, similarity, rare_rings added.
 
         nearest: SMILES of the compared molecule with the largest Tanimoto similarity (Morgan 2, 2,048 bits);
-        rare_rings: ring systems that fewer than RARE of the compared molecules have, each with how many do.
+        rare_rings: as the method of that name.
         """
         frame = frame.copy()
         valid = frame["valid"].to_numpy(bool)
@@ -162,10 +162,26 @@ class Reference:
         return [(self.smiles[k], float(similarity[k])) for k in np.argsort(-similarity, kind="stable")[:count]]
 
     def rare_rings(self, ring_systems: str) -> str:
-        """Of ring systems joined by "; " those hardly seen in the reference, with the number of times."""
-        limit = RARE * len(self.smiles)
+        """Of ring systems joined by "; " those hardly seen in the reference, each as "C1CC1 (0 of 3,000)".
+
+        Charges do not count (`ring_systems` has none). Of fewer than 1 / RARE compared molecules a ring system is
+        rare where none has it.
+        """
+        count = len(self.smiles)
+        limit = max(1.0, RARE * count)
         rare = [ring for ring in dict.fromkeys(filter(None, ring_systems.split("; "))) if self.rings[ring] < limit]
-        return "; ".join(f"{ring} ({self.rings[ring]})" for ring in rare)
+        return "; ".join(f"{ring} ({self.rings[ring]:,} of {count:,})" for ring in rare)
+
+    @property
+    def rarity(self) -> str:
+        """Which ring systems are rare, to go after "a ring system that": what is claimed, and of how many molecules."""
+        count = len(self.smiles)
+        compared = f"of the {count:,} molecules of {self.name} compared"
+        if count * RARE > 1:
+            return f"fewer than 1 in {1 / RARE:,.0f} {compared} have"
+        # with 95 % confidence a share of 3 in count or more would have been seen (the rule of three)
+        often = f", so that up to 1 in {count // 3:,} may have it" if count >= 6 else ""
+        return f"none {compared} has{often}"
 
     @cached_property
     def _sketches(self) -> pd.DataFrame:

@@ -26,7 +26,7 @@ from molgen.data.writers import CsvWriter, SdfWriter
 from molgen.evaluation.assessment import COLUMNS, QUANTITIES, assess
 from molgen.evaluation.draws import EvenDraw
 from molgen.evaluation.fcd import chemnet_activations, fcd_warnings
-from molgen.evaluation.figures import MEANINGS, Figure, figures, text_of
+from molgen.evaluation.figures import AVERAGED, Figure, MeanFigure, figures, meanings, text_of
 from molgen.evaluation.reference import Reference
 from molgen.evaluation.report_page import SummaryRow, page
 from molgen.evaluation.screening import Profile, clusters, diverse_pick, screen
@@ -46,11 +46,20 @@ class Report:
     """Sets of molecules against one reference and one screening profile; the folder is made if it is not there.
 
     sets, warnings: what was judged, and what is to be said of it; whole after `write`. Raises InputError at the start
-    of the block where the reference is a model, which keeps no molecules.
+    of the block where the reference is a model, which keeps no molecules. standardise: judge the parents of the
+    molecules that `add` gets; molecules.csv then has the column "changes", too.
     """
 
-    def __init__(self, reference: Reference, profile: Profile, folder: Path, progress: Progress = silent) -> None:
+    def __init__(
+        self,
+        reference: Reference,
+        profile: Profile,
+        folder: Path,
+        progress: Progress = silent,
+        standardise: bool = False,
+    ) -> None:
         self.reference, self.profile, self.folder, self.progress = reference, profile, folder, progress
+        self.standardise = standardise
         self.sets: list[Judged] = []
         self.warnings: list[str] = []
         self.stack = ExitStack()
@@ -87,7 +96,7 @@ class Report:
         requested: molecules asked for, where the rows leave out those that failed, with the reasons of these.
         expected: about how many rows, for the progress.
         """
-        frames = (self.reference.compare(frame) for frame in _joined(assess(rows, workers)))
+        frames = (self.reference.compare(frame) for frame in _joined(assess(rows, workers, self.standardise)))
         self.add_assessed(label, frames, requested, reasons, expected)
 
     def add_assessed(
@@ -127,7 +136,8 @@ class Report:
         """Count the rows and write them to the table; which of them pass the profile, bool [k]."""
         first = done.firsts(frame)
         screened = screen(self.profile, frame, first)
-        table = frame.assign(fails=screened.fails)[list(CSV_COLUMNS)]
+        columns = [*CSV_COLUMNS, "changes"] if self.standardise else list(CSV_COLUMNS)
+        table = frame.assign(fails=screened.fails)[columns]
         for name, quantity in QUANTITIES.items():
             table[name] = table[name].astype(float).round(4) if quantity.decimals else table[name].astype("Int64")
         table.insert(0, "set", done.label)
@@ -138,13 +148,20 @@ class Report:
     def write(self) -> None:
         """Write report.html, summary.json, summary.md and picked.sdf."""
         every = [self._figures(done) for done in self.sets]
+        usual = {name: MeanFigure.of(self.reference.assessed[name].to_numpy(float)) for name in AVERAGED}
         summary = [
-            SummaryRow(name, meaning, [text_of(one[name]) for one in every]) for name, meaning in MEANINGS.items()
+            SummaryRow(
+                name,
+                meaning,
+                [text_of(one[name]) for one in every],
+                text_of(usual[name]) if name in usual else "",
+            )
+            for name, meaning in meanings(self.reference, every).items()
         ]
         outputs = {
             "report.html": page(self.sets, self.reference, self.profile, summary, self.warnings),
             "summary.md": self._markdown(summary),
-            "summary.json": json.dumps(self._record(every), indent=1) + "\n",
+            "summary.json": json.dumps(self._record(every, usual), indent=1) + "\n",
         }
         for name, text in outputs.items():
             with atomic_write(self.folder / name) as file:
@@ -161,21 +178,28 @@ class Report:
                 table.insert(0, "sample", range(1, len(table) + 1))
                 writer.write(table)
 
-    def _record(self, every: list[dict[str, Figure | int]]) -> dict[str, object]:
+    def _record(self, every: list[dict[str, Figure | int]], usual: dict[str, MeanFigure]) -> dict[str, object]:
         """What summary.json holds."""
         return {
             "molgen": molgen.__version__,
             "rdkit": rdBase.rdkitVersion,
             "python": platform.python_version(),
             "reference": self.reference.name,
+            "novel": f"not in {self.reference.known_name}",
+            "rare rings": f"ring systems that {self.reference.rarity}",
+            "reference means": {name: one.to_json() for name, one in usual.items()},
             "profile": self.profile.name,
+            **({"standardise": True} if self.standardise else {}),
             "sets": [
                 {
                     "file": done.label,
                     **{name: one if isinstance(one, int) else one.to_json() for name, one in found.items()},
                     "funnel": [] if done.funnel is None else done.funnel.to_dict("records"),
                     "picked": [row["smiles"] for row in done.picked],
+                    "picked rows": [int(row["row"]) for row in done.picked],
                     "reasons": dict(done.reasons.most_common()),
+                    "duplicates": done.duplicates,
+                    **({"standardised": done.account.standardised()} if self.standardise else {}),
                 }
                 for done, found in zip(self.sets, every, strict=True)
             ],
@@ -186,17 +210,18 @@ class Report:
         """The figures of a set; what is to be said of them is added to the warnings."""
         smiles, stage = [smiles for smiles, _ in done.drawn.items], f"FCD of {done.label}"
         self.progress(stage, 0, len(smiles))
-        found = fcd_warnings(len(smiles), len(self.reference.activations))
+        fcd = self.reference.fcd(chemnet_activations(smiles, self.progress, stage))
+        found = fcd_warnings(fcd)
         if done.valid < SMALL:
             found.append(f"{done.valid:,} valid molecules: shares and means are rough, see their intervals")
         self.warnings += [f"{done.label}: {warning}" for warning in found]
-        return figures(done, self.reference.fcd(chemnet_activations(smiles, self.progress, stage)))
+        return figures(done, fcd)
 
     def _markdown(self, summary: list[SummaryRow]) -> str:
-        titles = ["", *(_pipe_safe(done.label) for done in self.sets)]
+        titles = ["", *(_pipe_safe(done.label) for done in self.sets), _pipe_safe(self.reference.name)]
         lines = [f"# Molecules against {_pipe_safe(self.reference.name)}, profile {_pipe_safe(self.profile.name)}", ""]
         lines += [f"| {' | '.join(titles)} |", "|---" * len(titles) + "|"]
-        lines += [f"| {row.name} | {' | '.join(row.cells)} |" for row in summary]
+        lines += [f"| {row.name} | {' | '.join([*row.cells, row.reference])} |" for row in summary]
         for done in self.sets:
             assert done.funnel is not None
             lines += ["", f"## {_pipe_safe(done.label)}", "", "| rule | entered | left |", "|---|---|---|"]

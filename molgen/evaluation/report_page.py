@@ -2,7 +2,6 @@
 
 import base64
 import math
-from collections import Counter
 from datetime import UTC, datetime
 from typing import NamedTuple
 
@@ -11,12 +10,12 @@ from jinja2 import Environment, PackageLoader
 from rdkit import rdBase
 
 import molgen
+from molgen.evaluation.alert_counts import AlertCounts, same_alerts
 from molgen.evaluation.assessment import CHARTED
 from molgen.evaluation.plots import histogram_png, map_png
-from molgen.evaluation.reference import RARE, Reference
+from molgen.evaluation.reference import Reference
 from molgen.evaluation.screening import MAX_CLUSTERED, Profile
 from molgen.evaluation.tally import Judged, Record
-from molgen.molecules.alerts import parse_alerts
 from molgen.molecules.drawing import to_svg
 from molgen.molecules.fingerprints import map_points, stacked
 from molgen.molecules.properties import NUMBERS
@@ -28,11 +27,13 @@ MAP_SIZE = 1_500
 
 
 class SummaryRow(NamedTuple):
-    """A line of the first table: a figure's name, what it means in words, and its text for each set."""
+    """A line of the first table: a figure's name, what it means in words, its text for each set, and that for the
+    reference, "" where there is none."""
 
     name: str
     meaning: str
     cells: list[str]
+    reference: str
 
 
 def page(
@@ -44,7 +45,8 @@ def page(
     charts = []
     for name in CHARTED:
         entry, known = NUMBERS[name], reference.assessed[name].to_numpy()
-        picture = histogram_png(entry.title, {done.label: done.column(name) for done in sets}, known)
+        values = {done.label: done.column(name) for done in sets}
+        picture = histogram_png(entry.title, values, known, whole=not entry.decimals)
         charts.append({"alt": f"distribution of {entry.label}", "data": _data_uri("image/png", picture)})
     points = map_points([_mapped(done) for done in sets], reference.fingerprints[:MAP_SIZE])
     return environment.get_template("report.html.j2").render(
@@ -52,8 +54,8 @@ def page(
         summary=summary,
         warnings=warnings,
         reference=reference.name,
-        compared=len(reference.smiles),
-        rare=RARE,
+        assessed=len(reference.assessed),
+        rarity=reference.rarity,
         profile=profile,
         charts=charts,
         map=_data_uri("image/png", map_png(dict(zip([*names, ""], points, strict=True)))),
@@ -72,7 +74,9 @@ def _mapped(done: Judged) -> np.ndarray:
 
 def _section(done: Judged) -> Record:
     best = sorted(done.picked, key=lambda row: -row["qed"] if math.isfinite(row["qed"]) else 1)[:CARDS]
-    clustered = done.passed > MAX_CLUSTERED
+    clustered = min(done.passed, MAX_CLUSTERED)
+    grouped = done.clusters <= clustered / 2  # else nearly every molecule is a cluster of its own
+    of = f" of {clustered:,} of them" if done.passed > clustered else ""
     rare = []
     for text, number in done.rare_rings.most_common(LISTED):
         ring, _, times = text.rpartition(" (")
@@ -83,8 +87,7 @@ def _section(done: Judged) -> Record:
         "funnel": done.funnel.to_dict("records"),
         "passed": done.passed,
         "picked": done.picked,
-        "clusters": f"{done.clusters:,}",
-        "clusters_of": f" of {MAX_CLUSTERED:,} of them" if clustered else "",
+        "clusters": f", in {done.clusters:,} clusters{of}" if grouped else "",
         "cards": [_card(row) for row in best],
         "rare_share": f"{done.with_rare_rings:,} of {done.valid:,} molecules have one",
         "rare_rings": rare,
@@ -93,16 +96,13 @@ def _section(done: Judged) -> Record:
 
 
 def _alert_rows(sets: list[Judged], reference: Reference) -> list[Record]:
-    usual: Counter[str] = Counter()
-    for text in reference.assessed["alerts"]:
-        usual.update(set(map(str, parse_alerts(text))))
-    total: Counter[str] = Counter()
-    for done in sets:
-        total.update(done.alerts)
+    usual = AlertCounts()
+    usual.count(reference.assessed["alerts"])
     rows = []
-    for name, _ in total.most_common(LISTED):
-        cells = [_percent(done.alerts[name], done.valid) for done in sets]
-        rows.append({"name": name, "cells": [*cells, _percent(usual[name], len(reference.assessed))]})
+    for first, *others in same_alerts([done.alerts for done in sets], usual)[:LISTED]:
+        cells = [_percent(done.alerts.counts[first], done.valid) for done in sets]
+        cells.append(_percent(usual.counts[first], len(reference.assessed)))
+        rows.append({"name": first, "others": others, "cells": cells})
     return rows
 
 
@@ -112,7 +112,7 @@ def _card(row: Record) -> Record:
 
     return {
         "smiles": row["smiles"],
-        "name": row["name"],
+        "name": f"row {row['row']}" + (f", {row['name']}" if row["name"] else ""),
         "image": picture(row["smiles"]),
         "nearest": row["nearest"],
         "nearest_image": picture(row["nearest"]),

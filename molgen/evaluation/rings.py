@@ -70,7 +70,11 @@ def training_systems(prepared: PreparedSet, workers: int, progress: Progress = s
 
 def _ringed(smiles: Sequence[str], workers: int, progress: Progress, stage: str) -> Iterator[tuple[list[str], bool]]:
     """The ring systems of each molecule and whether it has a large ring; a molecule that crashes RDKit is left out."""
-    done, workers = 0, min(workers, 1 + len(smiles) // CHUNK)  # a process starts for seconds: none without work
+    if len(smiles) <= CHUNK:  # a process takes seconds to start
+        yield from _rings_of(list(smiles))
+        progress(stage, len(smiles), len(smiles))
+        return
+    done, workers = 0, min(workers, 1 + len(smiles) // CHUNK)
     for rows, results in isolated_chunks(_rings_of, smiles, lambda _: [], workers=workers, chunk=CHUNK):
         yield from results
         done += len(rows)

@@ -6,25 +6,29 @@ and `scores.table()` is what `molgen score` prints, `scores.to_json()` what it w
 """
 
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from itertools import chain
 
 from molgen.data.public import PUBLIC
 from molgen.data.readers import Row, expected_rows, read_molecules
 from molgen.errors import InputError
+from molgen.evaluation.account import Account, told
 from molgen.evaluation.draws import EvenDraw
 from molgen.evaluation.fcd import FCD_SAMPLE, Fcd, chemnet_activations, fcd_warnings
 from molgen.evaluation.open_reference import is_prepared, open_reference
 from molgen.evaluation.reference import Reference
 from molgen.evaluation.run_record import RunRecord, run_record
 from molgen.evaluation.suite import SUITE_SAMPLE, Suite, measure_suite
-from molgen.evaluation.verdicts import CHUNK, Share, Summary, judge, summarise
+from molgen.evaluation.verdicts import CHUNK, Share, Summary, judgements, summarise
 from molgen.molecules.encoding import Decoded
 from molgen.molecules.hashing import DistinctMolecules, contains
 from molgen.parallel import chunks
 from molgen.progress import Progress, counted, silent
 
-RINGS = {"unseen_rings": "a ring system that no training molecule has", "large_rings": "a ring of 8 atoms or more"}
+RINGS = {
+    "unseen_rings": "a ring system, without charges, that none of {training:,} training molecules has",
+    "large_rings": "a ring of 8 atoms or more",
+}
 
 
 @dataclass(frozen=True)
@@ -34,7 +38,8 @@ class Scores:
     file: its name; rows: molecules in it; requested_from: where summary.requested is from; reference: what it was
     compared with, None where with nothing; novel_to: what the novel ones are not in; new_to_all: how many distinct ones
     are in no part of a data set, None where the reference is none; fcd: None where the reference keeps no molecules;
-    suite: None where it was not asked for, or none is valid.
+    suite: None where it was not asked for, or none is valid; duplicates: among the valid, by kind; standardised: how
+    many of the valid were changed, by change, None where that was not asked for.
     """
 
     file: str
@@ -47,6 +52,8 @@ class Scores:
     fcd: Fcd | None
     suite: Suite | None
     warnings: tuple[str, ...]
+    duplicates: dict[str, int] = field(default_factory=dict)
+    standardised: dict[str, int] | None = None
 
     def to_json(self) -> dict[str, object]:
         """The fields by name, those of the summary beside them; without a suite where there is none."""
@@ -60,6 +67,8 @@ class Scores:
             **self.summary.to_json(),
             "fcd": self.fcd and self.fcd.to_json(),
             "warnings": list(self.warnings),
+            "duplicates": self.duplicates,
+            **({} if self.standardised is None else {"standardised": self.standardised}),
             **({"suite": self.suite.to_json()} if self.suite else {}),
         }
 
@@ -83,6 +92,7 @@ class Scores:
             )
         else:
             text.append(f"Novel: not in {self.novel_to}.")
+        text += told(self.duplicates, self.standardised)
         if self.new_to_all is not None:
             text.append(f"New to {self.reference}: in none of its parts, the held-out ones included.")
         if self.fcd and self.fcd.floor is not None:
@@ -101,6 +111,7 @@ def score_file(
     smiles_column: str | None = None,
     num: int | None = None,
     suite: bool = False,
+    standardise: bool = False,
     workers: int = 1,
     progress: Progress = silent,
     on_column: Callable[[str], object] | None = None,
@@ -116,13 +127,17 @@ def score_file(
         raise InputError(f"without a reference there is no part {split!r}", "split")
     rows = read_molecules(file, smiles_column, on_column=on_column)
     rows = chain([next(rows)], rows)  # a file that cannot be read is told before the reference is computed
+    compared = None
+    if reference is not None:
+        compared = open_reference(reference, split=split, standardise=standardise, workers=workers, progress=progress)
     return score(
         rows,
-        None if reference is None else open_reference(reference, split=split, workers=workers, progress=progress),
+        compared,
         name=file,
         num=num,
         record=None if num is not None else run_record(file),
         suite=suite,
+        standardise=standardise,
         expected=expected_rows(file),
         workers=workers,
         progress=progress,
@@ -137,6 +152,7 @@ def score(
     num: int | None = None,
     record: RunRecord | None = None,
     suite: bool = False,
+    standardise: bool = False,
     expected: int | None = None,
     workers: int = 1,
     progress: Progress = silent,
@@ -145,29 +161,33 @@ def score(
 
     num: molecules asked for, where those that failed are left out; or a record that counted them. suite: measure the
     suite too, for which the reference must be a prepared set. expected: about how many there are, for `progress`.
-    The FCD takes an even draw of the valid ones, the suite the first.
+    The FCD takes an even draw of the valid ones, the suite the first. standardise: judge the parents of the molecules.
     Raises InputError where num is less than there are, or the reference has no parts for the suite.
     """
     if suite and (reference is None or reference.prepared is None):
         raise _no_suite(None if reference is None else reference.name)
-    drawn = EvenDraw[str](FCD_SAMPLE)
+    drawn, account = EvenDraw[str](FCD_SAMPLE), Account()
     first: list[str] = []
     distinct = DistinctMolecules() if reference is not None and reference.everything else None
 
     def taken() -> Iterator[Decoded]:
-        for part in counted(chunks(judge(molecules, workers), CHUNK), progress, "judging", expected):
-            valid = [verdict.smiles for verdict in part if verdict.valid]
+        for part in counted(chunks(judgements(molecules, workers, standardise), CHUNK), progress, "judging", expected):
+            usable = [found for found in part if found.verdict.valid]
+            valid = [found.verdict.smiles for found in usable]
+            account.add([found.isomer for found in usable], [found.changes for found in usable])
             drawn.add(valid)
             if distinct is not None:
                 distinct.add(valid)
             if suite:
                 first.extend(valid[: SUITE_SAMPLE - len(first)])
-            yield from part
+            yield from (found.verdict for found in part)
 
     counts = summarise(taken(), training=None if reference is None else reference.known)
     summary, source, warnings = _asked_for(counts, name, num, record)
+    duplicates, changed = account.duplicates(counts.unique), account.standardised() if standardise else None
     if reference is None:
-        return Scores(name, counts.requested, source, None, None, None, summary, None, None, tuple(warnings))
+        none = (None, None, None, summary, None, None)
+        return Scores(name, counts.requested, source, *none, tuple(warnings), duplicates, changed)
     warnings += reference.warnings
     new = None
     if distinct is not None and reference.everything is not None:
@@ -190,6 +210,8 @@ def score(
         fcd,
         measured,
         tuple(warnings),
+        duplicates,
+        changed,
     )
 
 
@@ -232,7 +254,7 @@ def _fcd(smiles: list[str], reference: Reference, progress: Progress) -> tuple[F
     warnings = []
     if fcd.molecules < len(smiles):
         warnings.append(f"the FCD leaves out {len(smiles) - fcd.molecules} molecules with SMILES too long for ChemNet")
-    warnings += fcd_warnings(fcd.molecules, fcd.reference_molecules)
+    warnings += fcd_warnings(fcd)
     if fcd.floor is None and fcd.fcd is not None:
         warnings.append(f"no floor: {reference.name} has no {fcd.molecules:,} molecules beside those of the FCD")
     return fcd, warnings
@@ -263,4 +285,9 @@ def _suite_lines(suite: Suite) -> Iterator[Line]:
         yield name, one, other, ""
     yield "", "share", "molecules", "with"
     for name, meaning in RINGS.items():
-        yield name.replace("_", " "), f"{getattr(suite.rings, name):.2%}", f"{suite.molecules:,}", meaning
+        yield (
+            name.replace("_", " "),
+            f"{getattr(suite.rings, name):.2%}",
+            f"{suite.molecules:,}",
+            meaning.format(training=suite.training),
+        )

@@ -73,8 +73,9 @@ def shipped_profiles() -> list[str]:
 
 
 def profile_text(name: str) -> str:
-    """The TOML of a shipped profile."""
-    return (FOLDER / f"{name}.toml").read_text(encoding="utf-8")
+    """The TOML of a shipped profile, or of a file that `load_profile` took."""
+    path = FOLDER / f"{name}.toml" if name in shipped_profiles() else Path(name)
+    return path.read_text(encoding="utf-8")
 
 
 def load_profile(name: str) -> Profile:
@@ -167,7 +168,7 @@ def screen(profile: Profile, frame: pd.DataFrame, first: np.ndarray) -> Screened
     be valid).
     """
     valid = frame["valid"].to_numpy(bool)
-    rules = [Criterion("valid", valid), Criterion("not a repeat", first | ~valid), *_rules(profile, frame, valid)]
+    rules = [Criterion("valid", valid), Criterion("not a repeat", first | ~valid), *criteria(profile, frame, valid)]
     inside = np.ones(len(frame), bool)
     lines = []
     for rule in rules:
@@ -204,7 +205,8 @@ def clusters(fingerprints: Sequence[bytes]) -> list[tuple[int, ...]]:
     return list(found)
 
 
-def _rules(profile: Profile, frame: pd.DataFrame, valid: np.ndarray) -> list[Criterion]:
+def criteria(profile: Profile, frame: pd.DataFrame, valid: np.ndarray) -> list[Criterion]:
+    """The rules of a profile on the rows of an assessment, in order; valid: bool [m]."""
     rules = []
     for key, (low, high) in profile.ranges.items():
         values = frame[key].to_numpy(float)

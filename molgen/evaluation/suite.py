@@ -21,22 +21,27 @@ PARTS = ("test", "test_scaffolds")
 
 @dataclass(frozen=True)
 class Suite:
-    """Figures of the first SUITE_SAMPLE valid molecules. parts: those of `suite_figures`, by part and name."""
+    """Figures of the first SUITE_SAMPLE valid molecules. parts: those of `suite_figures`, by part and name.
+
+    training: molecules that their ring systems are compared with.
+    """
 
     molecules: int
     rings: RingShares
     parts: dict[str, dict[str, float]]
+    training: int
 
     def to_json(self) -> dict[str, object]:
         """All figures by name, those of parts in an object for each part."""
-        return {"molecules": self.molecules, **self.rings._asdict(), **self.parts}
+        counts = {"molecules": self.molecules, "training_molecules": self.training}
+        return {**counts, **self.rings._asdict(), **self.parts}
 
 
 def measure_suite(smiles: Sequence[str], prepared: PreparedSet, workers: int, progress: Progress = silent) -> Suite:
     """All figures of valid canonical SMILES, repeats included; what is computed of the set stays in its folder."""
     first = smiles[:SUITE_SAMPLE]
     rings = unseen_rings(first, prepared, workers, progress)
-    return Suite(len(first), rings, suite_figures(first, prepared, workers, progress))
+    return Suite(len(first), rings, suite_figures(first, prepared, workers, progress), prepared.splits["train"])
 
 
 def suite_figures(

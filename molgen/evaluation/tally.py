@@ -8,10 +8,11 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from molgen.evaluation.account import Account
+from molgen.evaluation.alert_counts import AlertCounts
 from molgen.evaluation.draws import EvenDraw
 from molgen.evaluation.fcd import FCD_SAMPLE
 from molgen.evaluation.screening import Screened
-from molgen.molecules.alerts import parse_alerts
 from molgen.molecules.hashing import DistinctMolecules
 from molgen.molecules.properties import NUMBERS
 
@@ -34,10 +35,11 @@ class Judged:
     numbers: list[np.ndarray] = field(default_factory=list)  # float32 [k, len(NUMBERS)]
     similarity: list[np.ndarray] = field(default_factory=list)  # float32 [k]
     reasons: Counter[str] = field(default_factory=Counter)  # why the others are not valid
-    alerts: Counter[str] = field(default_factory=Counter)
+    alerts: AlertCounts = field(default_factory=AlertCounts)
     scaffolds: Counter[str] = field(default_factory=Counter)
     rare_rings: Counter[str] = field(default_factory=Counter)
     distinct: DistinctMolecules = field(default_factory=DistinctMolecules)
+    account: Account = field(default_factory=Account)
     funnel: pd.DataFrame | None = None  # see molgen.evaluation.screening.screen
     passed: int = 0  # the profile
     picked: list[Record] = field(default_factory=list)
@@ -47,6 +49,11 @@ class Judged:
     def asked(self) -> int:
         """The denominator of what is counted of all molecules."""
         return self.rows if self.requested is None else self.requested
+
+    @property
+    def duplicates(self) -> dict[str, int]:
+        """How many are stereoisomers of another, and how many exact repeats."""
+        return self.account.duplicates(len(self.distinct.hashes))
 
     def firsts(self, frame: pd.DataFrame) -> np.ndarray:
         """Which of the next rows are no duplicates of earlier ones, bool [k]; true where a row is not valid."""
@@ -67,8 +74,9 @@ class Judged:
         self.similarity.append(frame["similarity"][valid].to_numpy(np.float32))
         self.reasons.update(frame["reason"][~valid])
         self.scaffolds.update(frame["scaffold"][valid])
-        for text in frame["alerts"][valid]:
-            self.alerts.update(sorted(set(map(str, parse_alerts(text)))))  # sorted: a set differs from run to run
+        changes = [filter(None, text.split("; ")) for text in frame["changes"][valid]]
+        self.account.add(frame["isomer"][valid].tolist(), changes)
+        self.alerts.count(frame["alerts"][valid])
         for text in frame["rare_rings"][valid]:
             self.rare_rings.update(sorted(set(filter(None, text.split("; ")))))
         if self.funnel is None:

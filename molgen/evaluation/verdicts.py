@@ -16,6 +16,7 @@ from molgen.data.readers import Row
 from molgen.molecules.encoding import Decoded
 from molgen.molecules.hashing import DistinctMolecules, contains
 from molgen.molecules.parsing import Rejected, clean, parse_block, parse_smiles
+from molgen.molecules.standardise import NO_ORGANIC, clean_standardised
 from molgen.parallel import chunks, isolated_map
 
 CHUNK = 1_000  # verdicts counted at once
@@ -26,42 +27,73 @@ class Examined(NamedTuple):
 
     verdict: Decoded
     mol: Chem.Mol | None
+    isomer: str = ""  # canonical SMILES with stereo
+    changes: tuple[str, ...] = ()  # by standardisation
 
 
-def examine(row: Row) -> Examined:
+class Judgement(NamedTuple):
+    """What an Examined says, without the molecule."""
+
+    verdict: Decoded
+    isomer: str
+    changes: tuple[str, ...]
+
+
+def examine(row: Row, standardise: bool = False) -> Examined:
     """The verdict on one row of a file, with its molecule.
 
     Valid is what RDKit sanitises, without radicals, and is one connected molecule. Of several fragments each is looked
     at: all of them fine is "several fragments", and sanitised; otherwise the reason is that of the first bad one.
+    standardise: judge the molecule's parent (`molgen.molecules.standardise`).
     """
     try:
         mol = parse_block(row.text) if row.is_block else parse_smiles(row.text)
+        if standardise:
+            parent, changes = clean_standardised(mol)
+            return Examined(Decoded(parent.smiles, ""), parent.mol, parent.isomer, changes)
         whole = len(Chem.GetMolFrags(mol)) == 1
         pieces = (mol,) if whole else Chem.GetMolFrags(mol, asMols=True, sanitizeFrags=False)
         cleaned = [clean(piece) for piece in pieces]
     except Rejected as reason:
-        return Examined(Decoded("", str(reason)), None)
+        # what has no parent may be sanitised all the same
+        smiles = examine(row).verdict.smiles if str(reason) == NO_ORGANIC else ""
+        return Examined(Decoded(smiles, str(reason)), None)
     except (ValueError, RuntimeError):
         return Examined(Decoded("", "refused by RDKit"), None)
     if not whole:
         return Examined(Decoded(".".join(sorted(piece.smiles for piece in cleaned)), "several fragments"), None)
-    return Examined(Decoded(cleaned[0].smiles, ""), cleaned[0].mol)
+    return Examined(Decoded(cleaned[0].smiles, ""), cleaned[0].mol, cleaned[0].isomer)
 
 
 def judge_one(molecule: str | Row) -> Decoded:
     """The verdict on one SMILES or row: its canonical SMILES without stereo and isotopes, and why it is not valid."""
-    return examine(Row(0, "", molecule) if isinstance(molecule, str) else molecule).verdict
+    return _judgement(molecule).verdict
 
 
-def judge(molecules: Iterable[str | Row], workers: int = 0) -> Iterator[Decoded]:
+def judge(molecules: Iterable[str | Row], workers: int = 0, standardise: bool = False) -> Iterator[Decoded]:
     """The verdicts on SMILES or rows of a file, in order, whatever their number: memory does not grow with it.
 
     workers: processes to judge in; 0 judges in this process, where a molecule that crashes RDKit ends it, while a
-    worker's death costs that molecule alone. The verdicts do not depend on it.
+    worker's death costs that molecule alone. The verdicts do not depend on it. standardise: see `examine`.
     """
+    return (found.verdict for found in judgements(molecules, workers, standardise))
+
+
+def judgements(molecules: Iterable[str | Row], workers: int = 0, standardise: bool = False) -> Iterator[Judgement]:
+    """`judge`, with what else was found."""
+    function = partial(_judgement, standardise=standardise)
     if workers == 0:
-        return map(judge_one, molecules)
-    return isolated_map(judge_one, molecules, partial(Decoded, ""), workers=workers)
+        return map(function, molecules)
+    return isolated_map(function, molecules, _failed, workers=workers)
+
+
+def _judgement(molecule: str | Row, standardise: bool = False) -> Judgement:
+    found = examine(Row(0, "", molecule) if isinstance(molecule, str) else molecule, standardise)
+    return Judgement(found.verdict, found.isomer, found.changes)
+
+
+def _failed(reason: str) -> Judgement:
+    return Judgement(Decoded("", reason), "", ())
 
 
 @dataclass(frozen=True)

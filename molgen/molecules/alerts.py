@@ -41,8 +41,8 @@ class Alert(NamedTuple):
 
 
 def format_alerts(found: Iterable[Alert]) -> str:
-    """The alerts of a molecule as one text, "SET: name" joined by "; "."""
-    return "; ".join(map(str, found))
+    """The alerts of a molecule as one text, "SET: name" joined by "; ", each once: CHEMBL has some in several forms."""
+    return "; ".join(dict.fromkeys(map(str, found)))
 
 
 def parse_alerts(text: str) -> list[Alert]:

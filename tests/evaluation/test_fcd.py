@@ -1,5 +1,6 @@
 """ChemNet's activations, the FCD's identities, and what is kept of a data set."""
 
+from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
@@ -7,7 +8,7 @@ import pytest
 
 from molgen.evaluation import fcd
 from molgen.evaluation.draws import sample
-from molgen.evaluation.fcd import chemnet_activations, fcd_distance, fcd_warnings, split_activations
+from molgen.evaluation.fcd import Fcd, chemnet_activations, fcd_distance, fcd_warnings, split_activations
 
 SMALL = [
     start + "C" * length + end for start in ("", "O", "N", "F") for end in ("", "#N", "=O") for length in range(1, 9)
@@ -61,10 +62,18 @@ def test_fcd_tells_like_from_unlike():
 def test_too_few_molecules_give_no_fcd_and_a_warning():
     assert fcd_distance(["CCO"], SMALL) is None
     assert fcd_distance([], SMALL) is None
-    assert "needs 2 valid generated molecules or more, there are 1" in fcd_warnings(1, 10_000)[0]
-    assert "512 dimensions" in fcd_warnings(100, 10_000)[0]
-    assert "the FCD of 4,000 reference molecules" in fcd_warnings(10_000, 4_000)[0]
-    assert fcd_warnings(10_000, 10_000) == []
+    enough = Fcd(0.2, 10_000, "mine", 10_000, 0.1, "others of mine")
+    assert fcd_warnings(enough) == []
+    (few,) = fcd_warnings(replace(enough, molecules=1))
+    assert "needs 2 valid generated molecules or more, there are 1" in few
+    assert "512 dimensions" in fcd_warnings(replace(enough, molecules=100))[0]
+    (text,) = fcd_warnings(replace(enough, reference_molecules=4_000))
+    assert "the FCD of 4,000 reference molecules" in text and "with the floor, or with samples" in text
+
+
+def test_nobody_is_sent_to_a_floor_that_is_not_there():
+    (text,) = fcd_warnings(Fcd(0.2, 3_000, "mine", 10_000, None, "others of mine"))
+    assert "the FCD of 3,000 generated molecules" in text and "floor" not in text
 
 
 def test_split_activations_are_kept_and_made_again_when_damaged(tmp_path, monkeypatch: pytest.MonkeyPatch):

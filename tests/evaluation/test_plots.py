@@ -4,7 +4,26 @@ import numpy as np
 import pytest
 from matplotlib.axes import Axes
 
+from molgen.evaluation.bins import bin_edges
 from molgen.evaluation.plots import histogram_png
+
+
+@pytest.mark.parametrize(("low", "high", "width"), [(0, 7, 1), (3, 3, 1), (0, 39, 1), (0, 40, 2), (5, 104, 3)])
+def test_every_bin_of_whole_numbers_holds_as_many_of_them(low, high, width):
+    edges = bin_edges(low, high, 40, whole=True)
+    assert len(edges) <= 41 and (np.diff(edges) == width).all()
+    counts, _ = np.histogram(np.arange(low, high + 1), edges)
+    assert counts.sum() == high + 1 - low and set(counts[:-1]) <= {width}
+
+
+def test_a_histogram_of_whole_numbers_has_bins_of_whole_numbers(monkeypatch):
+    edges = []
+    original = Axes.hist
+    monkeypatch.setattr(
+        Axes, "hist", lambda self, x, bins, **rest: edges.append(bins) or original(self, x, bins, **rest)
+    )
+    histogram_png("rings", {"mine": np.array([0.0, 1, 3])}, np.array([2.0, 3, 4]), whole=True)
+    assert edges[0] == [-0.5, 0.5, 1.5, 2.5, 3.5, 4.5]
 
 
 @pytest.mark.filterwarnings("error")

@@ -35,7 +35,22 @@ def test_a_reference_tells_the_new_from_the_known(real):
     frame = reference.compare(pd.DataFrame(rows))
     assert frame["novel"].tolist() == [False, None, True]
     assert (frame["nearest"][0], frame["similarity"][0], frame["nearest"][1]) == ("CCO", 1.0, "")
-    assert frame["rare_rings"].tolist() == ["", "", "C1CC2CC12 (0)"]
+    assert frame["rare_rings"].tolist() == ["", "", "C1CC2CC12 (0 of 23)"]
+
+
+def test_a_rarity_says_how_many_molecules_it_rests_on(real, monkeypatch):
+    reference = open_reference(real)
+    assert reference.rarity == (f"none of the 23 molecules of {real} compared has, so that up to 1 in 7 may have it")
+    assert reference.rare_rings("C1CCNC1; C1CC2CC12") == "C1CC2CC12 (0 of 23)"  # one of 23 is enough not to be rare
+    monkeypatch.setattr("molgen.evaluation.reference.RARE", 0.1)
+    assert reference.rarity == f"fewer than 1 in 10 of the 23 molecules of {real} compared have"
+    assert reference.rare_rings("C1CCNC1; c1ccccc1; C1CC2CC12") == "C1CCNC1 (1 of 23); C1CC2CC12 (0 of 23)"
+
+
+@pytest.mark.parametrize("charged", ["C1CC[NH2+]CC1", "C[N+]1(C)CCCCC1", "O=C([O-])C1CC[NH2+]CC1"])
+def test_charged_rings_are_no_rarer_than_neutral_ones(real, charged):
+    row = assess_one(Row(1, "", charged))
+    assert open_reference(real).compare(pd.DataFrame([row]))["rare_rings"].tolist() == [""]  # it has a piperidine
 
 
 def test_the_nearest_is_the_most_similar():

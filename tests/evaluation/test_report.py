@@ -10,6 +10,7 @@ import pytest
 from click.testing import CliRunner
 from rdkit import Chem
 
+import molgen
 from molgen.cli import cli
 from molgen.data.readers import Row
 from molgen.evaluation.assessment import assess_one
@@ -84,6 +85,78 @@ def test_the_picks_come_back_from_the_sdf(folder):
     assert {mol.GetProp("set") for mol in picked} == {each["file"] for each in summary["sets"]}
 
 
+def test_every_figure_says_what_it_stands_beside(folder):
+    """Means of the reference beside each mean, what is new and rare among how many, rows that can be found again."""
+    page = (folder / "out" / "report.html").read_text(encoding="utf-8")
+    summary = json.loads((folder / "out" / "summary.json").read_text(encoding="utf-8"))
+    real = str(folder / "real.smi")
+    assert set(summary["reference means"]) == {"mw", "logp", "tpsa", "qed", "sa", "np"}
+    mean = summary["reference means"]["mw"]
+    assert mean["molecules"] == len(REAL) and mean["mean"] == pytest.approx(98.35, abs=0.01)
+    cell = f"{mean['mean']:.3g} [{mean['interval'][0]:.3g}, {mean['interval'][1]:.3g}]"
+    markdown = (folder / "out" / "summary.md").read_text(encoding="utf-8")
+    assert f"<td>{cell}</td></tr>" in page and f"| {cell} |" in markdown
+    assert summary["novel"] == f"not in {real}" and f"novel: not in {real}" in page
+    assert f"none of the 23 molecules of {real} compared has" in summary["rare rings"]
+    assert "1 in 10,000" not in page and "floor" not in page  # there are too few molecules for either
+    table = pd.read_csv(folder / "out" / "molecules.csv", keep_default_na=False)
+    for each in summary["sets"]:
+        rows = table[table["set"] == each["file"]].set_index("row")
+        assert [rows["smiles"][row] for row in each["picked rows"]] == each["picked"]
+        assert all(re.search(rf"<br>row {row}[,<]", page) for row in each["picked rows"])
+    assert "clusters" not in page  # two molecules in two clusters: nothing is grouped
+
+
+def test_clusters_are_told_where_they_group(tmp_path):
+    (tmp_path / "real.smi").write_text("\n".join(REAL), encoding="utf-8")
+    alike = "\n".join(f"{'C' * n}O" for n in range(8, 28))
+    (tmp_path / "alike.smi").write_text(alike, encoding="utf-8")
+    (tmp_path / "all.toml").write_text("pick = 3\n", encoding="utf-8")
+    options = {"reference": str(tmp_path / "real.smi"), "profile": str(tmp_path / "all.toml"), "workers": 1}
+    (judged,) = molgen.report(tmp_path / "alike.smi", tmp_path / "out", **options)
+    page = (tmp_path / "out" / "report.html").read_text(encoding="utf-8")
+    assert judged.clusters <= 3 and f"3 of 20 that pass, in {judged.clusters} clusters; the 3 " in page
+
+
+def test_a_file_that_is_given_twice_is_judged_twice(folder, monkeypatch):
+    monkeypatch.chdir(folder)
+    options = ["--reference", "real.smi", "--workers", "1", "--output", "twice"]
+    done = CliRunner().invoke(cli, ["report", "hostile.sdf", "hostile.sdf", *options])
+    assert done.exit_code == 0, (done.output, done.exception)
+    assert len(pd.read_csv("twice/molecules.csv")) == 2
+    again = CliRunner().invoke(cli, ["report", "hostile.sdf", *options])
+    assert str(again.exception).endswith(
+        "holds a report already; choose another folder, or let it be replaced (--overwrite)"
+    )
+
+
+def test_a_report_of_standardised_molecules(folder, monkeypatch):
+    monkeypatch.chdir(folder)
+    Path("salts.csv").write_text("smiles,name\nOc1ccccc1.Cl,a\nC1CCNCC1,b\nC1CC[NH2+]CC1.[Cl-],c\n", encoding="utf-8")
+    Path("salts.toml").write_text('reference = "real.smi"\nworkers = 1\nprofile = "fragment"\n', encoding="utf-8")
+    options = ["--config", "salts.toml", "--overwrite"]
+    plain = CliRunner().invoke(cli, ["report", "salts.csv", *options, "--output", "plain"], catch_exceptions=False)
+    assert "Hint: 2 of 3 rows are salts, mixtures" in plain.stderr
+    done = CliRunner().invoke(
+        cli, ["report", "salts.csv", *options, "--output", "standard", "--standardise"], catch_exceptions=False
+    )
+    assert "Hint" not in done.stderr
+    assert "salts.csv: Standardised: 2 of the valid (2 fragments removed, 1 charges neutralised).\n" in done.stdout
+    assert "salts.csv: Duplicates: 1 of the valid, of these 0 stereoisomers of another" in done.stdout
+    tables = [pd.read_csv(f"{name}/molecules.csv", keep_default_na=False) for name in ("plain", "standard")]
+    assert list(tables[1]) == [*tables[0], "changes"]
+    assert tables[1]["input"].tolist() == ["Oc1ccccc1.Cl", "C1CCNCC1", "C1CC[NH2+]CC1.[Cl-]"]
+    assert tables[1]["smiles"].tolist() == ["Oc1ccccc1", "C1CCNCC1", "C1CCNCC1"]
+    assert tables[1]["changes"].tolist() == ["fragments removed", "", "fragments removed; charges neutralised"]
+    summary = json.loads(Path("standard/summary.json").read_text(encoding="utf-8"))
+    (found,) = summary["sets"]
+    assert summary["standardise"] is True
+    assert found["duplicates"] == {"stereoisomers": 0, "exact repeats": 1}
+    assert found["standardised"] == {"rows": 2, "fragments removed": 2, "charges neutralised": 1}
+    plain_summary = json.loads(Path("plain/summary.json").read_text(encoding="utf-8"))
+    assert "standardise" not in plain_summary and "standardised" not in plain_summary["sets"][0]
+
+
 def test_the_parts_in_which_a_set_comes_do_not_show(tmp_path, monkeypatch):
     (tmp_path / "real.smi").write_text("\n".join(REAL), encoding="utf-8")
     reference = open_reference(str(tmp_path / "real.smi"))
@@ -145,3 +218,9 @@ def test_mistakes_get_one_line_and_write_nothing(folder, monkeypatch, arguments,
     done = CliRunner().invoke(cli, ["report", *arguments, *([] if "--output" in arguments else ["--output", "new"])])
     assert done.exit_code != 0 and message in str(done.exception)
     assert sorted(folder.rglob("*")) == before
+
+
+def test_the_page_about_reports_counts_their_columns_right(folder):
+    columns = len(pd.read_csv(folder / "out" / "molecules.csv").columns)
+    page = Path(__file__).parents[2] / "docs" / "tasks" / "screen.md"
+    assert f"a row for each row of the input with {columns} columns" in page.read_text(encoding="utf-8")

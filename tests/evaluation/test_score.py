@@ -41,6 +41,7 @@ def test_the_result_is_json_with_its_keys_in_order(real):
     assert list(record) == [
         *("file", "rows", "requested_from", "reference", "novel_to", "new_to_all"),
         *("requested", "sanitised", "valid", "unique", "novel", "reasons", "shares", "fcd", "warnings"),
+        "duplicates",
     ]
     assert list(record["fcd"]) == ["fcd", "molecules", "reference", "reference_molecules", "floor", "floor_of"]
     assert (record["requested"], record["rows"], record["reasons"]) == (4, 2, {"not in the file": 2})

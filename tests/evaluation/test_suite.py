@@ -60,4 +60,6 @@ def test_the_command_prints_and_writes_the_suite(tmp_path, monkeypatch):
     unseen = sum(not known.issuperset(ring_systems(Chem.MolFromSmiles(smiles))) for smiles in REAL)
     assert (suite["unseen_rings"], suite["large_rings"]) == (unseen / (len(REAL) + 40), 0)
     assert re.search(rf"^unseen rings +{suite['unseen_rings']:.2%} +63  a ring system", done.output, re.MULTILINE)
+    assert suite["training_molecules"] == len(train)
+    assert f"a ring system, without charges, that none of {len(train)} training molecules has" in done.output
     assert re.search(r"^large rings +0\.00% +63  a ring of 8", done.output, re.MULTILINE)
