@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
-from itertools import chain
 from pathlib import Path
 
 from molgen.data.prepared import prepare
-from molgen.data.readers import Row, expected_rows, read_molecules
+from molgen.data.readers import Row
 from molgen.errors import InputError
 from molgen.evaluation import score as scoring
 from molgen.evaluation.open_reference import open_reference
-from molgen.evaluation.report import Report
-from molgen.evaluation.run_record import run_record
-from molgen.evaluation.screening import load_profile
+from molgen.evaluation.report_files import Unjudged, read_set, write_report
 from molgen.evaluation.tally import Judged
 from molgen.generation.molecules import LoadedModel, Molecules
 from molgen.generation.runs import Result, run
@@ -95,6 +92,7 @@ def score(
     split: str | None = None,
     num: int | None = None,
     suite: bool = False,
+    standardise: bool = False,
     workers: int | None = None,
     progress: Progress = silent,
 ) -> scoring.Scores:
@@ -102,7 +100,9 @@ def score(
 
     reference: qm9, moses, a file, a prepared folder, or a model, which knows what is novel but has no FCD. molecules:
     what `LoadedModel.sample` gave (its failures count), SMILES, or a file. num: molecules asked for, where
-    failures are left out. suite: also the MOSES suite and GuacaMol's KL score. workers: one for each core if omitted.
+    failures are left out. suite: also the MOSES suite and GuacaMol's KL score. standardise: judge the parents of the
+    molecules, without metals, salts, charges and isotopes where that can be; of a reference file, too. workers: one for
+    each core if omitted.
     Raises InputError where the molecules or the reference cannot be used.
 
     >>> import molgen
@@ -113,18 +113,31 @@ def score(
     workers = workers or available_cores()
     if isinstance(molecules, str | Path):
         return scoring.score_file(
-            str(molecules), reference, split=split, num=num, suite=suite, workers=workers, progress=progress
+            str(molecules),
+            reference,
+            split=split,
+            num=num,
+            suite=suite,
+            standardise=standardise,
+            workers=workers,
+            progress=progress,
         )
     if split and reference is None:
         raise InputError(f"without a reference there is no part {split!r}", "split")
     compared = None
     if reference is not None:
-        compared = open_reference(reference, split=split, workers=workers, progress=progress)
+        compared = open_reference(reference, split=split, standardise=standardise, workers=workers, progress=progress)
+
+    def judged(smiles: Sequence[str]) -> scoring.Scores:
+        return scoring.score(
+            smiles, compared, num=num, suite=suite, standardise=standardise, workers=workers, progress=progress
+        )
+
     if not isinstance(molecules, Molecules):
-        return scoring.score(molecules, compared, num=num, suite=suite, workers=workers, progress=progress)
+        return judged(molecules)
     if num is not None:
         raise InputError("what was drawn from a model knows how many samples were asked for: leave num out")
-    found = scoring.score(molecules.smiles, compared, suite=suite, workers=workers, progress=progress)
+    found = judged(molecules.smiles)
     drawn = molecules.summary
     counts = replace(found.summary, requested=drawn.requested, sanitised=drawn.sanitised, reasons=drawn.reasons)
     return replace(found, summary=replace(counts, valid=drawn.valid), requested_from="the samples drawn")
@@ -137,28 +150,26 @@ def report(
     reference: str = "qm9",
     profile: str = "lead-like",
     overwrite: bool = False,
+    standardise: bool = False,
     workers: int | None = None,
     progress: Progress = silent,
 ) -> list[Judged]:
     """Judge one set of molecules, or several side by side ({name: set}): as `molgen report`; writes a folder.
 
-    profile: a name or a TOML file. Returns what was counted of each set.
+    profile: a name or a TOML file. standardise: as `score`. Returns what was counted of each set.
     Raises InputError where molecules, reference or profile cannot be used, or the folder holds a report already.
     """
-    workers, output = workers or available_cores(), Path(output)
-    wanted = load_profile(profile)
     sets = molecules if isinstance(molecules, dict) else {_name(molecules): molecules}
-    if (output / "report.html").exists() and not overwrite:
-        raise InputError(f"{output} holds a report already; choose another folder, or allow it to be replaced")
-    if not output.resolve().parent.is_dir():
-        raise InputError(f"the folder {output.resolve().parent} does not exist")
-    opened = {name: _rows(each) for name, each in sets.items()}  # what cannot be read is told before all else
-    compared = open_reference(reference, workers=workers, progress=progress)
-    with Report(compared, wanted, output, progress) as made:
-        for name, rows in opened.items():
-            asked, failed, expected = _asked(sets[name])
-            made.add(name, rows, workers, asked, failed, expected)
-        made.write()
+    made = write_report(
+        [_unjudged(name, each) for name, each in sets.items()],
+        Path(output),
+        reference=reference,
+        profile=profile,
+        overwrite=overwrite,
+        standardise=standardise,
+        workers=workers or available_cores(),
+        progress=progress,
+    )
     return made.sets
 
 
@@ -166,19 +177,11 @@ def _name(molecules: Source) -> str:
     return str(molecules) if isinstance(molecules, str | Path) else "molecules"
 
 
-def _rows(molecules: Source) -> Iterable[Row]:
-    if not isinstance(molecules, str | Path):
-        return [Row(line, "", smiles) for line, smiles in enumerate(molecules, 1)]
-    rows = read_molecules(molecules)
-    return chain([next(rows)], rows)
-
-
-def _asked(molecules: Source) -> tuple[int | None, dict[str, int] | None, int | None]:
-    """How many molecules were asked for and why some failed, where that is known; and about how many rows there are."""
+def _unjudged(label: str, molecules: Source) -> Unjudged:
+    """A set with how many molecules were asked for and why some failed, where that is known."""
+    if isinstance(molecules, str | Path):
+        return read_set(str(molecules))._replace(label=label)
+    rows = (Row(line, "", smiles) for line, smiles in enumerate(molecules, 1))
     if isinstance(molecules, Molecules):
-        return molecules.summary.requested, molecules.reasons, len(molecules)
-    if not isinstance(molecules, str | Path):
-        return None, None, len(molecules)
-    record = run_record(str(molecules))
-    counts = (record.requested, record.reasons) if record and record.fits else (None, None)
-    return *counts, expected_rows(molecules)
+        return Unjudged(label, rows, molecules.summary.requested, molecules.reasons, len(molecules))
+    return Unjudged(label, rows, expected=len(molecules))

@@ -1,10 +1,11 @@
 """Files: written whole or not at all, checked by their SHA-256, and found where the package ships them."""
 
 import hashlib
+import json
 import os
 import secrets
 import stat
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import IO, Any, Literal, overload
@@ -12,6 +13,7 @@ from typing import IO, Any, Literal, overload
 from molgen.errors import InputError, MolgenError
 
 PACKAGE = Path(__file__).resolve().parent
+SEALED, CHECKSUM = "sealed", "checksum"
 FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
 
 
@@ -75,6 +77,24 @@ def sha256_of(path: Path | str) -> str:
     """The SHA-256 of a file's bytes, 64 hexadecimal digits. Raises OSError where it cannot be read."""
     with Path(path).open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def sealed(record: Mapping[str, object]) -> dict[str, object]:
+    """A JSON object with a checksum of itself, by which `unsealed` sees damage to the file that keeps it."""
+    marked = {**record, SEALED: True}
+    return {**marked, CHECKSUM: _checksum(marked)}
+
+
+def unsealed(record: Mapping[str, object]) -> dict[str, object] | None:
+    """What was `sealed`; None where it is damaged. An object that was never sealed is taken as it is."""
+    marked = {name: value for name, value in record.items() if name != CHECKSUM}
+    if (SEALED in record or CHECKSUM in record) and record.get(CHECKSUM) != _checksum(marked):
+        return None
+    return {name: value for name, value in marked.items() if name != SEALED}
+
+
+def _checksum(record: Mapping[str, object]) -> str:
+    return hashlib.sha256(json.dumps(record).encode()).hexdigest()
 
 
 def check_regular(path: Path | str, most: int) -> None:

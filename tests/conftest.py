@@ -31,6 +31,12 @@ TINY = {
     "edpgnn": SIZES,
     "nvdiff": LATENT,
 }
+# methods as their authors have them: the family, and what chooses them
+PUBLISHED = {
+    "edpgnn as published": ("edpgnn", {"process": "published"}),
+    "edge as published": ("edge", {"process": "published", "timesteps": 24}),
+    "digress as published": ("digress", {"network": "published", "global_width": 8}),
+}
 
 
 @pytest.fixture(scope="session")
@@ -51,12 +57,13 @@ def statistics(dataset) -> Statistics:
     return replace(dataset.statistics(), targets=targets)
 
 
-@pytest.fixture(params=list(BACKENDS))
+@pytest.fixture(params=[*BACKENDS, *PUBLISHED])
 def backend(request, vocabulary, statistics):
     """An untrained model whose outputs nevertheless depend on its inputs (the heads start at zero otherwise)."""
     torch.manual_seed(0)
-    kind = BACKENDS[request.param]
-    model = kind(kind.Config(**TINY[request.param]), vocabulary, statistics)
+    name, choice = PUBLISHED.get(request.param, (request.param, {}))
+    kind = BACKENDS[name]
+    model = kind(kind.Config(**{**TINY[name], **choice}), vocabulary, statistics)
     with torch.no_grad():
         for parameter in model.parameters():
             parameter.add_(0.1 * torch.randn_like(parameter))

@@ -2,7 +2,7 @@
 
 weights.safetensors     the averaged weights; matrices in bfloat16, the dtype they are multiplied in
 model.json              backend, config, vocabulary, statistics of the training data
-known.safetensors       sorted 64-bit hashes of the canonical SMILES trained on, uint64
+known.safetensors       sorted 64-bit hashes of the canonical SMILES trained on, and of their ring systems, uint64
 card.json, README.md    data, licence, training, figures, limits; the second is the first made readable
 checksums.json          the SHA-256 of each of the others but README.md
 """
@@ -43,7 +43,11 @@ UNUSABLE = (OSError, KeyError, TypeError, ValueError, ArithmeticError, RuntimeEr
 
 @dataclass(frozen=True)
 class Model:
-    """A model ready to generate. known: sorted hashes of the training molecules, uint64 [N]."""
+    """A model ready to generate. known: sorted hashes of the training molecules, uint64 [N].
+
+    ring_systems: sorted hashes of theirs (`molgen.molecules.substructures`), uint64 [k]; None of models saved before
+    molgen kept them.
+    """
 
     name: str
     path: Path
@@ -54,6 +58,7 @@ class Model:
     card: dict[str, object]
     known: np.ndarray
     weights_sha256: str
+    ring_systems: np.ndarray | None = None
 
 
 def build_backend(name: str, config: Mapping[str, object], vocabulary: Vocabulary, statistics: Statistics) -> Backend:
@@ -77,6 +82,7 @@ def save_checkpoint(
     statistics: Statistics,
     known: np.ndarray,
     card: dict[str, object],
+    ring_systems: np.ndarray | None = None,
 ) -> None:
     """Write a checkpoint folder, whole: it is made beside `folder` and then takes its place."""
     making = folder.with_name(folder.name + ".new")
@@ -88,7 +94,7 @@ def save_checkpoint(
     }
     for file, content in (
         (WEIGHTS, safetensors.torch.save(tensors)),
-        (KNOWN, safetensors.numpy.save({"hashes": known})),
+        (KNOWN, known_file(known, ring_systems)),
     ):
         with atomic_write(making / file, "wb") as out:
             out.write(content)
@@ -109,6 +115,11 @@ def save_checkpoint(
         folder.rename(old)
     making.rename(folder)
     shutil.rmtree(old, ignore_errors=True)
+
+
+def known_file(known: np.ndarray, ring_systems: np.ndarray | None) -> bytes:
+    """The content of KNOWN; see `Model`."""
+    return safetensors.numpy.save({"hashes": known} | ({} if ring_systems is None else {"ring_systems": ring_systems}))
 
 
 def write_card(folder: Path, card: dict[str, object]) -> None:
@@ -164,8 +175,10 @@ def load_checkpoint(name_or_path: str) -> Model:
         backend = build_backend(record["backend"], config, vocabulary, statistics)
         backend.load_state_dict(weights)
         about = f"{KNOWN}: "
-        known = safetensors.numpy.load_file(folder / KNOWN)["hashes"]
-        check_known(known)
+        hashes = safetensors.numpy.load_file(folder / KNOWN)
+        known, ring_systems = hashes["hashes"], hashes.get("ring_systems")
+        for row in (known,) if ring_systems is None else (known, ring_systems):
+            check_known(row)
         about = f"{CARD}: "
         card = read_json(folder / CARD)
     except UNUSABLE as error:
@@ -173,7 +186,8 @@ def load_checkpoint(name_or_path: str) -> Model:
         raise CheckpointError(f"{folder} is not a usable molgen checkpoint: {about}{reason}") from None
     backend.eval().requires_grad_(False)
     name = str(card.get("name", folder.name))
-    return Model(name, folder, record["backend"], backend, vocabulary, statistics, card, known, expected[WEIGHTS])
+    parts = (record["backend"], backend, vocabulary, statistics, card, known, expected[WEIGHTS], ring_systems)
+    return Model(name, folder, *parts)
 
 
 def list_models() -> dict[str, Path]:

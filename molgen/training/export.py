@@ -16,13 +16,14 @@ from molgen.training.trainer import Trainer
 MODEL = "model"  # in the folder of the run
 
 
-def save_model(trainer: Trainer, prepared: PreparedSet, known: np.ndarray) -> None:
+def save_model(trainer: Trainer, prepared: PreparedSet, known: np.ndarray, ring_systems: np.ndarray) -> None:
     """Write the averaged weights as a checkpoint folder MODEL in the run's folder, in place of the one before.
 
-    known: sorted hashes of the training molecules, uint64 [N].
+    known, ring_systems: sorted hashes of the training molecules, uint64 [N], and of their ring systems, uint64 [k].
     """
     log = read_log(trainer.folder)
     last = log[-1] if log else {}
+    minutes, threads = round(trainer.seconds / 60, 1), torch.get_num_threads()
     card = {
         "name": trainer.folder.name,
         "backend": trainer.name,
@@ -32,8 +33,9 @@ def save_model(trainer: Trainer, prepared: PreparedSet, known: np.ndarray) -> No
         "training": {
             "steps": f"{trainer.step:,} of {trainer.steps:,}",
             "molecules seen": trainer.graphs,
-            "minutes": round(trainer.seconds / 60, 1),
-            "device": f"{trainer.device.type}, {torch.get_num_threads()} threads, {platform.machine()}",
+            "minutes": minutes,
+            **({"core minutes": round(minutes * threads, 1)} if trainer.device.type == "cpu" else {}),
+            "device": f"{trainer.device.type}, {threads} threads, {platform.machine()}",
             "date": time.strftime("%Y-%m-%d", time.gmtime()),
             **asdict(trainer.settings),
         },
@@ -54,4 +56,5 @@ def save_model(trainer: Trainer, prepared: PreparedSet, known: np.ndarray) -> No
         statistics=trainer.backend.statistics,
         known=known,
         card=card,
+        ring_systems=ring_systems,
     )

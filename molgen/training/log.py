@@ -5,6 +5,7 @@ import os
 from collections.abc import Mapping
 from pathlib import Path
 
+from molgen.errors import TrainingError
 from molgen.files import atomic_write
 
 LOG = "log.csv"
@@ -28,11 +29,27 @@ def append_line(folder: Path, line: Mapping[str, float | str]) -> None:
 
 
 def read_log(folder: Path) -> list[dict[str, str]]:
-    """The lines of a run's log by column, "" for what was not measured; none where it has not begun."""
-    if not (folder / LOG).exists():
+    """The lines of a run's log by column, "" for what was not measured; none where it has not begun.
+
+    Raises TrainingError for a damaged file.
+    """
+    path = folder / LOG
+    if not path.exists():
         return []
-    with (folder / LOG).open(encoding="utf-8", newline="") as file:
-        return list(csv.DictReader(file))
+    try:
+        with path.open(encoding="utf-8", newline="") as file:
+            lines = list(csv.DictReader(file))
+        for line in lines:
+            int(line["step"])
+            for name, entry in line.items():
+                if name not in COLUMNS:
+                    raise ValueError(f"there is no column {name}")
+                float(entry or 0)
+    except (ValueError, TypeError, KeyError, csv.Error) as error:
+        raise TrainingError(
+            f"{path} is damaged ({error}); delete it, and the training goes on with a new one"
+        ) from None
+    return lines
 
 
 def truncate_log(folder: Path, step: int) -> None:

@@ -15,11 +15,13 @@ from molgen.data.prepared import PreparedSet
 from molgen.errors import InputError, TrainingError
 from molgen.evaluation.fcd import fcd_distance, split_activations
 from molgen.evaluation.plots import loss_curve
+from molgen.evaluation.rings import training_systems
 from molgen.generation.sampling import sample_smiles
 from molgen.models.base import Backend
 from molgen.models.checkpoints import Model
 from molgen.models.config import Value
 from molgen.molecules.hashing import contains, smiles_hashes
+from molgen.parallel import available_cores
 from molgen.progress import Progress, silent
 from molgen.training.export import MODEL, save_model
 from molgen.training.log import LOG, read_log
@@ -56,6 +58,7 @@ def train(
     init: str | Model | None = None,
     properties: Sequence[str] = (),
     smiles_column: str | None = None,
+    standardise: bool = False,
     options: Mapping[str, Value] | None = None,
     resume: bool = False,
     device: str = "auto",
@@ -68,8 +71,9 @@ def train(
 
     data: "qm9", "moses", a file of molecules, or what `prepare` gave. output: folder of the run, which gets the model,
     log.csv, curve.png, and the state that a stopped training resumes from. backend: the model family, digress if
-    omitted. init: a model to start from. options: settings of the training and of the network, such as
-    {"epochs": 20, "layers": 4}. samples: molecules drawn for each measurement. report: called every few seconds.
+    omitted. init: a model to start from. standardise: the molecules, as `prepare`. options: settings of the training
+    and of the network, such as {"epochs": 20, "layers": 4}. samples: molecules drawn for each measurement. report:
+    called every few seconds.
     Raises InputError for what cannot be used, TrainingError for a training that cannot start, resume or go on.
     """
     setup = set_up(
@@ -79,6 +83,7 @@ def train(
         init=init,
         properties=properties,
         smiles_column=smiles_column,
+        standardise=standardise,
         options=options,
         resume=resume,
         device=device,
@@ -86,23 +91,30 @@ def train(
     )
     for text in setup.warnings:
         warnings.warn(text, stacklevel=2)
-    return run(setup, samples=samples, max_minutes=max_minutes, report=report)
+    return run(setup, samples=samples, max_minutes=max_minutes, progress=progress, report=report)
 
 
 def run(
-    setup: Setup, *, samples: int = SAMPLES, max_minutes: float | None = None, report: Report | None = None
+    setup: Setup,
+    *,
+    samples: int = SAMPLES,
+    max_minutes: float | None = None,
+    progress: Progress = silent,
+    report: Report | None = None,
 ) -> TrainResult:
     """Train until the last step or for max_minutes; the folder gets a model, log.csv, curve.png, and the state.
 
     max_minutes: of the whole run, what a resumed one has taken before included; the learning rates fall by then.
-    samples: molecules drawn for each measurement; 0: only the loss. report: told at once where the training begins
-    (the loss is NaN), then every few seconds.
+    samples: molecules drawn for each measurement; 0: only the loss. progress: of work on the data. report: told at once
+    where the training begins (the loss is NaN), then every few seconds.
     Raises TrainingError where the folder holds a training already, another one writes to it, what is resumed does not
     fit or is damaged, or the loss is no longer a number.
     """
     if max_minutes is not None and max_minutes <= 0:
         raise InputError(f"max_minutes should be above 0, got {max_minutes}")
     prepared = setup.prepared
+    systems = training_systems(prepared, available_cores(), progress)
+    ring_systems = np.unique(smiles_hashes(systems))
     with _held(setup.folder):
         trainer = setup.trainer(setup.folder)
         if setup.resumed:
@@ -119,7 +131,7 @@ def run(
         known = np.unique(smiles_hashes(prepared.smiles("train")))
 
         def export(trainer: Trainer) -> None:
-            save_model(trainer, prepared, known)
+            save_model(trainer, prepared, known, ring_systems)
             if (setup.folder / LOG).exists():
                 loss_curve(setup.folder / LOG, setup.folder / "curve.png")
 

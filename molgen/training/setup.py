@@ -80,6 +80,7 @@ def set_up(
     init: str | Model | None = None,
     properties: Sequence[str] = (),
     smiles_column: str | None = None,
+    standardise: bool = False,
     options: Mapping[str, Value] | None = None,
     resume: bool = False,
     device: str = "auto",
@@ -89,10 +90,10 @@ def set_up(
 
     data: a prepared set, or what `prepare` takes. backend: a key of BACKENDS; None: that of the model or run it starts
     from, else digress. init: the model, its name or folder, whose weights it starts from. properties: columns of the
-    data that the model learns to be asked for. smiles_column: of a table, where it cannot be told. options: fields of
-    TrainSettings and of the backend's Config; with `init` those of the model and TUNING come before the usual ones.
-    resume: continue the run in `output` with what it was started with, where `options` says nothing else; `init` then
-    does not count. device: auto, cpu or cuda. progress: of work on the data.
+    data that the model learns to be asked for. smiles_column: of a table, where it cannot be told. standardise: as
+    `prepare`. options: fields of TrainSettings and of the backend's Config; with `init` those of the model and TUNING
+    come before the usual ones. resume: continue the run in `output` with what it was started with, where `options` says
+    nothing else; `init` then does not count. device: auto, cpu or cuda. progress: of work on the data.
     Raises InputError for what cannot be used, TrainingError where there is nothing to resume, and as `prepare`.
     """
     folder = Path(output)
@@ -110,7 +111,13 @@ def set_up(
     target = pick_device(device)
     own = [] if saved is None else [column for column in saved.targets if column not in (*TARGETS, *QUANTUM)]
     source = str(data.folder) if isinstance(data, PreparedSet) else data
-    prepared = prepare(source, smiles_column=smiles_column, properties=tuple(properties or own), progress=progress)
+    prepared = prepare(
+        source,
+        smiles_column=smiles_column,
+        standardise=standardise,
+        properties=tuple(properties or own),
+        progress=progress,
+    )
     graphs, statistics = told_graphs(prepared, settings.target_share > 0, progress)
     torch.manual_seed(settings.seed)
     model = build_backend(name, config, prepared.vocabulary, statistics)

@@ -70,6 +70,7 @@ def write_state(
         "position": json.dumps(position),
         "sha256": _digest(copies),
     }
+    metadata["metadata_sha256"] = _metadata_digest(metadata)
     with atomic_write(folder / STATE, "wb") as file:
         file.write(safetensors_bytes(copies, metadata))
 
@@ -79,9 +80,9 @@ def read_state(folder: Path) -> State:
     path = folder / STATE
     try:
         with safe_open(path, "pt") as file:
-            metadata = file.metadata() or {}
+            metadata = _checked(file.metadata())
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-    except (OSError, SafetensorError) as error:
+    except (OSError, ValueError, SafetensorError) as error:
         raise TrainingError(f"{path} cannot be read ({error}); start again in another folder") from None
     if metadata.get("sha256") != _digest(tensors):
         raise TrainingError(f"{path} is damaged: its SHA-256 does not fit; start again in another folder")
@@ -92,9 +93,23 @@ def saved_settings(folder: Path) -> RunSettings:
     """What the run in a folder was started with. Raises TrainingError where no state is saved."""
     try:
         with safe_open(folder / STATE, "pt") as file:
-            return RunSettings.from_json((file.metadata() or {})["settings"])
+            return RunSettings.from_json(_checked(file.metadata())["settings"])
     except (OSError, SafetensorError, ValueError, KeyError) as error:
         raise TrainingError(f"{folder} holds no saved state that can be read ({error})") from None
+
+
+def _checked(metadata: dict[str, str] | None) -> dict[str, str]:
+    """The metadata of a state. Raises ValueError where it is not as it was written; earlier versions could not tell."""
+    found = metadata or {}
+    digest = _metadata_digest(found)
+    if not {"settings", "position", "sha256"} <= found.keys() or found.get("metadata_sha256", digest) != digest:
+        raise ValueError("its metadata are damaged")
+    return found
+
+
+def _metadata_digest(metadata: Mapping[str, str]) -> str:
+    parts = [metadata.get(name, "") for name in ("settings", "position", "sha256")]
+    return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
 
 
 def _digest(tensors: Mapping[str, Tensor]) -> str:

@@ -5,9 +5,11 @@ from dataclasses import replace
 import pytest
 import torch
 from scipy.stats import spearmanr
+from torch.nn.functional import one_hot
 
 from molgen.device import place
 from molgen.errors import InputError
+from molgen.models.base import Start
 from molgen.models.conditions import Condition, draw_condition
 from molgen.molecules.composition import atoms_request, formula_request
 from molgen.molecules.graph import GraphBatch, pair_count
@@ -52,6 +54,36 @@ def test_no_draw_touches_the_global_generator(backend):
     before = torch.get_rng_state()
     backend.sample(5, 2, steps=3, sampler=backend.samplers[0], generator=generator())
     assert torch.equal(torch.get_rng_state(), before)
+
+
+def test_little_noise_gives_the_start_back(backend, dataset, monkeypatch):
+    """Or the backend says that it cannot start from a graph."""
+    graph = dataset.by_size[5][torch.zeros(8, dtype=torch.int64)]
+    graph = GraphBatch(graph.nodes.long(), graph.pairs.long())
+    options = {"steps": 100, "sampler": backend.samplers[0], "generator": generator()}
+    if not backend.starts:
+        with pytest.raises(InputError, match="cannot start from a molecule"):
+            backend.sample(5, 8, **options, start=Start(graph, 0.5))
+        return
+
+    def no_change(state, *_):  # what a network says that takes everything for clean
+        classes = (state.nodes, len(backend.vocabulary.atoms)), (state.pairs, len(BOND_CLASSES))
+        return tuple(one_hot(row, count).float().log() for row, count in classes)
+
+    monkeypatch.setattr(backend, "_guided", no_change)
+    seen = []
+    made = backend.sample(
+        5, 8, **options, start=Start(graph, 0.02), callback=lambda done, of, _: seen.append((done, of))
+    )
+    assert seen == [(99, 100), (100, 100)]
+    assert (made.nodes == graph.nodes).float().mean() > 0.9 and (made.pairs == graph.pairs).float().mean() > 0.9
+    far = backend.sample(5, 8, **options, start=Start(graph, 1.0))
+    assert (far.pairs == graph.pairs).float().mean() < 0.9
+    for noise in (0.0, 1.5):
+        with pytest.raises(InputError, match="noise should be above 0 and at most 1"):
+            backend.sample(5, 8, **options, start=Start(graph, noise))
+    with pytest.raises(InputError, match="8 graphs of 5 nodes cannot start 4 of 5"):
+        backend.sample(5, 4, **options, start=Start(graph, 0.5))
 
 
 def test_the_callback_sees_every_evaluation(backend):
@@ -209,7 +241,9 @@ def test_targets_are_obtained(backend, vocabulary, dataset, statistics):
     condition = replace(
         Condition.nothing(4, 128, 2), targets=torch.stack([torch.full_like(asked, torch.nan), asked], 1)
     )
-    options = {"steps": 20, "sampler": model.samplers[0], "condition": condition}
+    # where thousands are usual, 20 do nothing
+    steps = max(20, model.default_steps // 50)
+    options = {"steps": steps, "sampler": model.samplers[0], "condition": condition}
     for guidance in (0.0, 1.0):
         drawn = model.sample(4, 128, generator=generator(), guidance=guidance, **options)
         assert spearmanr(asked, oxygens[drawn.nodes].sum(1)).statistic > 0.7

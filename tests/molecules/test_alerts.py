@@ -56,7 +56,8 @@ def test_text_keeps_every_alert_apart():
         for k in range(catalog(name).GetNumEntries())
     ]
     assert any("; " in alert.name for alert in every)  # it would be two if the text were split there
-    assert parse_alerts(format_alerts(every)) == every
+    assert parse_alerts(format_alerts(every)) == list(dict.fromkeys(every))  # CHEMBL has some names several times
+    assert len(every) > len(dict.fromkeys(every))
     assert parse_alerts("") == [] and format_alerts([]) == ""
     assert format_alerts([Alert("NIH", "azo", (1, 2)), Alert("MCF", "x: y")]) == "NIH: azo; MCF: x: y"
 

@@ -17,6 +17,7 @@ from molgen.models.config import BackendConfig
 from molgen.models.digress.config import DiGressConfig
 from molgen.models.digress.network import Denoiser
 from molgen.models.digress.process import divergence, noised
+from molgen.models.digress.published_network import PublishedDenoiser
 from molgen.models.digress.samplers import SAMPLERS, Step
 from molgen.models.losses import cross_entropy
 from molgen.models.noise import cosine_alpha_bar, sample_classes, spread_uniforms
@@ -32,11 +33,15 @@ class DiGress(Backend):
         "network.node_in.0.weight": (1, 1, 1),
         "network.node_out.1.weight": (0, 1, 1),
         "network.node_out.1.bias": (0, 1, 1),
+        "network.node_out.2.weight": (0, 1, 1),  # of the published network
+        "network.node_out.2.bias": (0, 1, 1),
     }
     known_axes: ClassVar[tuple[str, ...]] = ("network.node_in.0.weight", "network.pair_in.0.weight")
     requests: ClassVar[tuple[str, ...]] = ("formula",)
+    starts: ClassVar[bool] = True
     sampler_help: ClassVar[Mapping[str, str]] = {
         "ancestral": "undo a little of the noise at each step",
+        "even": "the same in even steps, as published",
         "project-and-noise": "guess the whole molecule at each step, and put less noise on it each time",
         "flow": "change atoms and bonds at rates, with short steps at the end",
     }
@@ -45,23 +50,39 @@ class DiGress(Backend):
         "of the noise is taken back."
     )
     config: DiGressConfig
-    network: Denoiser
+    network: Denoiser | PublishedDenoiser
 
     def __init__(self, config: DiGressConfig, vocabulary: Vocabulary, statistics: Statistics) -> None:
         super().__init__(config, vocabulary, statistics)
         self.samplers = tuple(sorted(SAMPLERS, key=lambda name: name != config.sampler))
         self.default_steps = min(config.sampling_steps, config.timesteps)
         self.max_steps = config.timesteps
-        self.network = Denoiser(
-            torch.tensor(statistics.atoms),
-            torch.tensor(statistics.bonds),
+        self.network = self._built(config)
+
+    def _built(self, config: DiGressConfig) -> Denoiser | PublishedDenoiser:
+        marginals = torch.tensor(self.statistics.atoms), torch.tensor(self.statistics.bonds)
+        if config.network == "published":
+            return PublishedDenoiser(
+                *marginals,
+                vocabulary=self.vocabulary,
+                largest=len(self.statistics.sizes) - 1,
+                layers=config.layers,
+                width=config.width,
+                pair_width=config.pair_width,
+                global_width=config.global_width,
+                heads=config.heads,
+                known_parts=config.known_parts,
+                targets=self.statistics.targets,
+            )
+        return Denoiser(
+            *marginals,
             layers=config.layers,
             width=config.width,
             pair_width=config.pair_width,
             heads=config.heads,
             triangles=config.triangles,
             known_parts=config.known_parts,
-            targets=statistics.targets,
+            targets=self.statistics.targets,
         )
 
     def noised(self, batch: GraphBatch, alpha_bar: Tensor, generator: torch.Generator | None) -> GraphBatch:
@@ -90,12 +111,17 @@ class DiGress(Backend):
         alphas, generator = levels(drawing.steps).tolist(), drawing.generator
         atoms, bonds = self.network.atom_marginals, self.network.bond_marginals
         told = self.told(drawing.request, drawing.condition, count)
-        state = GraphBatch(
-            sample_classes(atoms.expand(count, size, -1), generator),
-            sample_classes(bonds.expand(count, pair_count(size), -1), generator),
-        )
+        if drawing.start is None:
+            skipped = 0
+            state = GraphBatch(
+                sample_classes(atoms.expand(count, size, -1), generator),
+                sample_classes(bonds.expand(count, pair_count(size), -1), generator),
+            )
+        else:
+            skipped = min(drawing.steps - 1, round(drawing.steps * (1 - drawing.start.noise)))
+            state = self.noised(drawing.start.graph, atoms.new_full((count,), alphas[skipped]), generator)
         state = state if told is None else told.hold(state)
-        for done, (alpha_t, alpha_s) in enumerate(pairwise(alphas), start=1):
+        for done, (alpha_t, alpha_s) in enumerate(pairwise(alphas[skipped:]), start=1 + skipped):
             log_nodes, log_pairs = self._guided(state, atoms.new_full((count,), alpha_t), told, drawing.guidance)
             nodes = move(state.nodes, log_nodes.exp(), Step(alpha_t, alpha_s, atoms, generator))
             pairs = move(state.pairs, log_pairs.exp(), Step(alpha_t, alpha_s, bonds, generator))

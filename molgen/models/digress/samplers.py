@@ -87,6 +87,7 @@ def distorted_flow_levels(steps: int) -> Tensor:
 
 SAMPLERS: dict[str, tuple[Callable[[Tensor, Tensor, Step], Tensor], Callable[[int], Tensor]]] = {
     "ancestral": (ancestral, partial(time_levels, power=1.5)),
+    "even": (ancestral, partial(time_levels, power=1.0)),
     "project-and-noise": (project_and_noise, partial(time_levels, power=3.0)),
     "flow": (flow, distorted_flow_levels),
 }
