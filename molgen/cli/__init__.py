@@ -7,6 +7,7 @@ import sys
 import click
 
 import molgen
+from molgen.cli.log import errors_logged
 from molgen.cli.output import say
 from molgen.errors import MolgenError
 from molgen.workers import calm_threads
@@ -39,7 +40,8 @@ class Molgen(click.Group):
     def invoke(self, context: click.Context) -> object:
         """Run the command; an error that one of its options would put right is raised again with that option."""
         try:
-            return super().invoke(context)
+            with errors_logged(context):
+                return super().invoke(context)
         except MolgenError as error:
             command = self.get_command(context, context.invoked_subcommand or "")
             for option in command.params if command is not None else ():

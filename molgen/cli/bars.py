@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
+from molgen.cli.log import logged
 from molgen.cli.output import safe, say
 
 if TYPE_CHECKING:
@@ -33,7 +34,7 @@ def progress_bar(unit: str = " molecules") -> Iterator[Progress]:
             bar.total = total
             bar.update(done - bar.n)
 
-        yield progress
+        yield logged(progress)
 
 
 def tell_column(column: str | None) -> None:

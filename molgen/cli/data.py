@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, NoReturn
 
 import click
 
+from molgen.cli.log import log_option, logged
 from molgen.cli.output import safe, say
 from molgen.cli.settings import STANDARDISE
 
@@ -40,6 +41,7 @@ RARE = 10  # atoms of a class
     type=click.Path(dir_okay=False, path_type=Path),
     help="Write the rejected rows there, as CSV with line number, text, name and reason.",
 )
+@log_option
 def command(
     source: str,
     smiles_column: str | None,
@@ -99,7 +101,7 @@ def shown() -> Iterator[Progress]:
         bar.update(done - bar.n)
 
     try:
-        yield progress
+        yield logged(progress)
     finally:
         if bar is not None:
             bar.close()

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, NoReturn
 
 import click
 
+from molgen.cli.log import log_option, logged
 from molgen.cli.output import say
 from molgen.cli.settings import config_option
 from molgen.errors import InputError
@@ -119,6 +120,7 @@ DEFAULT_WORKERS = 4  # each takes some 600 MB
     help="Where the network runs; auto takes the GPU if there is one.",
 )
 @config_option
+@log_option
 def command(
     model_name: str,
     num: int | None,
@@ -213,7 +215,7 @@ def command(
         bar.update(done - bar.n)
 
     try:
-        summary, record = run(model, settings, output, workers=workers, overwrite=overwrite, progress=progress)
+        summary, record = run(model, settings, output, workers=workers, overwrite=overwrite, progress=logged(progress))
     except BrokenPipeError:  # the reader, such as `head`, has seen enough; Python must not complain when it exits
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return

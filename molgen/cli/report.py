@@ -6,6 +6,7 @@ from pathlib import Path
 
 import click
 
+from molgen.cli.log import log_option
 from molgen.cli.output import say
 from molgen.cli.settings import STANDARDISE, config_option
 
@@ -26,6 +27,7 @@ from molgen.cli.settings import STANDARDISE, config_option
 @click.option("--standardise", is_flag=True, help=f"{STANDARDISE} Of a reference that is a file, too.")
 @click.option("--workers", type=click.IntRange(min=1), help="Processes that judge molecules; every core's if omitted.")
 @config_option
+@log_option
 def command(
     files: tuple[str, ...],
     reference: str,

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, NoReturn
 
 import click
 
+from molgen.cli.log import current_log, log_option
 from molgen.cli.output import say
 from molgen.cli.settings import STANDARDISE, config_option, settings_options
 from molgen.models.config import Value
@@ -50,6 +51,7 @@ SETTINGS: dict[str, type[DataclassInstance]] = {
     "--backend", type=click.Choice(list(BACKENDS)), help="Model family.  [default: digress, or that of --init]"
 )
 @config_option
+@log_option
 @click.option("--init", help="Start from the weights of this model, shipped or a folder, instead of random ones.")
 @click.option(
     "--check",
@@ -149,6 +151,7 @@ def _bar(setup: Setup) -> Iterator[Report]:
     from tqdm import tqdm
 
     bar: tqdm[NoReturn] | None = None
+    log = current_log()
 
     def report(progress: TrainProgress) -> None:
         nonlocal bar
@@ -163,6 +166,8 @@ def _bar(setup: Setup) -> Iterator[Report]:
         else:
             bar.set_postfix_str(f"loss {progress.loss:.4f}, {progress.rate:,.0f} molecules/s")
             bar.update(progress.step - bar.n)
+        if log is not None:
+            log.progress("training", progress.step, progress.steps)
 
     try:
         yield report

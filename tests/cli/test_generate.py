@@ -190,7 +190,7 @@ def test_options_may_come_from_a_file(model, tmp_path):
     (tmp_path / "run.toml").write_text("\n".join([*lines, "workers = 1", "overwrite = true"]), encoding="utf-8")
     call("generate", "--config", str(tmp_path / "run.toml"), "--num", "10")
     record = json.loads((tmp_path / "m.json").read_text(encoding="utf-8"))
-    assert (record["requested"], record["seed"], record["steps"]) == (10, 3, 5)
+    assert (record["counts"]["requested"], record["seed"], record["steps"]) == (10, 3, 5)
     (tmp_path / "run.toml").write_text("step = 5\n", encoding="utf-8")
     with pytest.raises(InputError, match=r"run\.toml: unknown setting 'step'; it takes atoms, core, device, formula, "):
         call("generate", "--config", str(tmp_path / "run.toml"))
