@@ -54,6 +54,13 @@ def generate(
     core: str | None = None,
     targets: Sequence[str] = (),
     guidance: float = 0.0,
+    size: str | None = None,
+    profile: str | None = None,
+    known_rings: bool = False,
+    like: str | None = None,
+    similarity: str | None = None,
+    stereo: int | None = None,
+    three_d: bool = False,
     likelihood: bool = False,
     device: str = "auto",
     workers: int = 1,
@@ -62,7 +69,8 @@ def generate(
 ) -> Result:
     """Molecules into a file of any size, with its run record: as `molgen generate`; `LoadedModel.sample` has no file.
 
-    num: samples, 1,000 if omitted. A run that was stopped is resumed by the same call.
+    num: samples, 1,000 if omitted; stereo, three_d: write so many stereoisomers of each molecule, in space. A run that
+    was stopped is resumed by the same call.
     Raises InputError for what the model or this machine cannot do, and where the output exists.
     """
     loaded = load_checkpoint(model)
@@ -81,6 +89,13 @@ def generate(
         core=core,
         targets=targets,
         guidance=guidance,
+        size=size,
+        profile=profile,
+        known_rings=known_rings,
+        like=like,
+        similarity=similarity,
+        stereo=stereo,
+        three_d=three_d,
     )
     return run(loaded, settings, output, workers=workers, overwrite=overwrite, progress=progress)
 

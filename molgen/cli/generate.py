@@ -14,8 +14,7 @@ from molgen.cli.settings import config_option
 from molgen.errors import InputError
 
 if TYPE_CHECKING:
-    from molgen.evaluation.verdicts import Summary
-    from molgen.generation.settings import Settings
+    pass
 
 DEFAULT_WORKERS = 4  # each takes some 600 MB
 
@@ -100,6 +99,19 @@ DEFAULT_WORKERS = 4  # each takes some 600 MB
     help="Keep only molecules all of whose ring systems some training molecule has. A filter as well.",
 )
 @click.option(
+    "--stereo",
+    type=int,
+    help="Write up to so many stereoisomers of each molecule, as rows of their own, named after it; those that cannot "
+    "exist in space are left out. Without this, molecules are written without stereo.",
+)
+@click.option(
+    "--3d",
+    "three_d",
+    is_flag=True,
+    help="Write them in three dimensions with hydrogens (ETKDG, MMFF94), for docking: to an .sdf file; one "
+    "stereoisomer of each molecule, or as many as --stereo says.",
+)
+@click.option(
     "--likelihood",
     is_flag=True,
     help="Add nll, an upper bound on -log p of each molecule in nats, nll_se, its standard error, and nll_percentile: "
@@ -141,6 +153,8 @@ def command(
     known_rings: bool,
     like: str | None,
     similarity: str | None,
+    stereo: int | None,
+    three_d: bool,
     likelihood: bool,
     workers: int | None,
     device: str,
@@ -163,6 +177,7 @@ def command(
     """
     from tqdm import tqdm
 
+    from molgen.cli.run_summary import no_molecules, tell
     from molgen.generation.runs import run
     from molgen.generation.settings import make_settings, wanted_of
     from molgen.models.checkpoints import load_checkpoint
@@ -196,6 +211,8 @@ def command(
         known_rings=known_rings,
         like=like,
         similarity=similarity,
+        stereo=stereo,
+        three_d=three_d,
     )
     for warning in wanted_of(model, settings).warnings(model.statistics):
         say(f"Warning: {warning}", err=True)
@@ -222,61 +239,7 @@ def command(
     finally:
         if bar is not None:
             bar.close()
-    to_stdout = output == "-"
-    say(_table(summary), err=to_stdout)
-    say(f"Novel: not among the molecules that {model.name} was trained on.", err=to_stdout)
-    for name, row in record.get("obtained", {}).items():
-        asked = row["asked"]
-        inside = f"{row['inside']:.1%} inside, " if "inside" in row else ""
-        say(
-            f"{name}: {asked if isinstance(asked, str) else f'{asked:g}'} asked for, {row['mean']:.4g} obtained on "
-            f"average, spread {row['spread']:.3g}, {inside}mean error {row['error']:.3g}",
-            err=to_stdout,
-        )
-    if "nll_percentile" in record:
-        say(f"nll_percentile: {record['nll_percentile']}", err=to_stdout)
-    for kept in record.get("filter", []):
-        share = f"  {kept['left'] / summary.unique:.1%}" if summary.unique else ""
-        say(f"filter: {kept['left']:,} of {summary.unique:,} unique left{share}  {kept['rule']}", err=to_stdout)
-    if summary.reasons:
-        failures = ", ".join(f"{count:,} {reason}" for reason, count in summary.reasons.items())
-        say(f"Not valid: {failures}", err=to_stdout)
-    say(
-        f"Wrote {record['rows']:,} molecules to {'standard output' if to_stdout else output}: model {model.name}, "
-        f"seed {record['seed']}, sampler {record['sampler']}, {record['steps']} steps, {record['device']}, "
-        f"{record['seconds']:,.1f} s, {record['samples_per_second']:,.1f} samples/s",
-        err=to_stdout,
-    )
-    if record["fell_short"]:
-        say(
-            f"Warning: {record['rows']:,} of the {unique:,} distinct molecules asked for were found in the "
-            f"{settings.samples:,} samples allowed; --max-samples raises this limit",
-            err=True,
-        )
-
+    tell(summary, record, settings, output)
     if not record["rows"]:
-        say(f"Error: {_no_molecules(summary, settings)}", err=True)
+        say(f"Error: {no_molecules(summary, settings)}", err=True)
         sys.exit(1)
-
-
-def _no_molecules(summary: Summary, settings: Settings) -> str:
-    """Why a run gave nothing, and what to try."""
-    if summary.valid:
-        return f"none of {summary.unique:,} distinct molecules passes the filter; try a wider one, or more samples"
-    reasons = ", ".join(f"{count:,} {reason}" for reason, count in summary.reasons.items())
-    options = [("--formula", settings.formula), ("--atoms", settings.atoms), ("--core", settings.core)]
-    options += [("--target", settings.targets), ("--size", settings.size)]
-    wanted = [option for option, value in options if value]
-    tries = ["more samples (--num, or --max-samples with --unique)", "more --steps", "another --sampler"]
-    if wanted:
-        tries.insert(0, f"less demanding {' and '.join(wanted)}")
-    return f"none of {summary.requested:,} samples is a valid molecule ({reasons}); try {', '.join(tries)}"
-
-
-def _table(summary: Summary) -> str:
-    lines = [("requested", f"{summary.requested:,}", "", "")]
-    for share in summary.shares():
-        percent = "-" if share.share is None else f"{share.share:.1%}"
-        lines.append((share.metric, f"{share.count:,}", percent, f"of {share.total:,} {share.of}"))
-    widths = [max(len(line[column]) for line in lines) for column in range(3)]
-    return "\n".join(f"{a:<{widths[0]}}  {b:>{widths[1]}}  {c:>{widths[2]}}  {d}".rstrip() for a, b, c, d in lines)

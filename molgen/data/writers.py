@@ -1,10 +1,10 @@
 """Write tables of molecules, chunk by chunk, in the format that the file's extension names."""
 
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Hashable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO, Protocol
+from typing import IO, Any, Protocol
 
 import pandas as pd
 import pyarrow as pa
@@ -50,16 +50,14 @@ class CsvWriter:
 
 
 class SmiWriter:
-    """SMILES, tab, name; no header."""
+    """SMILES, tab, name; no header. Stereoisomers have the name of their molecule and a number."""
 
     def __init__(self, file: IO[bytes]) -> None:
         self.file = file
 
     def write(self, rows: pd.DataFrame) -> None:
         """Append one line for each row."""
-        lines = [
-            f"{smiles}\t{molecule_name(sample)}\n" for smiles, sample in zip(rows.smiles, rows["sample"], strict=True)
-        ]
+        lines = [f"{row['smiles']}\t{_name(row)}\n" for row in rows.to_dict("records")]
         self.file.write("".join(lines).encode("utf-8"))
 
     def close(self) -> None:
@@ -67,7 +65,7 @@ class SmiWriter:
 
 
 class SdfWriter:
-    """Mol blocks with 2D coordinates; the other columns are data fields."""
+    """Mol blocks with 2D coordinates, or those of a column "block"; the other columns are data fields."""
 
     def __init__(self, file: IO[bytes]) -> None:
         self.file = file
@@ -75,9 +73,12 @@ class SdfWriter:
     def write(self, rows: pd.DataFrame) -> None:
         """Append one record for each row."""
         for row in rows.to_dict("records"):
-            mol = Chem.MolFromSmiles(row["smiles"])
-            rdDepictor.Compute2DCoords(mol)
-            mol.SetProp("_Name", molecule_name(row["sample"]))
+            if block := row.pop("block", ""):
+                mol = Chem.MolFromMolBlock(block, removeHs=False)
+            else:
+                mol = Chem.MolFromSmiles(row["smiles"])
+                rdDepictor.Compute2DCoords(mol)
+            mol.SetProp("_Name", _name(row))
             for name, value in row.items():
                 if not pd.isna(value):
                     mol.SetProp(str(name), str(value))
@@ -156,6 +157,11 @@ def open_writer(path: Path | str) -> Iterator[Writer]:
 def molecule_name(sample: int) -> str:
     """The name of a generated molecule from the number of its sample, such as molgen-000123."""
     return f"molgen-{sample:06d}"
+
+
+def _name(row: Mapping[Hashable, Any]) -> str:
+    name = molecule_name(row["sample"])
+    return f"{name}-{row['stereoisomer']}" if "stereoisomer" in row else name
 
 
 def safe_cells(rows: pd.DataFrame) -> pd.DataFrame:

@@ -25,12 +25,15 @@ def record_path(file: str) -> Path:
 
 
 def run_record(file: str) -> RunRecord | None:
-    """The run record of a file of molecules; None where there is none, and of standard input, "-"."""
+    """The run record of a file of molecules; None where there is none, of standard input, "-", and of a file of
+    stereoisomers."""
     if file == "-":
         return None
     path = record_path(file)
     try:
         record = read_json(path)
+        if record.get("stereo") is not None:  # its rows are stereoisomers, its counts of molecules
+            return None
         counts = record["counts"]
         numbers = [counts[name] for name in ("requested", "sanitised", "valid", "reasons")]
         return RunRecord(path, record["output_sha256"] == sha256_of(file), *numbers)

@@ -25,6 +25,7 @@ from molgen.generation.executors import finished_shards, is_whole, shard_file
 from molgen.generation.filters import Filter
 from molgen.generation.likelihood import LIKELIHOOD_DRAWS
 from molgen.generation.settings import Settings, columns, filter_of, wanted_of
+from molgen.generation.stereo import Spread, Told
 from molgen.generation.typical import TypicalBounds
 from molgen.generation.wanted import Span
 from molgen.generation.work_folder import deliver, unfinished_output, work_folder, write_record
@@ -73,6 +74,7 @@ class Record(TypedDict):
     obtained: NotRequired[dict[str, Obtained]]
     filter: NotRequired[list[Kept]]
     nll_percentile: NotRequired[str]
+    stereoisomers: NotRequired[Told]
     fell_short: bool
     samples_of_earlier_starts: int
     workers: int
@@ -204,6 +206,8 @@ def run(
     limit = WORKERS_PER_CORE * available_cores()
     if not 1 <= workers <= limit:
         raise InputError(f"workers should be at least 1 and on this machine at most {limit}, got {workers}")
+    if settings.three_d and Path(output).suffix.lower() != ".sdf":
+        raise InputError(f"3D goes into an .sdf file, not into {output}", "output")
     settings = with_noise(model, settings, progress)
     started = time.monotonic()
     with work_folder(output, settings, overwrite) as (folder, settings, finished):
@@ -225,12 +229,14 @@ def run(
         count("drawing molecules", drawn, settings.samples)
         to_stdout = str(output) == "-"
         typical = TypicalBounds(model) if settings.likelihood else None
+        spread = None if settings.stereo is None else Spread(settings.stereo)
         unfinished = "-" if to_stdout else unfinished_output(folder, output)
         shards = finished_shards(model, settings, folder, missing, workers, count)
         frames = (_read_shard(shard_file(folder, shard)) for shard in shards)
         with open_writer(unfinished) as writer, closing(shards):
             for rows in taken(frames, tally):
-                writer.write(rows if typical is None else typical.added(rows))
+                made_rows = rows if typical is None else typical.added(rows)
+                writer.write(made_rows if spread is None else spread(made_rows))
                 count("drawing molecules", drawn, settings.samples)
         seconds = time.monotonic() - started
         summary = tally.summary()
@@ -242,7 +248,8 @@ def run(
             "workers": workers,
             "columns": columns(settings),
             "counts": summary.to_json(),
-            "rows": tally.rows,
+            "rows": tally.rows if spread is None else spread.told["stereoisomers"],
+            **({} if spread is None else {"stereoisomers": spread.told}),
             **({"obtained": tally.asked()} if settings.targets else {}),
             **({"filter": tally.funnel()} if tally.rules else {}),
             "fell_short": settings.unique is not None and not tally.finished,

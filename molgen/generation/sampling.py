@@ -15,6 +15,7 @@ from molgen.generation.filters import Filter
 from molgen.generation.leads import Lead
 from molgen.generation.likelihood import likelihood_columns
 from molgen.generation.settings import Settings, columns, filter_of, measured_targets, wanted_of
+from molgen.generation.stereo import stereo_texts
 from molgen.generation.streams import stream, torch_generator
 from molgen.generation.wanted import Wanted
 from molgen.models.base import Backend, Callback
@@ -58,7 +59,8 @@ class Shards:
         each_batch: Callable[[pd.DataFrame], object] | None = None,
     ) -> pd.DataFrame:
         """One row for every sample of a shard, valid or not, in order: `columns(settings)`, `reason`, and where there
-        is a filter `stopped_by`, the first of its rules that a valid molecule fails, -1 for none.
+        is a filter `stopped_by`, the first of its rules that a valid molecule fails, -1 for none; with stereo,
+        `stereo`, which `Spread` makes rows of.
 
         Without nll_percentile, which is added to the rows that are taken: it needs the training set, not the model.
         sample counts from 1 over the whole run; reason is "" for a valid molecule, and only these have numbers. A
@@ -112,8 +114,11 @@ class Shards:
                 table |= {name: values.round(DECIMALS) for name, values in likelihoods.items()}
             if self.filter is not None:
                 table["stopped_by"] = self._stopped_by(self.filter, samples)
+            if settings.stereo is not None:
+                table["stereo"] = pd.Series(self._stereo(samples, table.get("stopped_by")), dtype="str")
             there = [name for name in columns(settings) if name in table]
-            yield pd.DataFrame(table)[[*there, "reason", *(["stopped_by"] if self.filter is not None else [])]]
+            more = [name for name in ("reason", "stopped_by", "stereo") if name in table]
+            yield pd.DataFrame(table)[[*there, *more]]
 
     @staticmethod
     def _similarity(lead: Lead, samples: list[Sample]) -> np.ndarray:
@@ -130,6 +135,13 @@ class Shards:
         valid = [row for row, sample in enumerate(samples) if sample.mol is not None]
         stopped[valid] = kept.first_failed([samples[row].verdict.smiles for row in valid])
         return stopped
+
+    def _stereo(self, samples: list[Sample], stopped_by: object) -> list[str]:
+        """The stereoisomers of the valid molecules that the filter lets through, as text."""
+        assert self.settings.stereo is not None
+        through = np.full(len(samples), True) if stopped_by is None else np.asarray(stopped_by) < 0
+        mols = (sample.mol if taken else None for sample, taken in zip(samples, through, strict=True))
+        return stereo_texts(mols, self.settings.stereo, bool(self.settings.three_d))
 
     def _samples(self, batch: GraphBatch) -> list[Sample]:
         """What each graph is; a molecule that is not what is wanted has that as its reason."""

@@ -13,9 +13,11 @@ from molgen.errors import InputError
 from molgen.evaluation.screening import load_profile, parse_profile, profile_text
 from molgen.generation.filters import Filter, make_filter
 from molgen.generation.leads import parse_window
+from molgen.generation.stereo import COLUMNS as STEREO_COLUMNS
 from molgen.generation.wanted import Wanted, parse_wanted
 from molgen.models.checkpoints import Model
 from molgen.molecules.properties import PROPERTIES, TARGETS
+from molgen.molecules.stereo import MOST
 
 WINDOW = "0.5:0.8"  # of the similarity of analogues
 SHARD_SIZE = 1000  # large enough for batches of one size, small enough that a killed run loses little
@@ -35,7 +37,8 @@ class Settings:
     atoms, such as "20:27". profile: what a screening profile is called that keeps the molecules, and profile_toml its
     rules; known_rings: whether only those with ring systems of training molecules are kept. like: SMILES of a lead;
     similarity: that of its analogues to it, such as "0.5:0.8"; noise: how far it is noised for that, None until a run
-    has found out.
+    has found out. stereo: stereoisomers of each molecule at most, None for molecules without stereo; three_d: whether
+    they are arranged in space.
     seed: None until a run draws one. Raises InputError for a number out of range.
     """
 
@@ -60,6 +63,8 @@ class Settings:
     like: str | None = None
     similarity: str | None = None
     noise: float | None = None
+    stereo: int | None = None
+    three_d: bool | None = None
 
     def __post_init__(self) -> None:
         for name in ("unique", "samples", "steps"):
@@ -128,12 +133,15 @@ def make_settings(
     known_rings: bool = False,
     like: str | None = None,
     similarity: str | None = None,
+    stereo: int | None = None,
+    three_d: bool = False,
 ) -> Settings:
     """Settings for `num` samples, or for `unique` distinct valid molecules out of at most `max_samples`.
 
     If omitted, sampler and steps are the model's own. device: auto, cpu or cuda. formula, atoms, core, targets,
     guidance, size, like: see `parse_wanted`. similarity: WINDOW if omitted. profile: the name of a screening profile,
-    or its TOML file; known_rings: see `Settings`. Raises InputError for what the model or this machine cannot do.
+    or its TOML file; known_rings, stereo, three_d: see `Settings`; three_d alone takes one stereoisomer of each.
+    Raises InputError for what the model or this machine cannot do.
     """
     backend = model.backend
     if sampler is not None and sampler not in backend.samplers:
@@ -153,6 +161,8 @@ def make_settings(
     if num is None:
         assert unique is not None
         num = min(SAMPLES_PER_UNIQUE * unique, MAX_SAMPLES) if max_samples is None else max_samples
+    if stereo is not None and not 1 <= stereo <= MOST:
+        raise InputError(f"stereo should be 1 to {MOST} stereoisomers of each molecule, got {stereo}", "stereo")
     request = wanted.request
     chosen = None if profile is None else load_profile(profile)
     make_filter(model, chosen, known_rings)
@@ -177,6 +187,8 @@ def make_settings(
         known_rings=known_rings or None,
         like=None if wanted.lead is None else wanted.lead.smiles,
         similarity=None if wanted.lead is None else str(window),
+        stereo=1 if stereo is None and three_d else stereo,
+        three_d=three_d or None,
     )
 
 
@@ -211,7 +223,8 @@ def columns(settings: Settings) -> list[str]:
     """
     more = ["nll", "nll_se", "nll_percentile"] if settings.likelihood else []
     like = [] if settings.like is None else ["similarity"]
-    return ["smiles", *PROPERTIES, *measured_targets(settings), *like, "novel", "sample", *more]
+    stereo = [] if settings.stereo is None else list(STEREO_COLUMNS)
+    return ["smiles", *PROPERTIES, *measured_targets(settings), *like, "novel", "sample", *more, *stereo]
 
 
 def measured_targets(settings: Settings) -> list[str]:
