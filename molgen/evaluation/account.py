@@ -29,7 +29,7 @@ class Account:
 
         Of the isomers of one molecule one counts as unique, the others as duplicates.
         """
-        different = len(self.isomers.hashes)
+        different = len(self.isomers)
         return {STEREOISOMERS: different - unique, REPEATS: self.valid - different}
 
     def standardised(self) -> dict[str, int]:

@@ -161,4 +161,4 @@ def summarise(verdicts: Iterable[Decoded], requested: int | None = None, trainin
         reasons.update(verdict.reason for verdict in chunk if not verdict.valid)
     novel = None if training is None else int((~contains(training, distinct.hashes)).sum())
     count = count if requested is None else requested
-    return Summary(count, sanitised, valid, len(distinct.hashes), novel, dict(reasons.most_common()))
+    return Summary(count, sanitised, valid, len(distinct), novel, dict(reasons.most_common()))

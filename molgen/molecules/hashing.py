@@ -25,17 +25,34 @@ def contains(sorted_hashes: np.ndarray, hashes: np.ndarray) -> np.ndarray:
 
 
 class DistinctMolecules:
-    """The molecules seen so far, as sorted 64-bit hashes: 8 bytes each, so that a run of millions stays small."""
+    """The molecules seen so far, as sorted 64-bit hashes: 8 bytes each, so that a run of millions stays small.
+
+    They are kept in runs of falling length, of which each is at least twice as long as the next: what comes is merged
+    with the shorter ones, so that n molecules cost n log n steps, however few come at a time.
+    """
 
     def __init__(self) -> None:
-        self.hashes = np.empty(0, np.uint64)
+        self.runs: list[np.ndarray] = []
+
+    @property
+    def hashes(self) -> np.ndarray:
+        """All of them, ascending, uint64 [n]."""
+        return np.sort(np.concatenate([np.empty(0, np.uint64), *self.runs]))
+
+    def __len__(self) -> int:
+        return sum(map(len, self.runs))
 
     def add(self, smiles: list[str]) -> np.ndarray:
         """Take in canonical SMILES; bool [m], true at the first appearance of each new one."""
         new, first = np.unique(smiles_hashes(smiles), return_index=True)
-        unseen = ~contains(self.hashes, new)
-        new, first = new[unseen], first[unseen]
-        self.hashes = np.insert(self.hashes, np.searchsorted(self.hashes, new), new)
+        for run in self.runs:
+            unseen = ~contains(run, new)
+            new, first = new[unseen], first[unseen]
+        merged = new
+        while self.runs and len(self.runs[-1]) < 2 * len(merged):
+            merged = np.sort(np.concatenate([self.runs.pop(), merged]), kind="stable")  # fast where both are sorted
+        if len(merged):
+            self.runs.append(merged)
         appears = np.zeros(len(smiles), bool)
         appears[first] = True
         return appears

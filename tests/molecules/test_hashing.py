@@ -35,3 +35,16 @@ def test_distinct_molecules_are_marked_once():
     assert seen.add(["N", "F", "F"]).tolist() == [False, True, False]
     assert seen.add([]).tolist() == []
     assert (np.diff(seen.hashes.astype(object)) > 0).all() and len(seen.hashes) == 4
+
+
+def test_distinct_molecules_in_many_parts_are_those_of_a_set():
+    random, distinct, seen = np.random.default_rng(0), DistinctMolecules(), set()
+    for size in random.integers(0, 40, 60):
+        part = [f"C{number}" for number in random.integers(0, 700, size)]
+        expected = [text not in seen and text not in part[:place] for place, text in enumerate(part)]
+        seen |= set(part)
+        assert distinct.add(part).tolist() == expected
+        assert len(distinct) == len(seen)
+    assert np.array_equal(distinct.hashes, np.sort(smiles_hashes(seen)))
+    lengths = [len(run) for run in distinct.runs]
+    assert all(longer >= 2 * shorter for longer, shorter in zip(lengths, lengths[1:], strict=False))
