@@ -1,3 +1,5 @@
+import itertools
+
 import numpy as np
 
 from molgen.molecules.hashing import DistinctMolecules, contains, smiles_hashes
@@ -47,4 +49,4 @@ def test_distinct_molecules_in_many_parts_are_those_of_a_set():
         assert len(distinct) == len(seen)
     assert np.array_equal(distinct.hashes, np.sort(smiles_hashes(seen)))
     lengths = [len(run) for run in distinct.runs]
-    assert all(longer >= 2 * shorter for longer, shorter in zip(lengths, lengths[1:], strict=False))
+    assert all(longer >= 2 * shorter for longer, shorter in itertools.pairwise(lengths))
