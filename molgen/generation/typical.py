@@ -5,6 +5,7 @@ cannot be compared, while their places can.
 """
 
 import math
+from collections.abc import Sequence
 from contextlib import suppress
 from functools import cached_property
 
@@ -114,6 +115,28 @@ class TypicalBounds:
             batch = GraphBatch(torch.cat([each.nodes for each in part]), torch.cat([each.pairs for each in part]))
             bounds.append(self.model.backend.likelihood(batch, draws=LIKELIHOOD_DRAWS, generator=noise).nats.cpu())
         return np.sort(torch.cat(bounds).double().numpy()) if bounds else np.zeros(0)
+
+
+def percentiles(typical: TypicalBounds, smiles: Sequence[str]) -> list[float]:
+    """The percentile of the bound of each molecule; NaN of one that the model cannot hold.
+
+    Molecules of one size are computed together, with the same noise every time.
+    """
+    places = [math.nan] * len(smiles)
+    graphs: dict[int, list[tuple[int, GraphBatch]]] = {}
+    for position, text in enumerate(smiles):
+        with suppress(InputError):
+            graph = canonical_graph(typical.model, text)
+            graphs.setdefault(graph.size, []).append((position, graph))
+    for size, there in graphs.items():
+        noise = torch_generator(0, size, "likelihood")
+        for start in range(0, len(there), AT_ONCE):
+            part = there[start : start + AT_ONCE]
+            batch = GraphBatch(*(torch.cat([getattr(graph, name) for _, graph in part]) for name in ("nodes", "pairs")))
+            bounds = typical.model.backend.likelihood(batch, draws=LIKELIHOOD_DRAWS, generator=noise).nats
+            for (position, _), nats in zip(part, bounds.tolist(), strict=True):
+                places[position] = typical.percentile(size, nats)
+    return places
 
 
 def _size(smiles: str) -> int:
