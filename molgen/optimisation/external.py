@@ -11,7 +11,6 @@ import importlib
 import os
 import signal
 import subprocess
-import sys
 from collections import deque
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
@@ -26,10 +25,11 @@ from rdkit import Chem
 
 from molgen.errors import InputError, MolgenError
 from molgen.molecules.fingerprints import FINGERPRINT_BITS, fingerprint
+from molgen.optimisation.calling import Ready, finite, serve
 from molgen.optimisation.curves import Curve
-from molgen.optimisation.scorers import Answers, finite
+from molgen.optimisation.scorers import Answers
 from molgen.parallel import chunks
-from molgen.workers import Crew, Died, Failed, Pipe
+from molgen.workers import Crew, Died, Failed
 
 TRUST = 20  # molecules without a single number after which the scorer, and not the molecules, is at fault
 SHOWN = 300  # characters of what a failed program said
@@ -164,7 +164,7 @@ class Function:
     def __init__(self, module: str, name: str, folder: Path, seconds: float) -> None:
         self.seconds = seconds
         self.message = ""
-        self.crew: Crew[list[str]] = Crew(1, _serve, str(folder), module, name)
+        self.crew: Crew[list[str]] = Crew(1, serve, str(folder), module, name)
         self.path = self._wait_ready()
 
     def __call__(self, smiles: list[str]) -> list[float] | None:
@@ -189,7 +189,7 @@ class Function:
         """The file of the function's module."""
         while True:
             for _, message in self.crew.messages():
-                if isinstance(message, _Ready):
+                if isinstance(message, Ready):
                     return message.path
                 if isinstance(message, Failed | Died):
                     self.crew.close()
@@ -261,34 +261,6 @@ class OnnxModel:
 
     def close(self) -> None:
         """Nothing was started."""
-
-
-@dataclass(frozen=True)
-class _Ready:
-    """A worker's message: it has imported the function from the file at `path`."""
-
-    path: str
-
-
-def _serve(pipe: Pipe, folder: str, module: str, name: str) -> None:
-    """A worker: import a function and apply it to each list that comes."""
-    os.dup2(2, 1)  # what it prints must not mix with what the command prints
-    sys.path.insert(0, folder)
-    try:
-        found = importlib.import_module(module)
-        function = getattr(found, name)
-        if not callable(function):
-            raise TypeError(f"{module}.{name} is not a function")
-    except Exception as error:  # whatever importing somebody's code raises
-        pipe.send(Failed(MolgenError(f"{type(error).__name__}: {error}")))
-        return
-    pipe.send(_Ready(str(getattr(found, "__file__", ""))))
-    while True:
-        smiles = pipe.recv()
-        try:
-            pipe.send([finite(value) for value in function(list(smiles))])
-        except Exception as error:  # whatever somebody's code raises
-            pipe.send(Failed(MolgenError(f"{type(error).__name__}: {error}")))
 
 
 def _number(line: str) -> float:

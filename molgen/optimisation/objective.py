@@ -24,6 +24,7 @@ import numpy as np
 from molgen.errors import InputError, MolgenError
 from molgen.files import check_regular, sha256_of
 from molgen.models.checkpoints import Model
+from molgen.molecules.properties import CATALOGUE
 from molgen.optimisation.curves import CURVES, AsItIs, Curve, parse_curve
 from molgen.optimisation.external import External, Function, OnnxModel, Program
 from molgen.optimisation.scorers import BUILT_IN, Place, Scorer, pinned_files
@@ -174,7 +175,7 @@ def _component(part: Mapping[str, object], place: Place) -> Component:
     for key in part:
         if key not in (kind, *COMMON, *called):
             raise InputError(f"{kind} has no {key!r}; it takes {', '.join((*COMMON, *called))}")
-    name = part.get("name", value if kind == "property" else kind.replace("_", " "))
+    name = part.get("name", value if kind == "property" and value in CATALOGUE else kind.replace("_", " "))
     if not isinstance(name, str) or not NAME.fullmatch(name) or name in RESERVED:
         raise InputError(f"name should be a short text of letters, digits and spaces and no other column, got {name!r}")
     weight = part.get("weight", 1)

@@ -13,6 +13,7 @@ from molgen.generation.typical import TypicalBounds, percentiles
 from molgen.models.checkpoints import Model
 from molgen.optimisation.scorers import unseen
 from molgen.optimisation.search import TOP, Search
+from molgen.progress import Progress, silent
 
 STEP = 10  # calls between points of the curve
 PMO_STEP = 100  # calls between points of the area under it, as in the benchmark of Gao et al. 2022
@@ -29,12 +30,13 @@ class Results:
     curve: pd.DataFrame
 
 
-def results(search: Search) -> Results:
+def results(search: Search, progress: Progress = silent, *, likelihood: bool = True) -> Results:
     """Of what a search has asked so far.
 
     nll_percentile (molgen.generation.typical), of the best alone, and unseen_rings, the number of ring systems that no
     training molecule has, stand beside the score: a high score of molecules that the model finds odd may be a gap in
-    the objective and not a good molecule. They are missing where the training molecules are not at hand.
+    the objective and not a good molecule. They are missing where the training molecules are not at hand; nll_percentile
+    takes a while, and is also left out without `likelihood`. progress: of what it takes.
     """
     log, objective, model = search.log, search.objective, search.model
     values = {each.name: log.values(each.name) for each in objective.components}
@@ -57,7 +59,8 @@ def results(search: Search) -> Results:
     taken = search.best(scores, TOP)
     places = np.array([row.number - 1 for row in taken], int)
     typical = np.full(len(log), nan)
-    typical[places] = np.round(percentiles(TypicalBounds(model), [row.smiles for row in taken]), 1)
+    if likelihood:
+        typical[places] = np.round(percentiles(TypicalBounds(model), [row.smiles for row in taken], progress), 1)
     molecules = pd.DataFrame(table | {"nll_percentile": typical})
     best = molecules.iloc[places].assign(scaffold=pd.Series([search.scaffold(row) for row in taken], index=places))
     return Results(molecules, best.reset_index(drop=True), curve(scores))

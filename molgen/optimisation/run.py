@@ -91,14 +91,16 @@ def optimise(
             with Log(folder / LOG) as log:
                 earlier = len(log)
                 search = Search(model, wanted, settings, log)
+                stopped = True
                 try:
                     for _ in search.run(budget, progress):
                         pass
-                except KeyboardInterrupt:
-                    if len(log):
-                        _write(folder, search, budget, earlier, time.monotonic() - started)
-                    raise
-                return _write(folder, search, budget, earlier, time.monotonic() - started)
+                    stopped = False
+                finally:  # also of a search that was stopped or met an error there is something to see
+                    seconds = time.monotonic() - started
+                    if stopped and len(log):
+                        _write(folder, search, results(search, likelihood=False), budget, earlier, seconds)
+                return _write(folder, search, results(search, progress), budget, earlier, seconds)
     finally:
         wanted.close()
 
@@ -198,10 +200,9 @@ def _short(value: object) -> str:
     return text if len(text) < 300 else text[:300] + "..."
 
 
-def _write(folder: Path, search: Search, budget: int, earlier: int, seconds: float) -> Optimised:
+def _write(folder: Path, search: Search, found: Results, budget: int, earlier: int, seconds: float) -> Optimised:
     """Write the tables, the pictures and the record."""
     scores = search.scores()
-    found = results(search)
     log, objective = search.log, search.objective
     warnings = []
     collapse = search.collapse(scores)

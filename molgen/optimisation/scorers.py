@@ -5,8 +5,7 @@ A value that cannot be had is missing (NaN), never 0.
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple, Protocol
@@ -90,7 +89,7 @@ class Likelihood:
 
 
 def _property(value: object, _place: Place) -> Scorer:
-    if not isinstance(value, str) or value not in CATALOGUE:
+    if value not in CATALOGUE or not isinstance(value, str):
         raise InputError(f"no property {value!r}; choose from {', '.join(CATALOGUE)}")
     return Plain(CATALOGUE[value], AsItIs() if value in OWN_SCALE else None)
 
@@ -235,14 +234,3 @@ def _texts(value: object, what: str) -> list[str]:
     if not isinstance(texts, list) or not texts or not all(isinstance(text, str) for text in texts):
         raise InputError(f"should be {what}, or a list of these, got {value!r}")
     return texts
-
-
-def finite(value: object) -> float:
-    """A number that somebody's program gave; NaN for what is none, or not finite."""
-    if isinstance(value, bool) or not isinstance(value, int | float | np.number):
-        return math.nan
-    number = float(value)
-    return number if math.isfinite(number) else math.nan
-
-
-Options = Mapping[str, object]

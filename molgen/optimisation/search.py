@@ -16,7 +16,7 @@ import torch
 from rdkit import Chem
 
 from molgen.device import place
-from molgen.errors import InputError
+from molgen.errors import InputError, MolgenError
 from molgen.generation.cores import parse_core
 from molgen.generation.sampling import ENTRIES_PER_BATCH
 from molgen.models.base import Start
@@ -131,11 +131,13 @@ class Search:
         progress("scoring", min(map(self.log.answered, names)), budget)
         for component in self.objective.components:
             lacking = {row.smiles: row for row in self.log.lacking(component.name)}
-            if lacking:
-                for part in component.scorer.answers(list(lacking)):
+            try:
+                for part in component.scorer.answers(list(lacking)) if lacking else ():
                     component.curve(np.array(part.values))  # a value that the curve refuses is not kept
                     self.log.keep(component.name, [lacking[text] for text in part.smiles], part.values)
                     progress("scoring", min(map(self.log.answered, names)), budget)
+            except MolgenError as error:
+                raise type(error)(f"component {component.name}: {error}") from None
 
     def _new(self, count: int) -> list[Molecule]:
         """Up to `count` molecules that were never asked; fewer where few are found, in the end none."""
