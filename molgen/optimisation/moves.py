@@ -36,6 +36,7 @@ FRESH, TARGETS, REGROW, GROW, SHRINK, COMBINE, NOISE = MOVES = (
     "fresh", "targets", "regrow", "grow", "shrink", "combine", "noise",
 )  # fmt: skip
 NOISES = (0.2, 0.3, 0.4, 0.5, 0.6)  # shares of the way to pure noise
+WHOLE_RINGS = 0.7  # of the pieces: ring systems are drawn anew or kept as a whole
 MOST_CHANGE = 3  # atoms that a molecule grows or shrinks by
 LINK = 2  # atoms drawn between two pieces that are combined, at most
 
@@ -69,13 +70,18 @@ class Piece(NamedTuple):
 
 @dataclass(frozen=True, eq=False)
 class Parent:
-    """A molecule to be changed. core_size: how many of its first atoms belong to the core, and stay."""
+    """A molecule of n atoms to be changed.
+
+    core_size: how many of its first atoms belong to the core, and stay; closed: bool [n], atoms that get no further
+    bond; hydrogens: int64 [n]; ring_systems: int64 [n], the number of the ring system that an atom is in, -1 for none.
+    """
 
     number: int
     lead: Lead
     core_size: int
     closed: np.ndarray
     hydrogens: np.ndarray
+    ring_systems: np.ndarray
 
     @cached_property
     def bonds(self) -> np.ndarray:
@@ -94,14 +100,19 @@ class Parent:
         return np.asarray(atoms & (self.bonds[:, ~atoms] > 0).any(1))
 
     def grown_piece(self, count: int, free: np.ndarray, random: np.random.Generator) -> np.ndarray:
-        """A random connected piece of up to `count` of the free atoms, bool [n]."""
+        """A random connected piece of up to `count` of the free atoms, bool [n].
+
+        Mostly ring systems go as a whole, and the piece has more atoms where one does.
+        """
+        whole = random.random() < WHOLE_RINGS
         piece = np.zeros(self.lead.size, bool)
         reached = free.copy()
-        for _ in range(count):
-            piece[random.choice(np.flatnonzero(reached))] = True
+        while piece.sum() < count and reached.any():
+            atom = random.choice(np.flatnonzero(reached))
+            piece[atom] = True
+            if whole and self.ring_systems[atom] >= 0:
+                piece |= free & (self.ring_systems == self.ring_systems[atom])
             reached = free & ~piece & (self.bonds[piece] > 0).any(0)
-            if not reached.any():
-                break
         return piece
 
 
@@ -145,7 +156,7 @@ class Moves:
             mol = self.decoder.to_mol(lead.nodes, lead.pairs)
             Chem.SanitizeMol(mol)
             hydrogens = np.array([mol.GetAtomWithIdx(atom).GetTotalNumHs() for atom in range(lead.size)])
-            self._parents[number] = Parent(number, lead, core_size, closed, hydrogens)
+            self._parents[number] = Parent(number, lead, core_size, closed, hydrogens, _ring_systems(mol))
         return self._parents[number]
 
     def plan(self, move: str, parents: Sequence[Parent], noise: float, random: np.random.Generator) -> Plan:
@@ -192,10 +203,12 @@ class Moves:
             return self._fresh(FRESH, random)
         change = int(random.integers(-MOST_CHANGE, MOST_CHANGE + 1))
         room = self.largest - int((~lost).sum())
-        gained = second.grown_piece(
-            min(room, max(1, int(lost.sum()) + change)), np.ones(second.lead.size, bool), random
-        )
-        pieces = [first.piece(~lost, first.cut(~lost)), second.piece(gained, second.cut(gained))]
+        count = min(room, max(1, int(lost.sum()) + change))
+        gained = second.grown_piece(count, np.ones(second.lead.size, bool), random)
+        kept = first.piece(~lost, first.cut(~lost))
+        if gained.sum() > room:  # a ring system that is too large
+            return self._plan(REGROW, [first], [kept], int(lost.sum()))
+        pieces = [kept, second.piece(gained, second.cut(gained))]
         if not pieces[1].is_open.any():  # the whole of a small molecule
             pieces[1] = pieces[1]._replace(is_open=second.hydrogens[gained] > 0)
         return self._plan(COMBINE, [first, second], pieces, int(random.integers(0, LINK + 1)))
@@ -204,8 +217,7 @@ class Moves:
         wanted = self.told if move == TARGETS else self.free
         weights = wanted.size_weights(self.model.statistics)
         size = int(random.choice(len(weights), p=weights / weights.sum()))
-        pieces: list[Piece] = []
-        plan = self._plan(move, [], pieces, size)
+        plan = self._plan(move, [], [], size)
         if self.core is not None:
             known = self.core.condition(size, 1, torch.zeros(1, 0))
             graph = (known.graph.nodes, known.graph.pairs, known.known_nodes, known.known_pairs)
@@ -244,7 +256,8 @@ class Moves:
         elif move == SHRINK and most > 0 and free.sum() > 1:
             fewer = min(int(random.integers(1, most + 1)), int(free.sum()) - 1)
             stays = ~parent.grown_piece(fewer, free, random)
-            nodes, bonds = nodes[stays], bonds[np.ix_(stays, stays)]
+            if stays.sum() >= self.smallest and (stays & free).any():
+                nodes, bonds = nodes[stays], bonds[np.ix_(stays, stays)]
         size = len(nodes)
         first, second = (index.numpy() for index in pair_indices(size))
         known_nodes, known_pairs = np.zeros(size, bool), np.zeros(pair_count(size), bool)
@@ -261,3 +274,13 @@ class Moves:
         piece = np.append(self.core.piece, -1)
         last = len(piece) - 1
         return np.asarray(piece[np.minimum(first, last)] == piece[np.minimum(second, last)])
+
+
+def _ring_systems(mol: Chem.Mol) -> np.ndarray:
+    """The number of the ring system (rings that share atoms) of each atom of a sanitised molecule, -1 for none."""
+    system = np.full(mol.GetNumAtoms(), -1)
+    for number, ring in enumerate(mol.GetRingInfo().AtomRings()):
+        atoms = np.array(ring)
+        joined = np.isin(system, system[atoms][system[atoms] >= 0])
+        system[joined], system[atoms] = number, number
+    return system

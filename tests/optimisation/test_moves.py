@@ -106,3 +106,14 @@ def test_the_moves_of_a_model():
     assert Moves(model(config=none), None, {}).names == [FRESH, GROW, SHRINK, NOISE]
     with pytest.raises(InputError, match="cannot change one; choose another model"):
         Moves(model(config=none, starts=False), None, {})
+
+
+def test_ring_systems_mostly_go_as_a_whole():
+    moves = Moves(model(), None, {})
+    parent = moves.parent(1, "CC1CCC2(CC1)CCNC2")  # ten atoms of one ring system, and a methyl
+    assert sorted(parent.ring_systems.tolist()) == [-1] + [parent.ring_systems.max()] * 10
+    random = np.random.default_rng(0)
+    pieces = [parent.grown_piece(4, np.ones(11, bool), random) for _ in range(100)]
+    ringed = [piece[parent.ring_systems >= 0].sum() for piece in pieces]
+    whole = ringed.count(10)
+    assert set(ringed) <= {3, 4, 10} and 50 < whole < 90
