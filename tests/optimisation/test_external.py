@@ -135,3 +135,17 @@ def test_onnx_without_onnxruntime_or_a_model_is_told(tmp_path):
     (tmp_path / "model.onnx").write_bytes(b"no model")
     with pytest.raises(InputError, match=r"needs onnxruntime|is not a model in ONNX"):
         answers(tmp_path, 'onnx = "model.onnx"')
+
+
+# trees of scikit-learn, fitted to the heavy atoms of a few molecules and to whether they are aromatic, by skl2onnx
+KNOWN = {"CCO": 3.0, "c1ccccc1": 6.0, "Cc1ccccc1": 7.0, "CC(=O)O": 4.0}
+
+
+def test_models_in_onnx():
+    pytest.importorskip("onnxruntime")
+    folder = Path(__file__).parent / "onnx"
+    assert answers(folder, 'onnx = "heavy-atoms.onnx"', list(KNOWN)) == list(KNOWN.values())
+    assert answers(folder, 'onnx = "aromatic.onnx"', list(KNOWN)) == [0, 1, 1, 0]
+    for name, message in (("aromatic-maps", "export it with the option zipmap=False"), ("sixteen-inputs", "2048")):
+        with pytest.raises(InputError, match=message):
+            answers(folder, f'onnx = "{name}.onnx"', list(KNOWN))
