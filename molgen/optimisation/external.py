@@ -57,6 +57,7 @@ class External:
     batch: int
     curve: Curve | None = None
     worked: bool = False
+    failed: int = 0  # molecules without a number before the first that has one
 
     def answers(self, smiles: Sequence[str]) -> Iterator[Answers]:
         """See molgen.optimisation.scorers.Scorer.
@@ -67,11 +68,11 @@ class External:
         for part in self._narrowed(smiles):
             held.append(part)
             self.worked = self.worked or not all(map(isnan, part.values))
-            count = sum(len(each.smiles) for each in held)
-            if not self.worked and count >= TRUST:
+            self.failed += 0 if self.worked else len(part.smiles)
+            if self.failed >= TRUST and not self.worked:
                 said = f"; it said: {self.call.message}" if self.call.message else ""
                 raise MolgenError(
-                    f"none of the first {count} molecules got a number, such as {held[0].smiles[0]}{said}"
+                    f"none of the first {self.failed} molecules got a number, such as {held[0].smiles[0]}{said}"
                 )
             if self.worked:
                 yield from held

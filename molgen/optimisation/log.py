@@ -119,12 +119,14 @@ class Log:
             self._values.setdefault(component, {})[number] = nan if value is None else value
 
     def _write(self, statement: str, rows: Sequence[tuple[object, ...]]) -> None:
-        """All rows or none, and on the disk when this returns."""
+        """All rows or none, and on the disk when this returns. Raises OSError, as for a full disk."""
         self.database.execute("BEGIN IMMEDIATE")
         try:
             self.database.executemany(statement, rows)
             self.database.execute("COMMIT")
-        except BaseException:
+        except BaseException as error:
             if self.database.in_transaction:
                 self.database.execute("ROLLBACK")
+            if isinstance(error, sqlite3.OperationalError):
+                raise OSError(f"{self.path} cannot be written ({error})") from None
             raise

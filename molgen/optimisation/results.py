@@ -17,7 +17,7 @@ from molgen.progress import Progress, silent
 
 STEP = 10  # calls between points of the curve
 PMO_STEP = 100  # calls between points of the area under it, as in the benchmark of Gao et al. 2022
-DECIMALS = 4
+DECIMALS = 6
 
 
 @dataclass(frozen=True)

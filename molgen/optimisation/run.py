@@ -16,7 +16,7 @@ import json
 import secrets
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -34,6 +34,7 @@ from molgen.generation.cores import parse_core
 from molgen.generation.runs import versions
 from molgen.models.checkpoints import Model
 from molgen.optimisation.log import Log
+from molgen.optimisation.moves import Moves
 from molgen.optimisation.objective import Objective, load_objective
 from molgen.optimisation.page import page
 from molgen.optimisation.plots import curve_png
@@ -85,22 +86,25 @@ def optimise(
     settings = _settings(model, seed, core, sampler, steps, batch, population, per_scaffold, device)
     wanted = load_objective(objective, model)
     try:
+        # raises what is wrong with model and core before a folder is made
+        Moves(model, None if core is None else parse_core(core, model.vocabulary), wanted.aims)
         with _locked(folder):
             settings = _resumed(folder, model, wanted, settings, seed)
             started = time.monotonic()
             with Log(folder / LOG) as log:
                 earlier = len(log)
                 search = Search(model, wanted, settings, log)
-                stopped = True
+                finished = False
                 try:
                     for _ in search.run(budget, progress):
                         pass
-                    stopped = False
+                    finished = True
                 finally:  # also of a search that was stopped or met an error there is something to see
-                    seconds = time.monotonic() - started
-                    if stopped and len(log):
-                        _write(folder, search, results(search, likelihood=False), budget, earlier, seconds)
-                return _write(folder, search, results(search, progress), budget, earlier, seconds)
+                    facts: dict[str, object] = {"finished": finished, "asked_in_earlier_starts": earlier}
+                    facts["seconds"] = round(time.monotonic() - started, 2)
+                    if not finished and len(log):
+                        _write(folder, search, results(search, likelihood=False), budget, facts)
+                return _write(folder, search, results(search, progress), budget, facts)
     finally:
         wanted.close()
 
@@ -121,10 +125,8 @@ def _settings(
         raise InputError(f"model {model.name} has no sampler {sampler!r}; choose from {', '.join(backend.samplers)}")
     if steps is not None and steps > backend.max_steps:
         raise InputError(f"model {model.name} takes at most {backend.max_steps} steps, got {steps}")
-    if core is not None:
-        if not backend.config.known_parts:
-            raise InputError(f"model {model.name} was not trained to keep a core; choose another model")
-        parse_core(core, model.vocabulary)
+    if core is not None and not backend.config.known_parts:
+        raise InputError(f"model {model.name} was not trained to keep a core; choose another model")
     numbers = {"batch": batch, "population": population, "per_scaffold": per_scaffold}
     return SearchSettings(
         sampler=sampler or backend.samplers[0],
@@ -143,8 +145,9 @@ def _locked(folder: Path) -> Iterator[None]:
         raise InputError(f"{folder} is a file; give the name of a folder", "output")
     if not folder.resolve().parent.is_dir():
         raise InputError(f"the folder {folder.resolve().parent} does not exist", "output")
-    others = sorted(path.name for path in folder.iterdir()) if folder.exists() else []
-    if others and SETTINGS not in others and others != [LOCK] and not all(name.startswith(".") for name in others):
+    there = sorted(path.name for path in folder.iterdir()) if folder.exists() else []
+    others = [name for name in there if name != LOCK and not name.startswith(f".{SETTINGS}.")]
+    if others and SETTINGS not in others:
         raise InputError(f"{folder} holds files that are not of a search, such as {others[0]}; choose another folder")
     folder.mkdir(exist_ok=True)
     lock = FileLock(folder / LOCK)
@@ -200,8 +203,8 @@ def _short(value: object) -> str:
     return text if len(text) < 300 else text[:300] + "..."
 
 
-def _write(folder: Path, search: Search, found: Results, budget: int, earlier: int, seconds: float) -> Optimised:
-    """Write the tables, the pictures and the record."""
+def _write(folder: Path, search: Search, found: Results, budget: int, facts: Mapping[str, object]) -> Optimised:
+    """Write the tables, the pictures and the record. facts: how the search ended, for the record."""
     scores = search.scores()
     log, objective = search.log, search.objective
     warnings = []
@@ -211,11 +214,14 @@ def _write(folder: Path, search: Search, found: Results, budget: int, earlier: i
         warnings.append(
             f"{count} of the best {of} molecules have the scaffold {scaffold}: the search has collapsed onto it"
         )
-    missing = {each.name: int(np.isnan(log.values(each.name)).sum()) for each in objective.components}
+    missing = {
+        each.name: int(np.isnan(log.values(each.name)).sum()) - len(log.lacking(each.name))
+        for each in objective.components
+    }
     warnings += [
         f"{name} gave no value for {count:,} of {len(log):,} molecules" for name, count in missing.items() if count
     ]
-    if len(log) < budget:
+    if facts["finished"] and len(log) < budget:
         warnings.append(f"nothing new was found after {len(log):,} of {budget:,} molecules")
     record: dict[str, object] = {
         "model": search.model.name,
@@ -235,8 +241,7 @@ def _write(folder: Path, search: Search, found: Results, budget: int, earlier: i
         "auc_top10": _rounded(auc_top10(scores, budget)),
         "scaffolds_of_best": int(found.best["scaffold"].nunique()),
         "warnings": warnings,
-        "asked_in_earlier_starts": earlier,
-        "seconds": round(seconds, 2),
+        **facts,
     }
     for name, table in (("molecules", found.molecules), ("best", found.best), ("curve", found.curve)):
         with open_writer(folder / f"{name}.csv") as writer:

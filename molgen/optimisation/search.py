@@ -83,6 +83,7 @@ class Search:
         """
         self._score(budget, progress)
         while len(self.log) < budget:
+            progress("drawing", len(self.log), budget)
             new = self._new(min(self.settings.batch, budget - len(self.log)))
             if not new:
                 return

@@ -1,11 +1,13 @@
 """Objectives: what each component finds in known molecules, the means, and every mistake in the TOML."""
 
+import math
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from molgen.errors import InputError
+from molgen.generation.typical import TypicalBounds
 from molgen.optimisation.objective import load_objective, parse_objective
 from molgen.optimisation.scorers import Place
 from tests.optimisation.trees import model
@@ -34,6 +36,16 @@ def test_the_components_of_known_molecules():
     assert values('alerts = ["BRENK"]', "O=[N+]([O-])c1ccccc1")[0] >= 1
     assert values('unseen_rings = "model"', "c1ccccc1", "C1CC1c1ccccc1", "CC") == [0, 1, 0]
     assert values('novel = "model"', "CCO", "CCN") == [0, 1]
+
+
+def test_the_likelihood_is_a_percentile_among_training_molecules(monkeypatch):
+    bounds = np.arange(100) / 10 + 0.05
+    monkeypatch.setattr(TypicalBounds, "of_size", lambda _, size: bounds if size > 2 else np.zeros(0))
+    # the bound of this model is the sum of its node classes: C 0, N 1, O 2; it has no S, and no molecules of two atoms
+    assert values("likelihood = true", "CCCO", "CCCC", "NCCO") == [20, 0, 30]
+    assert all(map(math.isnan, values("likelihood = true", "CCS", "CC")))
+    (component,) = parsed("[[component]]\nlikelihood = true").components
+    assert component.curve(np.array([0, 80, 90, 100])).round(2).tolist() == [1, 0.99, 0.5, 0.01]
 
 
 def test_references_can_be_files(tmp_path):
@@ -113,7 +125,10 @@ KINDS = "it should have one of property, similar_to, unlike"
         ('[[component]]\nlacks = [""]', "lacks: '' is not SMARTS"),
         ('[[component]]\nalerts = ["PAIN"]', "alerts: no alert set 'PAIN'; choose from PAINS"),
         ('[[component]]\nunseen_rings = "nosuch"', "no reference 'nosuch'"),
-        ("[[component]]\nunseen_rings = true", 'unseen_rings: should be "model", a data set or a file'),
+        (
+            "[[component]]\nunseen_rings = true",
+            'should be "model" (what it was trained on), a data set',
+        ),
         ("[[component]]\nnovel = 1", "novel: should be"),
         ('[[component]]\nlikelihood = "yes"', "likelihood should be true, got 'yes'"),
         ("[[component]]\nlikelihood = true", "these are not in molgen's cache here"),
