@@ -1,4 +1,4 @@
-"""Runs the goal-directed tasks of GuacaMol by the package's own scorers: `molgen optimize`, and drawing alone.
+"""Runs the goal-directed tasks of GuacaMol by the package's own scorers: `molgen optimize`, drawing alone, a graph GA.
 
     python benchmarks/optimize.py --budget 10000 --task "Osimertinib MPO" --folder runs/guacamol
 
@@ -11,19 +11,24 @@ import os
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 from statistics import mean
 
 import click
+import graph_ga
 import numpy as np
 import platformdirs
+from rdkit import Chem
 
 import molgen
+from molgen.data.prepared import prepare
 from molgen.files import atomic_write
 from molgen.models.checkpoints import Model, load_checkpoint
 from molgen.optimisation.external import External, Program
 from molgen.optimisation.results import auc_top10, top_mean
 from molgen.optimisation.run import optimise
+from molgen.optimisation.scorers import known_rings, unseen
 
 HERE = Path(__file__).resolve().parent
 GUACAMOL = "0.5.5"
@@ -72,12 +77,34 @@ def drawn(model: Model, python: Path, task: str, seed: int, budget: int, steps: 
     """As many molecules as the model draws them, without a search: what the search has to beat."""
     started = time.monotonic()
     molecules = molgen.load_model(model.name).sample(unique=budget, seed=seed, steps=steps)
-    program = Program([str(python), str(HERE / "optimize_theirs.py"), "score", task], HERE, SECONDS)
-    values = {}
-    for part in External(program, 500).answers(molecules.smiles):
-        values |= dict(zip(part.smiles, part.values, strict=True))
-    scores = np.array([values[text] for text in molecules.smiles])
+    scores = np.array(scorer(python, task)(molecules.smiles))
     return outcome(python, "drawing", task, seed, scores, budget, time.monotonic() - started) | {"odd": float("nan")}
+
+
+def evolved(model: Model, python: Path, task: str, seed: int, budget: int) -> Outcome:
+    """A graph GA that begins with training molecules of the model."""
+    started = time.monotonic()
+    train = prepare(str(model.card["data"]["set"])).smiles("train")
+    start = np.random.default_rng(seed).choice(np.arange(len(train)), size=500, replace=False)
+    scores = graph_ga.search(scorer(python, task), [train[place] for place in start], budget, seed)
+    best = sorted(scores, key=lambda text: -scores[text] if scores[text] == scores[text] else 1)[:10]
+    odd = mean(unseen(Chem.MolFromSmiles(text), known_rings(model)) > 0 for text in best)
+    values = np.array(list(scores.values()))
+    return outcome(python, "graph GA", task, seed, values, budget, time.monotonic() - started) | {"odd": odd}
+
+
+def scorer(python: Path, task: str) -> Callable[[list[str]], list[float]]:
+    """What gives molecules the scores of a task."""
+    program = Program([str(python), str(HERE / "optimize_theirs.py"), "score", task], HERE, SECONDS)
+    external = External(program, 500)
+
+    def ask(smiles: list[str]) -> list[float]:
+        values = {}
+        for part in external.answers(smiles):
+            values |= dict(zip(part.smiles, part.values, strict=True))
+        return [values[text] for text in smiles]
+
+    return ask
 
 
 def outcome(
@@ -129,6 +156,7 @@ def table(outcomes: list[Outcome]) -> list[str]:
 @click.option("--batch", default=100, show_default=True, help="Molecules asked for at once.")
 @click.option("--model", "name", default="moses-digress-told", show_default=True, help="Model that searches.")
 @click.option("--drawing", is_flag=True, help="Also draw as many molecules without a search.")
+@click.option("--ga", is_flag=True, help="Also run a graph GA that begins with training molecules.")
 @click.option("--steps", default=20, show_default=True, help="Evaluations for each molecule drawn without a search.")
 @click.option("--folder", default="runs/guacamol", show_default=True, type=click.Path(path_type=Path))
 @click.option("--venv", type=click.Path(path_type=Path), help="Environment of guacamol.  [default: in the cache]")
@@ -140,6 +168,7 @@ def main(
     batch: int,
     name: str,
     drawing: bool,
+    ga: bool,
     steps: int,
     folder: Path,
     venv: Path | None,
@@ -159,7 +188,9 @@ def main(
             outcomes.append(searched(model, python, task, seed, budget, batch, place))
             if drawing:
                 outcomes.append(drawn(model, python, task, seed, budget, steps))
-            for each in outcomes[-2 if drawing else -1 :]:
+            if ga:
+                outcomes.append(evolved(model, python, task, seed, budget))
+            for each in outcomes[-1 - drawing - ga :]:
                 click.echo(json.dumps(each), err=True)
     if output is not None:
         with atomic_write(output) as file:
