@@ -99,10 +99,10 @@ def optimise(
                     for _ in search.run(budget, progress):
                         pass
                     finished = True
-                finally:  # also of a search that was stopped or met an error there is something to see
+                finally:  # also of a search that was stopped there is something to see, and what follows takes a while
                     facts: dict[str, object] = {"finished": finished, "asked_in_earlier_starts": earlier}
                     facts["seconds"] = round(time.monotonic() - started, 2)
-                    if not finished and len(log):
+                    if len(log):
                         _write(folder, search, results(search, likelihood=False), budget, facts)
                 return _write(folder, search, results(search, progress), budget, facts)
     finally:

@@ -159,6 +159,21 @@ def test_a_larger_budget_goes_on_and_a_finished_search_asks_nothing(tmp_path):
     assert len(calls) == len(set(calls)) == 48
 
 
+@pytest.mark.parametrize(("stage", "asked"), [("scoring", 24), ("comparing with training molecules", 48)])
+def test_a_stopped_search_shows_what_there_is_and_goes_on(tmp_path, stage, asked):
+    def stop(doing: str, done: int, _total: int | None) -> None:
+        if doing == stage and done >= (24 if stage == "scoring" else 0):
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        search(tmp_path, budget=48, progress=stop)
+    assert len(molecules(tmp_path / "run")) == asked
+    record = json.loads((tmp_path / "run" / "record.json").read_text(encoding="utf-8"))
+    assert record["finished"] == (asked == 48) and record["missing"] == {"logp": 0, "has": 0}
+    done = search(tmp_path, budget=48)
+    pd.testing.assert_frame_equal(done.results.molecules, search(tmp_path, "other", budget=48).results.molecules)
+
+
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
