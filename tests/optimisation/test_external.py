@@ -54,9 +54,8 @@ def program(folder: Path, special: str = "pass", more: str = "") -> list[float]:
 
 
 def function(folder: Path, special: str = "pass", more: str = "") -> list[float]:
-    name = f"mine_{abs(hash((special, more)))}"
-    (folder / f"{name}.py").write_text(FUNCTION.format(special=special), encoding="utf-8")
-    return answers(folder, f'function = "{name}:affinity"\n{more}')
+    (folder / "mine.py").write_text(FUNCTION.format(special=special), encoding="utf-8")
+    return answers(folder, f'function = "mine:affinity"\n{more}')
 
 
 LENGTHS = [float(len(text)) for text in CARBONS]
