@@ -17,11 +17,12 @@ from molgen.generation.molecules import LoadedModel, Molecules
 from molgen.generation.runs import Result, run
 from molgen.generation.settings import make_settings
 from molgen.models.checkpoints import list_models, load_checkpoint
+from molgen.optimisation.run import Optimised, optimise
 from molgen.parallel import available_cores
 from molgen.progress import Progress, silent
 from molgen.training.recipe import train
 
-__all__ = ["generate", "list_models", "load_model", "prepare", "report", "score", "train"]
+__all__ = ["generate", "list_models", "load_model", "optimize", "prepare", "report", "score", "train"]
 
 # molecules drawn in this process, SMILES, or a file of any format that `molgen score` reads
 Source = Molecules | Sequence[str] | Path | str
@@ -98,6 +99,44 @@ def generate(
         three_d=three_d,
     )
     return run(loaded, settings, output, workers=workers, overwrite=overwrite, progress=progress)
+
+
+def optimize(
+    objective: Path | str,
+    output: Path | str,
+    *,
+    model: str = "moses-digress-told",
+    budget: int = 1_000,
+    core: str | None = None,
+    seed: int | None = None,
+    batch: int | None = None,
+    population: int | None = None,
+    per_scaffold: int | None = None,
+    sampler: str | None = None,
+    steps: int | None = None,
+    device: str = "auto",
+    progress: Progress = silent,
+) -> Optimised:
+    """Search for molecules with a high score under an objective, a TOML file: as `molgen optimize`; writes a folder.
+
+    budget: different molecules whose score may be asked for. A search that was stopped is resumed by the same call.
+    Raises InputError for what the model or this machine cannot do, and where the folder holds another search.
+    """
+    return optimise(
+        load_checkpoint(model),
+        objective,
+        output,
+        budget=budget,
+        core=core,
+        seed=seed,
+        batch=batch,
+        population=population,
+        per_scaffold=per_scaffold,
+        sampler=sampler,
+        steps=steps,
+        device=device,
+        progress=progress,
+    )
 
 
 def score(

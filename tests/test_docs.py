@@ -24,6 +24,7 @@ TEXTS = {page: (ROOT / page).read_text(encoding="utf-8") for page in PAGES}
 
 # The documents' commands as they are run here: the same command on fewer molecules.
 CHEAPER = (
+    (r"(molgen optimize.*)--budget \d+", r"\1--budget 6 --batch 3 --steps 2 --model qm9-digress"),
     (r"(molgen generate.*--model moses.*)--num \d+", r"\1--num 8 --steps 10"),
     (r"(molgen generate.*)--num \d{2,}", r"\1--num 30 --steps 5"),
     (r"--unique \d+", "--unique 2 --steps 10"),
@@ -34,6 +35,7 @@ CHEAPER = (
 )
 # The same for Python.
 CHEAPER_PYTHON = (
+    (r"budget=\d+", "budget=6, batch=3, steps=2, model='qm9-digress'"),
     (r"sample\(\d+", "sample(8, steps=5"),
     (r"\bnum=\d+", "num=20, steps=5"),
     (r"unique=\d+", "unique=2, steps=10"),
@@ -99,7 +101,9 @@ def parse(line: str) -> None:
 
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A working folder with mine.smi and measured.csv alone, and a cache of its own."""
+    """A working folder with mine.smi, measured.csv and objective.toml alone, and a cache of its own."""
+    shown = re.findall(r"```toml\n(.*?)```", TEXTS["docs/tasks/optimize.md"], flags=re.DOTALL)
+    (tmp_path / "objective.toml").write_text(shown[0], encoding="utf-8")
     (tmp_path / "mine.smi").write_text("\n".join(MINE.split()) + "\n", encoding="utf-8")
     rows = [f"{smiles},{6 + len(smiles) / 4}" for smiles in MINE.split()]
     (tmp_path / "measured.csv").write_text("\n".join(["smiles,pIC50", *rows]) + "\n", encoding="utf-8")

@@ -17,6 +17,7 @@ COMMANDS = {
     "generate": "Make new molecules with a trained model.",
     "score": "Judge a file of molecules: validity, uniqueness, novelty, FCD.",
     "report": "Write a report: tables, charts, alerts, a screen and its picks.",
+    "optimize": "Search for molecules with a high score under an objective.",
     "train": "Train a model on a data set or on your own molecules.",
     "data": "Fetch, check and prepare a data set.",
     "embed": "Turn molecules into vectors, with a model that has a latent space.",

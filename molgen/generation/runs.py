@@ -240,7 +240,7 @@ def run(
                 count("drawing molecules", drawn, settings.samples)
         seconds = time.monotonic() - started
         summary = tally.summary()
-        made = _versions() | dataclasses.asdict(settings)
+        made = versions() | dataclasses.asdict(settings)
         made |= {
             "backend": model.card.get("backend"),
             "likelihood_draws": LIKELIHOOD_DRAWS if settings.likelihood else None,
@@ -268,7 +268,8 @@ def _rounded(value: float) -> float:
     return round(float(value), 4)
 
 
-def _versions() -> dict[str, object]:
+def versions() -> dict[str, object]:
+    """Of what molecules were made with."""
     return {
         "molgen": molgen.__version__,
         "python": platform.python_version(),

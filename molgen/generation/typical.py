@@ -5,6 +5,7 @@ cannot be compared, while their places can.
 """
 
 import math
+from collections.abc import Sequence
 from contextlib import suppress
 from functools import cached_property
 
@@ -22,6 +23,7 @@ from molgen.generation.streams import torch_generator
 from molgen.models.checkpoints import Model
 from molgen.molecules.graph import GraphBatch
 from molgen.molecules.hashing import contains, smiles_hashes
+from molgen.progress import Progress, silent
 
 SAMPLE = 100  # training molecules of a size that a molecule is compared with, or all where there are fewer
 FEWEST = 20  # of fewer there are no percentiles
@@ -114,6 +116,34 @@ class TypicalBounds:
             batch = GraphBatch(torch.cat([each.nodes for each in part]), torch.cat([each.pairs for each in part]))
             bounds.append(self.model.backend.likelihood(batch, draws=LIKELIHOOD_DRAWS, generator=noise).nats.cpu())
         return np.sort(torch.cat(bounds).double().numpy()) if bounds else np.zeros(0)
+
+
+def percentiles(typical: TypicalBounds, smiles: Sequence[str], progress: Progress = silent) -> list[float]:
+    """The percentile of the bound of each molecule; NaN of one that the model cannot hold.
+
+    Molecules of one size are computed together, with the same noise every time. progress: of the molecules; the first
+    of a size take longest, where the bounds of its training molecules are not in the cache yet.
+    """
+    places = [math.nan] * len(smiles)
+    graphs: dict[int, list[tuple[int, GraphBatch]]] = {}
+    for position, text in enumerate(smiles):
+        with suppress(InputError):
+            graph = canonical_graph(typical.model, text)
+            graphs.setdefault(graph.size, []).append((position, graph))
+    done = 0
+    for size, there in graphs.items():
+        progress("comparing with training molecules", done, len(smiles))
+        done += len(there)
+        if not len(typical.of_size(size)):
+            continue
+        noise = torch_generator(0, size, "likelihood")
+        for start in range(0, len(there), AT_ONCE):
+            part = there[start : start + AT_ONCE]
+            batch = GraphBatch(*(torch.cat([getattr(graph, name) for _, graph in part]) for name in ("nodes", "pairs")))
+            bounds = typical.model.backend.likelihood(batch, draws=LIKELIHOOD_DRAWS, generator=noise).nats
+            for (position, _), nats in zip(part, bounds.tolist(), strict=True):
+                places[position] = typical.percentile(size, nats)
+    return places
 
 
 def _size(smiles: str) -> int:

@@ -1,0 +1,286 @@
+"""How a molecule is changed: which atoms stay as they are, and which the model draws anew.
+
+    fresh     all is drawn
+    targets   all is drawn, by a model that is told the property values that the objective wants
+    regrow    a random connected piece is drawn anew, with as many atoms
+    grow      the same with more atoms, or atoms are put on the whole molecule
+    shrink    the same with fewer atoms
+    combine   a random piece of one molecule takes the place of one of another, with a few atoms drawn between
+    noise     the whole molecule is noised a part of the way and denoised again
+
+What stays is known to the model, and only the atoms at the cut may bind to what is drawn. A model that takes no known
+parts but starts from molecules has no regrow and combine, and grows and shrinks by noise: atoms are added or left out
+first.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from rdkit import Chem
+
+from molgen.errors import InputError
+from molgen.generation.cores import Core
+from molgen.generation.leads import Lead, parse_lead, with_core
+from molgen.generation.wanted import Span, Wanted
+from molgen.models.checkpoints import Model
+from molgen.molecules.encoding import GraphDecoder
+from molgen.molecules.graph import pair_count, pair_indices
+
+FRESH, TARGETS, REGROW, GROW, SHRINK, COMBINE, NOISE = MOVES = (
+    "fresh", "targets", "regrow", "grow", "shrink", "combine", "noise",
+)  # fmt: skip
+NOISES = (0.2, 0.3, 0.4, 0.5, 0.6)  # shares of the way to pure noise
+WHOLE_RINGS = 0.7  # of the pieces: ring systems are drawn anew or kept as a whole
+MOST_CHANGE = 3  # atoms that a molecule grows or shrinks by
+LINK = 2  # atoms drawn between two pieces that are combined, at most
+
+
+class Plan(NamedTuple):
+    """A graph to be drawn.
+
+    size: its atoms n; nodes int64 [n], pairs int64 [n(n-1)/2]: classes, of which known_nodes and known_pairs, bool of
+    the same shapes, stay; noise: None to begin from noise alone, else how far the graph is noised; told: whether the
+    model is told the targets.
+    """
+
+    move: str
+    parents: tuple[int, ...]
+    size: int
+    nodes: np.ndarray
+    pairs: np.ndarray
+    known_nodes: np.ndarray
+    known_pairs: np.ndarray
+    noise: float | None = None
+    told: bool = False
+
+
+class Piece(NamedTuple):
+    """Atoms that stay: classes int64 [k], bonds among them int64 [k, k], and which may bind to others, bool [k]."""
+
+    nodes: np.ndarray
+    bonds: np.ndarray
+    is_open: np.ndarray
+
+
+@dataclass(frozen=True, eq=False)
+class Parent:
+    """A molecule of n atoms to be changed.
+
+    core_size: how many of its first atoms belong to the core, and stay; closed: bool [n], atoms that get no further
+    bond; hydrogens: int64 [n]; ring_systems: int64 [n], the number of the ring system that an atom is in, -1 for none.
+    """
+
+    number: int
+    lead: Lead
+    core_size: int
+    closed: np.ndarray
+    hydrogens: np.ndarray
+    ring_systems: np.ndarray
+
+    @cached_property
+    def bonds(self) -> np.ndarray:
+        """Bond classes, int64 [n, n]."""
+        first, second = (index.numpy() for index in pair_indices(self.lead.size))
+        square = np.zeros((self.lead.size, self.lead.size), np.int64)
+        square[first, second] = square[second, first] = self.lead.pairs
+        return square
+
+    def piece(self, atoms: np.ndarray, is_open: np.ndarray) -> Piece:
+        """Some of its atoms, bool [n], of which some are open, bool [n]."""
+        return Piece(self.lead.nodes[atoms], self.bonds[np.ix_(atoms, atoms)], is_open[atoms])
+
+    def cut(self, atoms: np.ndarray) -> np.ndarray:
+        """Which of some atoms are bound to others, bool [n]."""
+        return np.asarray(atoms & (self.bonds[:, ~atoms] > 0).any(1))
+
+    def grown_piece(self, count: int, free: np.ndarray, random: np.random.Generator) -> np.ndarray:
+        """A random connected piece of up to `count` of the free atoms, bool [n].
+
+        Mostly ring systems go as a whole, and the piece has more atoms where one does.
+        """
+        whole = random.random() < WHOLE_RINGS
+        piece = np.zeros(self.lead.size, bool)
+        reached = free.copy()
+        while piece.sum() < count and reached.any():
+            atom = random.choice(np.flatnonzero(reached))
+            piece[atom] = True
+            if whole and self.ring_systems[atom] >= 0:
+                piece |= free & (self.ring_systems == self.ring_systems[atom])
+            reached = free & ~piece & (self.bonds[piece] > 0).any(0)
+        return piece
+
+
+class Moves:
+    """The moves of a model under an objective. Raises InputError for a model that cannot change a molecule."""
+
+    def __init__(self, model: Model, core: Core | None, aims: dict[str, float]) -> None:
+        backend = model.backend
+        self.model, self.core = model, core
+        self.parts, self.starts = backend.config.known_parts, backend.starts
+        if not (self.parts or self.starts):
+            raise InputError(
+                f"model {model.name} ({model.backend_name}) was not trained to keep known parts and cannot start from "
+                "a molecule, so it cannot change one; choose another model"
+            )
+        self.aims = {name: aim for name, aim in aims.items() if name in backend.targets}
+        self.names = [FRESH]
+        self.names += [TARGETS] if self.aims else []
+        self.names += [REGROW, GROW, SHRINK, COMBINE] if self.parts else [GROW, SHRINK]
+        self.names += [NOISE] if self.starts else []
+        self.free = Wanted(core=core)
+        self.told = Wanted(core=core, targets={name: Span(aim, aim) for name, aim in self.aims.items()})
+        possible = np.flatnonzero(model.statistics.sizes)
+        self.smallest, self.largest = int(possible[0]), int(possible[-1])
+        self.decoder = GraphDecoder(model.vocabulary)
+        self._parents: dict[int, Parent] = {}
+
+    def parent(self, number: int, smiles: str) -> Parent:
+        """A molecule that was drawn, ready to be changed; kept for the next time.
+
+        Raises InputError for one in which the core, though drawn with it, is not found again: a ring of it has become
+        aromatic, or is not any more.
+        """
+        if number not in self._parents:
+            lead = parse_lead(smiles, self.model.vocabulary)
+            closed, core_size = np.zeros(lead.size, bool), 0
+            if self.core is not None:
+                lead, core = with_core(lead, self.core, self.model.vocabulary)
+                core_size = core.size
+                closed[:core_size] = core.closed
+            mol = self.decoder.to_mol(lead.nodes, lead.pairs)
+            Chem.SanitizeMol(mol)
+            hydrogens = np.array([mol.GetAtomWithIdx(atom).GetTotalNumHs() for atom in range(lead.size)])
+            self._parents[number] = Parent(number, lead, core_size, closed, hydrogens, _ring_systems(mol))
+        return self._parents[number]
+
+    def plan(self, move: str, parents: Sequence[Parent], noise: float, random: np.random.Generator) -> Plan:
+        """One random change. parents: of fresh and targets none, of combine two, of the others one.
+
+        noise: of NOISES, how far a molecule is noised. A change that a molecule is too small or too large for becomes
+        another one.
+        """
+        if move in (FRESH, TARGETS):
+            return self._fresh(move, random)
+        parent = parents[0]
+        free = np.arange(parent.lead.size) >= parent.core_size
+        if move == NOISE or not self.parts:
+            return self._noised(move, parent, free, noise, random)
+        if not free.any():
+            move = GROW
+        if move == COMBINE and len(parents) > 1:
+            return self._combined(parents[0], parents[1], free, random)
+        if move == GROW and parent.lead.size < self.largest and (random.random() < 0.5 or not free.any()):
+            is_open = (parent.hydrogens > 0) & ~parent.closed
+            if is_open.any():
+                if random.random() < 0.5:  # at a single atom
+                    is_open = np.arange(len(is_open)) == random.choice(np.flatnonzero(is_open))
+                new = int(random.integers(1, MOST_CHANGE + 1))
+                return self._plan(GROW, [parent], [parent.piece(np.ones(len(free), bool), is_open)], new)
+        if not free.any():  # nothing but the core, which cannot grow
+            return self._fresh(FRESH, random)
+        change = {GROW: 1, SHRINK: -1}.get(move, 0) * int(random.integers(1, MOST_CHANGE + 1))
+        piece = parent.grown_piece(self._cut_size(int(free.sum()), random), free, random)
+        if piece.all():
+            return self._fresh(FRESH, random)
+        kept = parent.piece(~piece, parent.cut(~piece))
+        return self._plan(move, [parent], [kept], max(1, int(piece.sum()) + change))
+
+    def _cut_size(self, most: int, random: np.random.Generator) -> int:
+        """How many atoms are drawn anew: up to half of the molecule, mostly few."""
+        return 1 + int(random.random() ** 2 * max(1, most // 2))
+
+    def _combined(self, first: Parent, second: Parent, free: np.ndarray, random: np.random.Generator) -> Plan:
+        most = min(int(free.sum()), second.lead.size)
+        count = 1 + int(random.random() * max(1, most * 2 // 3))
+        lost = first.grown_piece(count, free, random)
+        if lost.all():
+            return self._fresh(FRESH, random)
+        change = int(random.integers(-MOST_CHANGE, MOST_CHANGE + 1))
+        room = self.largest - int((~lost).sum())
+        count = min(room, max(1, int(lost.sum()) + change))
+        gained = second.grown_piece(count, np.ones(second.lead.size, bool), random)
+        kept = first.piece(~lost, first.cut(~lost))
+        if gained.sum() > room:  # a ring system that is too large
+            return self._plan(REGROW, [first], [kept], int(lost.sum()))
+        pieces = [kept, second.piece(gained, second.cut(gained))]
+        if not pieces[1].is_open.any():  # the whole of a small molecule
+            pieces[1] = pieces[1]._replace(is_open=second.hydrogens[gained] > 0)
+        return self._plan(COMBINE, [first, second], pieces, int(random.integers(0, LINK + 1)))
+
+    def _fresh(self, move: str, random: np.random.Generator) -> Plan:
+        wanted = self.told if move == TARGETS else self.free
+        weights = wanted.size_weights(self.model.statistics)
+        size = int(random.choice(len(weights), p=weights / weights.sum()))
+        plan = self._plan(move, [], [], size)
+        if self.core is not None:
+            known = self.core.condition(size, 1, torch.zeros(1, 0))
+            graph = (known.graph.nodes, known.graph.pairs, known.known_nodes, known.known_pairs)
+            nodes, pairs, known_nodes, known_pairs = (values[0].numpy().copy() for values in graph)
+            plan = Plan(move, (), size, nodes, pairs, known_nodes, known_pairs)
+        return plan._replace(told=move == TARGETS)
+
+    def _plan(self, move: str, parents: Sequence[Parent], pieces: Sequence[Piece], new: int) -> Plan:
+        """Pieces that stay, in order, and up to `new` atoms; as few or many as the model's sizes allow."""
+        kept = sum(len(piece.nodes) for piece in pieces)
+        size = max(min(kept + new, self.largest), self.smallest, kept)
+        nodes, bonds = np.zeros(size, np.int64), np.zeros((size, size), np.int64)
+        known, closed, number = np.zeros(size, bool), np.zeros(size, bool), np.full(size, -1)
+        start = 0
+        for place, piece in enumerate(pieces):
+            end = start + len(piece.nodes)
+            nodes[start:end], bonds[start:end, start:end] = piece.nodes, piece.bonds
+            known[start:end], closed[start:end], number[start:end] = True, ~piece.is_open, place
+            start = end
+        first, second = (index.numpy() for index in pair_indices(size))
+        same = (number[first] == number[second]) & known[first]
+        known_pairs = same | closed[first] | closed[second]
+        parent_numbers = tuple(parent.number for parent in parents)
+        return Plan(move, parent_numbers, size, nodes, bonds[first, second], known, known_pairs)
+
+    def _noised(self, move: str, parent: Parent, free: np.ndarray, noise: float, random: np.random.Generator) -> Plan:
+        """The molecule to be noised, with a few atoms more or less where it is to grow or shrink."""
+        lead = parent.lead
+        nodes, bonds = lead.nodes, parent.bonds
+        most = min(MOST_CHANGE, self.largest - lead.size if move == GROW else lead.size - self.smallest)
+        if move == GROW and most > 0:
+            new = int(random.integers(1, most + 1))
+            shares = np.array(self.model.statistics.atoms)
+            nodes = np.append(nodes, random.choice(len(shares), size=new, p=shares / shares.sum()))
+            bonds = np.pad(bonds, (0, new))
+        elif move == SHRINK and most > 0 and free.sum() > 1:
+            fewer = min(int(random.integers(1, most + 1)), int(free.sum()) - 1)
+            stays = ~parent.grown_piece(fewer, free, random)
+            if stays.sum() >= self.smallest and (stays & free).any():
+                nodes, bonds = nodes[stays], bonds[np.ix_(stays, stays)]
+        size = len(nodes)
+        first, second = (index.numpy() for index in pair_indices(size))
+        known_nodes, known_pairs = np.zeros(size, bool), np.zeros(pair_count(size), bool)
+        if self.core is not None:
+            known_nodes[: parent.core_size] = True
+            inside = second < parent.core_size
+            closed = np.pad(parent.closed, (0, max(0, size - len(parent.closed))))[:size]
+            known_pairs = (inside & self._together(first, second)) | closed[first] | closed[second]
+        return Plan(move, (parent.number,), size, nodes, bonds[first, second], known_nodes, known_pairs, noise)
+
+    def _together(self, first: np.ndarray, second: np.ndarray) -> np.ndarray:
+        """Which pairs of atoms of the core belong to one piece of it, bool; of other pairs anything."""
+        assert self.core is not None
+        piece = np.append(self.core.piece, -1)
+        last = len(piece) - 1
+        return np.asarray(piece[np.minimum(first, last)] == piece[np.minimum(second, last)])
+
+
+def _ring_systems(mol: Chem.Mol) -> np.ndarray:
+    """The number of the ring system (rings that share atoms) of each atom of a sanitised molecule, -1 for none."""
+    system = np.full(mol.GetNumAtoms(), -1)
+    for number, ring in enumerate(mol.GetRingInfo().AtomRings()):
+        atoms = np.array(ring)
+        joined = np.isin(system, system[atoms][system[atoms] >= 0])
+        system[joined], system[atoms] = number, number
+    return system

@@ -1,0 +1,236 @@
+"""What gives molecules a value, and the scorers that come with molgen: each kind is one entry of BUILT_IN.
+
+A value that cannot be had is missing (NaN), never 0.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple, Protocol
+
+import numpy as np
+from rdkit import Chem, DataStructs
+
+from molgen.errors import InputError
+from molgen.evaluation.open_reference import open_reference
+from molgen.generation.typical import FEWEST, TypicalBounds, percentiles
+from molgen.models.checkpoints import Model
+from molgen.molecules.alerts import SETS, alerts
+from molgen.molecules.fingerprints import bit_vector, fingerprint
+from molgen.molecules.hashing import contains, smiles_hashes
+from molgen.molecules.parsing import MAX_HEAVY_ATOMS, Rejected, clean, parse_smiles
+from molgen.molecules.properties import CATALOGUE
+from molgen.molecules.substructures import ring_systems
+from molgen.optimisation.curves import AsItIs, Curve, HalvedByEach, Opposite, Sigmoid
+
+OWN_SCALE = ("qed", "fraction_sp3")  # properties that go from 0 to 1 and are better the higher
+UNUSUAL = 80.0  # percentile of the bound up to which a molecule counts as typical
+
+
+class Answers(NamedTuple):
+    """Values of some molecules, float, NaN where one is missing."""
+
+    smiles: list[str]
+    values: list[float]
+
+
+class Scorer(Protocol):
+    """Gives molecules values. curve: the usual one, None where one has to be given."""
+
+    @property
+    def curve(self) -> Curve | None: ...
+
+    def answers(self, smiles: Sequence[str]) -> Iterator[Answers]:
+        """The values of canonical SMILES, each once, in parts as they are found."""
+        ...
+
+    def close(self) -> None:
+        """End what it has started."""
+        ...
+
+
+class Place(NamedTuple):
+    """Where an objective is used: by a model, and from the folder in which its files are looked for."""
+
+    model: Model
+    folder: Path
+
+
+@dataclass(frozen=True, eq=False)
+class Plain:
+    """A scorer from a function of one sanitised molecule."""
+
+    function: Callable[[Chem.Mol], float]
+    curve: Curve | None = None
+
+    def answers(self, smiles: Sequence[str]) -> Iterator[Answers]:
+        """See `Scorer`; all in one part."""
+        yield Answers(list(smiles), [float(self.function(Chem.MolFromSmiles(text))) for text in smiles])
+
+    def close(self) -> None:
+        """Nothing was started."""
+
+
+@dataclass(frozen=True, eq=False)
+class Likelihood:
+    """Percentile of the bound on -log p among training molecules of the same size (molgen.generation.typical)."""
+
+    typical: TypicalBounds
+    curve: Curve | None
+
+    def answers(self, smiles: Sequence[str]) -> Iterator[Answers]:
+        """See `Scorer`; all in one part."""
+        yield Answers(list(smiles), percentiles(self.typical, smiles))
+
+    def close(self) -> None:
+        """Nothing was started."""
+
+
+def _property(value: object, _place: Place) -> Scorer:
+    if value not in CATALOGUE or not isinstance(value, str):
+        raise InputError(f"no property {value!r}; choose from {', '.join(CATALOGUE)}")
+    return Plain(CATALOGUE[value], AsItIs() if value in OWN_SCALE else None)
+
+
+def _similar_to(value: object, _place: Place) -> Scorer:
+    return Plain(_nearest(_texts(value, "SMILES")), AsItIs())
+
+
+def _unlike(value: object, _place: Place) -> Scorer:
+    return Plain(_nearest(_texts(value, "SMILES")), Opposite())
+
+
+def _has(value: object, _place: Place) -> Scorer:
+    queries = _patterns(value)
+    return Plain(lambda mol: sum(mol.HasSubstructMatch(query) for query in queries) / len(queries), AsItIs())
+
+
+def _lacks(value: object, _place: Place) -> Scorer:
+    queries = _patterns(value)
+    return Plain(lambda mol: float(not any(mol.HasSubstructMatch(query) for query in queries)), AsItIs())
+
+
+def _alerts(value: object, _place: Place) -> Scorer:
+    sets = tuple(_texts(value, "names of alert sets"))
+    for name in sets:
+        if name not in SETS:
+            raise InputError(f"no alert set {name!r}; choose from {', '.join(SETS)}")
+    return Plain(lambda mol: len({str(alert) for alert in alerts(mol, sets)}), HalvedByEach())
+
+
+def _unseen_rings(value: object, place: Place) -> Scorer:
+    known = known_rings(place.model) if value == "model" else _rings_of(_source(value), place.folder)
+    return Plain(lambda mol: unseen(mol, known), HalvedByEach())
+
+
+def _novel(value: object, place: Place) -> Scorer:
+    source = _source(value)
+    known = place.model.known if source == "model" else open_reference(_located(source, place.folder)).known
+    return Plain(lambda mol: float(not contains(known, smiles_hashes([Chem.MolToSmiles(mol)]))[0]), AsItIs())
+
+
+def _likelihood(value: object, place: Place) -> Scorer:
+    if value is not True:
+        raise InputError(f"likelihood should be true, got {value!r}")
+    typical = TypicalBounds(place.model)
+    sizes = place.model.statistics.sizes
+    if len(typical.of_size(int(np.argmax(sizes)))) < FEWEST:
+        raise InputError(
+            f"the likelihood of molecules is compared with that of the training molecules of {place.model.name} "
+            f"({typical.name or 'unknown'}), and these are not in molgen's cache here: fetch or prepare them first"
+        )
+    return Likelihood(typical, Sigmoid(100.0, UNUSUAL))
+
+
+BUILT_IN: dict[str, Callable[[object, Place], Scorer]] = {
+    "property": _property,
+    "similar_to": _similar_to,
+    "unlike": _unlike,
+    "has": _has,
+    "lacks": _lacks,
+    "alerts": _alerts,
+    "unseen_rings": _unseen_rings,
+    "novel": _novel,
+    "likelihood": _likelihood,
+}
+
+
+def known_rings(model: Model) -> np.ndarray:
+    """Sorted hashes of the ring systems of a model's training molecules, uint64 [k].
+
+    Raises InputError for a model saved without them.
+    """
+    if model.ring_systems is None:
+        raise InputError(
+            f"model {model.name} was saved without the ring systems of its training molecules; name a file of "
+            "molecules to compare with"
+        )
+    return model.ring_systems
+
+
+def unseen(mol: Chem.Mol, known: np.ndarray) -> int:
+    """How many ring systems of a sanitised molecule are not among `known`, sorted hashes uint64 [k]."""
+    systems = set(ring_systems(mol))
+    return int((~contains(known, smiles_hashes(systems))).sum()) if systems else 0
+
+
+def pinned_files(kind: str, value: object, folder: Path) -> list[Path]:
+    """The files, if any, that a built-in component reads."""
+    if kind in ("unseen_rings", "novel") and isinstance(value, str):
+        path = Path(_located(value, folder))
+        return [path] if path.is_file() else []
+    return []
+
+
+def _rings_of(source: str, folder: Path) -> np.ndarray:
+    reference = open_reference(_located(source, folder))
+    reference.require_molecules()
+    return np.sort(smiles_hashes(reference.rings))
+
+
+def _located(source: str, folder: Path) -> str:
+    """A file beside the objective, or a name."""
+    return str(folder / source) if (folder / source).is_file() else source
+
+
+def _source(value: object) -> str:
+    if not isinstance(value, str) or not value:
+        raise InputError(
+            f'should be "model" (what it was trained on), a data set or a file of molecules, got {value!r}'
+        )
+    return value
+
+
+def _nearest(references: Sequence[str]) -> Callable[[Chem.Mol], float]:
+    """The largest Tanimoto similarity (Morgan, radius 2, 2,048 bits) to the references."""
+    vectors = []
+    for text in references:
+        try:
+            cleaned = clean(parse_smiles(text))
+        except Rejected as reason:
+            raise InputError(f"{text!r} cannot be a reference: {reason}") from None
+        vectors.append(bit_vector(fingerprint(Chem.MolFromSmiles(cleaned.smiles))))
+
+    def nearest(mol: Chem.Mol) -> float:
+        return float(max(DataStructs.BulkTanimotoSimilarity(bit_vector(fingerprint(mol)), vectors)))
+
+    return nearest
+
+
+def _patterns(value: object) -> list[Chem.Mol]:
+    queries = []
+    for text in _texts(value, "SMARTS"):
+        query = Chem.MolFromSmarts(text) if text else None
+        if query is None or not 0 < query.GetNumAtoms() <= MAX_HEAVY_ATOMS:
+            raise InputError(f"{text!r} is not SMARTS")
+        queries.append(query)
+    return queries
+
+
+def _texts(value: object, what: str) -> list[str]:
+    texts = [value] if isinstance(value, str) else value
+    if not isinstance(texts, list) or not texts or not all(isinstance(text, str) for text in texts):
+        raise InputError(f"should be {what}, or a list of these, got {value!r}")
+    return texts
