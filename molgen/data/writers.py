@@ -20,7 +20,10 @@ ROW_GROUP = 65_536
 
 
 class Writer(Protocol):
-    """Takes rows in chunks. Every chunk has the same columns and dtypes; `smiles` holds SMILES, `sample` a number."""
+    """Takes rows in chunks. Every chunk has the same columns and dtypes; `smiles` holds SMILES, `sample` a number.
+
+    SMILES and SDF files call a molecule by its `name`, where there is such a column and it is not empty.
+    """
 
     def write(self, rows: pd.DataFrame) -> None:
         """Append rows; the first chunk, which may be empty, gives the header."""
@@ -57,9 +60,7 @@ class SmiWriter:
 
     def write(self, rows: pd.DataFrame) -> None:
         """Append one line for each row."""
-        lines = [
-            f"{smiles}\t{molecule_name(sample)}\n" for smiles, sample in zip(rows.smiles, rows["sample"], strict=True)
-        ]
+        lines = [f"{smiles}\t{name}\n" for smiles, name in zip(rows.smiles, _titles(rows), strict=True)]
         self.file.write("".join(lines).encode("utf-8"))
 
     def close(self) -> None:
@@ -74,10 +75,10 @@ class SdfWriter:
 
     def write(self, rows: pd.DataFrame) -> None:
         """Append one record for each row."""
-        for row in rows.to_dict("records"):
+        for row, title in zip(rows.to_dict("records"), _titles(rows), strict=True):
             mol = Chem.MolFromSmiles(row["smiles"])
             rdDepictor.Compute2DCoords(mol)
-            mol.SetProp("_Name", molecule_name(row["sample"]))
+            mol.SetProp("_Name", title)
             for name, value in row.items():
                 if not pd.isna(value):
                     mol.SetProp(str(name), str(value))
@@ -156,6 +157,13 @@ def open_writer(path: Path | str) -> Iterator[Writer]:
 def molecule_name(sample: int) -> str:
     """The name of a generated molecule from the number of its sample, such as molgen-000123."""
     return f"molgen-{sample:06d}"
+
+
+def _titles(rows: pd.DataFrame) -> list[str]:
+    """What each molecule is called, on one line; a title of "$$$$" would end the record of an SDF."""
+    names = rows["name"].fillna("") if "name" in rows else [""] * len(rows)
+    titles = (" ".join(str(name).split()).lstrip("$") for name in names)
+    return [title or molecule_name(sample) for title, sample in zip(titles, rows["sample"], strict=True)]
 
 
 def safe_cells(rows: pd.DataFrame) -> pd.DataFrame:
