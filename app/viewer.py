@@ -24,6 +24,8 @@ STYLES = {
 }
 HEIGHT = 420
 GROUND_DARK = "#0e1117"  # Streamlit's
+# for drawings on white that a page in a frame holds
+DARK_DRAWING = "svg rect{fill:none!important}svg{filter:invert(1) hue-rotate(180deg)}"
 # of 3Dmol.js; a newer one needs its own hash: openssl dgst -sha384 -binary build/3Dmol-min.js | base64
 VERSION = "2.5.5"
 SHA384 = "OsczYbldvrHgslr9fFp/i4GiLSeuw9l+QIlv99ITw8soOwXcoGeflFMLg+CU/X1d"
@@ -46,7 +48,8 @@ def viewer_page(block: str, style: str, hydrogens: bool, dark: bool = False) -> 
     page = view._make_html()
     drawing = block_svg(block, width=560, height=HEIGHT - 40)
     return (
-        f'<style>body{{margin:0;background:{ground};font:14px sans-serif}}</style><div id="drawing">{drawing}</div>'
+        f"<style>body{{margin:0;background:{ground};font:14px sans-serif}}{DARK_DRAWING if dark else ''}</style>"
+        f'<div id="drawing">{drawing}</div>'
         f"{_script()}{page}"
         '<script>$3Dmolpromise.then(function(){document.getElementById("drawing").remove()});</script>'
     )

@@ -71,8 +71,11 @@ def test_distinct_molecules_are_as_many_as_asked_for():
 def test_filters_narrow_the_table(looked: AppTest):
     frame = molecule_set(looked).frame().drop_duplicates("smiles")
     assert shown(looked) == frame["smiles"].tolist()
+    pictures = dict(zip(shown(looked), looked.dataframe[0].value["structure"], strict=True))
     looked.text_input(key="smarts").set_value("[#8]").run()
     assert shown(fine(looked)) == [smiles for smiles in frame["smiles"] if "O" in smiles or "o" in smiles]
+    found = dict(zip(shown(looked), looked.dataframe[0].value["structure"], strict=True))
+    assert all(picture != pictures[smiles] for smiles, picture in found.items())  # the part is marked
     looked.text_input(key="smarts").set_value("").run()
     looked.selectbox(key="sort").set_value("mw").run()
     assert looked.dataframe[0].value["mw"].is_monotonic_increasing
