@@ -21,6 +21,7 @@ def histogram(sets: dict[str, np.ndarray], known: str, reference: np.ndarray, na
         lines += [
             {"set": key, "from": a, "to": b, "share": s} for a, b, s in zip(edges, edges[1:], share, strict=False)
         ]
+        lines.append({"set": key, "from": edges[-1], "to": edges[-1], "share": 0.0})  # the last bin has an end, too
     data = pd.DataFrame(lines)
     base = alt.Chart(data).encode(
         x=alt.X("from:Q", title=SHOWN[name].title),

@@ -122,7 +122,7 @@ class Upload(MoleculeSet):
         account.add(valid["isomer"].tolist(), (filter(None, text.split("; ")) for text in valid["changes"]))
         duplicates = account.duplicates(valid["smiles"].nunique())
         stereo = int((valid["isomer"] != valid["smiles"]).sum())
-        lines = [f"Stereo: {stereo:,} molecules have some. It is kept in files, and left out of all figures."]
+        lines = [f"Stereo of {stereo:,} of the valid is kept in files, and left out of all figures."]
         return lines[: stereo > 0] + told(duplicates, account.standardised() if self.standardise else None)
 
 

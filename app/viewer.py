@@ -23,7 +23,7 @@ STYLES = {
     "lines": {"line": {}},
 }
 HEIGHT = 420
-GROUND_DARK = "#0e1117"  # Streamlit's
+GROUND_DARK = "#171614"  # as .streamlit/config.toml has it
 # for drawings on white that a page in a frame holds
 DARK_DRAWING = "svg rect{fill:none!important}svg{filter:invert(1) hue-rotate(180deg)}"
 # of 3Dmol.js; a newer one needs its own hash: openssl dgst -sha384 -binary build/3Dmol-min.js | base64

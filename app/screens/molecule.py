@@ -108,8 +108,10 @@ def properties(row: dict, known: str, assessed: pd.DataFrame) -> None:
         hide_index=True,
         height=35 * (len(lines) + 1) + 2,
         column_config={
-            "value": st.column_config.TextColumn(alignment="right"),
+            "property": st.column_config.TextColumn(width=200),
+            "value": st.column_config.TextColumn(alignment="right", width=55),
             "share below": st.column_config.ProgressColumn(
+                width=140,
                 min_value=0,
                 max_value=1,
                 format="percent",

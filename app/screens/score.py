@@ -100,7 +100,7 @@ def report(job: Upload) -> None:
         salts = int((rejected["reason"] == FRAGMENTS).sum())
         if salts and not job.standardise:
             st.info(
-                f"{salts:,} of them are salts or mixtures. Turn on “take the parent” above and judge them again to "
+                f"Salts or mixtures among them: {salts:,}. Turn on “take the parent” above and judge them again to "
                 "keep the largest organic part of each.",
                 icon=":material/lightbulb:",
             )

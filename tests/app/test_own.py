@@ -2,6 +2,7 @@
 
 import io
 
+import numpy as np
 import pandas as pd
 import pytest
 
@@ -18,8 +19,8 @@ def test_salts_stereo_and_names_are_not_lost():
     app.text_area[0].set_value(FILE)
     until_done(press(app, "Judge the text"))
     said = texts(app)
-    assert "Stereo: 1 molecules have some" in said and "1 stereoisomers of another" in said
-    assert "1 of them are salts or mixtures" in said and not app.success
+    assert "Stereo of 1 of the valid is kept" in said and "1 stereoisomers of another" in said
+    assert "Salts or mixtures among them: 1" in said and not app.success
     next(toggle for toggle in app.toggle if toggle.key == "standardise").set_value(True).run()
     app.text_area[0].set_value(FILE)
     until_done(press(app, "Judge the text"))
@@ -37,6 +38,16 @@ def test_salts_stereo_and_names_are_not_lost():
     app.switch_page("screens/molecules.py").run()
     assert shown(fine(app)) == ["CC(N)C(=O)O", "CC(=O)O", "CCO"]
     assert app.dataframe[0].value["name"].tolist() == ["alanine", "acetate", ""]
+
+
+def test_a_histogram_holds_all_members_of_a_small_set():
+    from charts import histogram
+
+    known = np.linspace(0.2, 0.87, 5_000)
+    chart = histogram({"mine": np.array([0.5, 0.94]), "none": np.array([np.nan])}, "MOSES", known, "qed")
+    data = chart.data  # Altair lifts what the layers share
+    assert data[data["set"] == "mine"]["share"].sum() == pytest.approx(1)
+    assert data["to"].max() == pytest.approx(0.94) and set(data["set"]) == {"mine", "none", "MOSES"}
 
 
 def test_the_known_molecules_are_those_of_the_model_or_chosen(monkeypatch):
