@@ -35,7 +35,8 @@ def histogram(sets: dict[str, np.ndarray], known: str, reference: np.ndarray, na
         "set:N", title=None, legend=alt.Legend(orient="top"), scale=alt.Scale(domain=list(sets), range=COLOURS)
     )
     others = base.transform_filter(alt.datum.set != known).mark_line(interpolate="step-after")
-    return (behind + others.encode(color=colour)).properties(height=230)
+    layers: alt.LayerChart = (behind + others.encode(color=colour)).properties(height=230)
+    return layers
 
 
 def space_map(points: pd.DataFrame, known: str) -> alt.Chart:
@@ -43,7 +44,7 @@ def space_map(points: pd.DataFrame, known: str) -> alt.Chart:
     names = sorted(set(points["set"]) - {known})
     colours = [COLOURS[at % len(COLOURS)] for at in range(len(names))] + ["#9ca3af"]
     names.append(known)
-    return (
+    chart: alt.Chart = (
         alt.Chart(points)
         .mark_circle(size=28, opacity=0.65)
         .encode(
@@ -57,3 +58,4 @@ def space_map(points: pd.DataFrame, known: str) -> alt.Chart:
         .properties(height=460)
         .interactive()
     )
+    return chart

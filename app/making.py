@@ -10,6 +10,7 @@ from references import Known, compared
 
 from molgen.data.readers import Row
 from molgen.data.writers import molecule_name
+from molgen.errors import MolgenError
 from molgen.evaluation.assessment import assess_one
 from molgen.generation.analogues import with_noise
 from molgen.generation.runs import Tally, taken
@@ -73,8 +74,16 @@ class Generation(MoleculeSet):
         finally:  # also of a shard that was not finished
             self.whole = self._counted(batches)
         if len(self.whole):
-            found = compared(self.whole, self.known.get(self._tries), self._tries)
-            self.whole = found.assign(novel=self.whole["novel"])  # not in the training data, as `molgen generate` says
+            self._compare(self.whole)
+
+    def _compare(self, frame: pd.DataFrame) -> None:
+        """Add what known molecules say; without them the molecules are there all the same."""
+        try:
+            found = compared(frame, self.known.get(self._tries), self._tries)
+        except MolgenError as error:
+            self.error = str(error)
+        else:
+            self.whole = found.assign(novel=frame["novel"])  # not in the training data, as `molgen generate` says it
 
     def _drawn(self, _stage: str, done: int, _total: int | None) -> None:
         self.doing, self.drawing_from = "", self.drawing_from or time.monotonic()

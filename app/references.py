@@ -88,12 +88,13 @@ class References:
         """Whether `get` answers at once; if not, the known molecules begin to be made ready."""
         return self._loading(source, False).found is not None
 
+    def why(self, source: str) -> str:
+        """Why they could not be made ready, "" where nothing went wrong; the next job that needs them tries again."""
+        return self._loading(source, False).why
+
     def status(self, source: str) -> str:
-        """How far they are, in words, or why there are none."""
-        loading = self._loading(source, False)
-        if loading.why:
-            return loading.why
-        stage, done, total = loading.stage
+        """How far they are, in words."""
+        stage, done, total = self._loading(source, False).stage
         return f"{stage}: {done:,} of {total:,}" if total else stage
 
     def get(self, source: str, tell: Progress = silent, for_fcd: bool = False) -> Reference:

@@ -23,7 +23,7 @@ FIELDS = {
     ),
     "molecule": ("smiles",),
     "score": ("known", "standardise"),
-    "compare": ("known", "profile"),
+    "compare": ("profile",),
 }
 Kind = TypeVar("Kind", bound=Job)
 

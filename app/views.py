@@ -54,10 +54,10 @@ def _picture(smiles: str, width: int, height: int, aligned_on: str, highlighted:
 def choose_known(usual: str, key: str = "known") -> str:
     """A field to choose the known molecules that others are compared with; its source."""
     choices = server().references.choices
-    st.session_state.setdefault(key, usual)  # by the set, until the visitor chooses
     return st.selectbox(
         "Compare with",
         choices,
+        choices.index(usual) if usual in choices else 0,
         key=key,
         bind="query-params",
         format_func=source_name,

@@ -111,6 +111,27 @@ def screening() -> str:
         return st.text_area("Profile (TOML)", profile_text(name), height=260, key=f"profile-{name}")
 
 
+def watch(job: Comparison) -> None:
+    """Progress of a report, then its results."""
+    busy = job.busy
+
+    @st.fragment(run_every=0.7 if busy else None)
+    def live() -> None:
+        if busy and not job.busy:
+            st.rerun()
+        if job.busy:
+            text, stop = st.columns([6, 1], vertical_alignment="center")
+            of = f" of {job.total:,}" if job.total else ""
+            text.info(f"{job.doing} {f'{job.done:,}' if job.done else ''}{of}", icon=":material/hourglass_top:")
+            stop_button(job, stop)
+
+    live()
+    if job.error:
+        st.error(job.error, icon=":material/error:")
+    if job.state == "done":
+        results(job)
+
+
 st.title("Compare and report")
 mine = sets()
 if not mine:
@@ -139,23 +160,6 @@ if st.button("Judge and write the report", type="primary", disabled=not ready, i
             st.session_state.comparison = started.key
 job = remembered("comparison", Comparison)
 if job is not None:
-    was_busy = job.busy
-
-    @st.fragment(run_every=0.7 if was_busy else None)
-    def live() -> None:
-        """Progress of the report."""
-        if was_busy and not job.busy:
-            st.rerun()
-        if job.busy:
-            text, stop = st.columns([6, 1], vertical_alignment="center")
-            of = f" of {job.total:,}" if job.total else ""
-            text.info(f"{job.doing} {f'{job.done:,}' if job.done else ''}{of}", icon=":material/hourglass_top:")
-            stop_button(job, stop)
-
-    live()
-    if job.error:
-        st.error(job.error, icon=":material/error:")
-    if job.state == "done":
-        results(job)
+    watch(job)
 if ready and references.ready(source):
     charts(ready, references.known(source))

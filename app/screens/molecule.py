@@ -1,5 +1,7 @@
 """One molecule: structure, 3D, properties beside those of known molecules, alerts, neighbours, likelihood."""
 
+from typing import Any
+
 import numpy as np
 import pandas as pd
 import streamlit as st
@@ -24,6 +26,7 @@ from molgen.molecules.rules import RULES
 from molgen.progress import silent
 
 NEAREST = 4
+NO_ALERT = "none"
 CONFORMERS = 20
 
 
@@ -34,7 +37,7 @@ def shapes(smiles: str) -> Conformers:
 
 
 @st.cache_data(max_entries=500, show_spinner=False)
-def judged(smiles: str) -> dict:
+def judged(smiles: str) -> dict[str, Any]:
     """The row of an assessment."""
     return assess_one(Row(1, "", smiles))
 
@@ -48,13 +51,13 @@ def found_alerts(smiles: str) -> list[Alert]:
     return list(found.values())
 
 
-def structure(row: dict) -> None:
+def structure(row: dict[str, Any]) -> None:
     """The 2D structure with an alert marked, and its files."""
     alerts = found_alerts(row["smiles"])
     marked: tuple[int, ...] = ()
     if alerts:
-        chosen = st.selectbox("Mark a structural alert", ["none", *alerts], key="alert", format_func=str)
-        marked = () if chosen == "none" else chosen.atoms
+        chosen = st.selectbox("Mark a structural alert", [NO_ALERT, *alerts], key="alert", format_func=str)
+        marked = chosen.atoms if isinstance(chosen, Alert) else ()
     st.image(picture(row["smiles"], 560, HEIGHT - 60, "", marked), width="stretch")
     st.caption(f"{row['formula']} · {row['inchikey']}")
     svg, png, keep = st.columns([1, 1, 2])
@@ -92,7 +95,7 @@ def in_space(smiles: str) -> None:
     st.download_button("This conformer (SDF)", found.blocks[number] + "$$$$\n", "conformer.sdf", on_click="ignore")
 
 
-def properties(row: dict, known: str, assessed: pd.DataFrame) -> None:
+def properties(row: dict[str, Any], known: str, assessed: pd.DataFrame) -> None:
     """Each property with its place among the known molecules, which are called `known`."""
     lines = []
     for name, entry in NUMBERS.items():
@@ -123,7 +126,7 @@ def properties(row: dict, known: str, assessed: pd.DataFrame) -> None:
     st.caption("Keeps the rules: " + ", ".join(f"{rule.replace('_', ' ')} {verdicts[row[rule]]}" for rule in RULES))
 
 
-def relatives(row: dict, known: str, reference: Reference) -> None:
+def relatives(row: dict[str, Any], known: str, reference: Reference) -> None:
     """Known molecules like this one, by fingerprint and in a latent space."""
     st.subheader(f"Nearest in {known}", help=f"Tanimoto similarity of Morgan fingerprints; {reference.known_name}")
     one = reference.compare(pd.DataFrame([row]))
@@ -194,26 +197,28 @@ def show_other(smiles: str) -> None:
     st.session_state.smiles = smiles
 
 
-def beside_known(row: dict) -> None:
+def beside_known(row: dict[str, Any]) -> None:
     """What is said beside known molecules, as soon as they are ready."""
     job = active()
     references = server().references
     left, right = st.columns([5, 3])
     with right:
         source = choose_known(references.choices[0] if job is None else job.known.source)
+    known = references.known(source)
+    if why := references.why(source):
+        left.error(f"No comparison with {known.name}: {why}", icon=":material/error:")
+        return
     if not references.ready(source):
 
         @st.fragment(run_every=1.0)
         def wait() -> None:
             """Until the known molecules are ready, the first time on a machine."""
-            if references.ready(source):
+            if references.ready(source) or references.why(source):
                 st.rerun()
-            name = references.known(source).name
-            st.info(f"{name} is made ready for comparison (once on this machine). {references.status(source)}")
+            st.info(f"{known.name} is made ready for comparison (once on this machine). {references.status(source)}")
 
         wait()
         return
-    known = references.known(source)
     reference = known.get(silent)
     with left:
         st.subheader("Properties")

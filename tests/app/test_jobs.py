@@ -141,3 +141,17 @@ def test_batches_without_a_valid_molecule_end_no_job(monkeypatch, spoilt):
     assert (job.state, job.error) == ("done", "")
     assert len(job.frame()) == job.counts()["unique"] == (0 if spoilt == "all" else 5)
     assert job.counts()["requested"] == 60 if spoilt == "all" else job.counts()["requested"] >= 5
+
+
+def test_molecules_are_there_where_no_known_ones_can_be_had():
+    import making
+    from server import server
+
+    place = server()
+    model = place.model("qm9-digress")
+    settings = make_settings(model, num=5, steps=5, seed=1)
+    job = making.Generation("x", 5, model, settings, place.references.known("nowhere.smi"))
+    place.start(job)
+    assert job.wait(60)
+    assert job.state == "done" and "no comparison with nowhere.smi: no reference" in job.error
+    assert len(job.frame()) == job.counts()["valid"] > 0 and "nearest" not in job.frame()

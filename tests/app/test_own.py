@@ -98,3 +98,4 @@ def test_whoever_waits_for_known_molecules_hears_how_far_they_are_and_can_leave(
     assert places.ready(str(known))
     with pytest.raises(MolgenError, match="nowhere"):
         places.get("nowhere.smi")
+    assert "nowhere.smi" in places.why("nowhere.smi") and not places.why(str(known))
