@@ -6,7 +6,7 @@ def main() -> None:
     from pathlib import Path
 
     import streamlit as st
-    from session import adopt, keep, remember, tell_lost
+    from session import adopt, keep, remember, restore, tell_lost
     from sidebar import sidebar
 
     st.set_page_config(page_title="molgen", page_icon=str(Path(__file__).with_name("icon.svg")), layout="wide")
@@ -23,12 +23,13 @@ def main() -> None:
         ]
     )
     tell_lost()
-    remember(page.url_path)
+    wanted = remember(page.url_path)
     try:
         page.run()
     finally:  # after the page, which may have begun a new set
         keep(page.url_path)
         sidebar()
+    restore(wanted)
 
 
 # a worker process imports this file under another name, and must not draw a page

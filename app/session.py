@@ -58,12 +58,17 @@ def tell_lost() -> None:
         )
 
 
-def remember(page: str) -> None:
-    """Before a page: its fields hold what they held when it was left, unless the URL says what they hold."""
-    kept = st.session_state.setdefault("kept", {}).get(page, {})
-    for key, value in kept.items():
-        if key not in st.session_state and key not in st.query_params:
-            st.session_state[key] = value
+def remember(page: str) -> dict[str, Any]:
+    """Before a page: if it was not shown last, its fields hold what they held when it was left, unless the URL says
+    so. What that was, for `restore`."""
+    wanted: dict[str, Any] = {}
+    if st.session_state.get("page_shown") != page:
+        kept = st.session_state.setdefault("kept", {}).get(page, {})
+        wanted = {key: value for key, value in kept.items() if key not in st.query_params}
+    st.session_state.page_shown = page
+    for key, value in (st.session_state.pop("restored", {}) | wanted).items():
+        st.session_state[key] = value
+    return wanted
 
 
 def keep(page: str) -> None:
@@ -71,7 +76,15 @@ def keep(page: str) -> None:
     names = FIELDS.get(page, ())
     begins = tuple(name for name in names if name.endswith("-"))
     held = {str(key): value for key, value in st.session_state.items() if key in names or str(key).startswith(begins)}
-    st.session_state.kept[page] = held
+    st.session_state.setdefault("kept", {})[page] = held
+
+
+def restore(wanted: dict[str, Any]) -> None:
+    """Draw the page again where Streamlit emptied fields: going back in a browser, it takes the URL's word alone."""
+    lost = {key: value for key, value in wanted.items() if key in st.session_state and st.session_state[key] != value}
+    if lost:
+        st.session_state.restored = lost
+        st.rerun()
 
 
 def mine() -> list[MoleculeSet]:
