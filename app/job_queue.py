@@ -145,6 +145,21 @@ class JobQueue:
         job.visitors.add(visitor)
         job.seen = self.clock()
 
+    def keep(self, job: Job, visitor: str) -> None:
+        """Keep a job that needs no run, such as molecules put aside."""
+        with self.lock:
+            self._forget(sum(not one.busy for one in self.jobs.values()) - KEPT + 1)
+            self.jobs[job.key] = job
+            self.join(job.key, visitor)
+
+    def leave(self, job: Job, visitor: str) -> None:
+        """A visitor wants a job no more: it ends, and is forgotten, where nobody else looks at it."""
+        with self.lock:
+            job.visitors.discard(visitor)
+            if not any(self.is_here(other) for other in job.visitors):
+                self.stop(job)
+                self.jobs.pop(job.key, None)
+
     def stop(self, job: Job, why: str = "") -> None:
         """End a job: at once if it waits, else as soon as it looks up."""
         with self.lock:
@@ -183,7 +198,7 @@ class JobQueue:
                 key = min(self.waiting, key=self._rank)  # the first of equals
                 visitor = self.running[key] = self.waiting.pop(key)
                 self.turns[visitor] = next(self.turn)
-                job = self.jobs[key]
+                job = self.jobs[key]  # one that was left has stopped waiting
                 job.state = "running"
                 self.launch(job, partial(self._run, job))
 

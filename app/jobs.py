@@ -1,29 +1,24 @@
-"""The work of the app: molecules made, brought and compared, each a job of the queue."""
+"""The work of the app: molecules brought, put aside and compared, each a job of the queue."""
 
 import json
-import shlex
 import shutil
 import tempfile
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from itertools import islice
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
-from job_queue import FINISH_SECONDS, Job
+from job_queue import Job
+from references import Known, compared
 
-from molgen.data.readers import Row, read_molecules
-from molgen.data.writers import molecule_name
+from molgen.data.readers import read_molecules
 from molgen.errors import InputError
-from molgen.evaluation.assessment import assess, assess_one
-from molgen.evaluation.reference import Reference
+from molgen.evaluation.account import Account, told
+from molgen.evaluation.assessment import assess
 from molgen.evaluation.report import Report
 from molgen.evaluation.screening import parse_profile
-from molgen.generation.runs import Tally, taken
-from molgen.generation.sampling import Shards, in_order
-from molgen.generation.settings import Settings
-from molgen.models.checkpoints import Model
 
 MAX_UNPACKED = 64_000_000  # bytes
 
@@ -31,11 +26,13 @@ MAX_UNPACKED = 64_000_000  # bytes
 class MoleculeSet(Job):
     """A job that makes a table of molecules: the columns of `assess`, and what a reference adds.
 
-    counts: requested, valid, unique, novel and reasons; whole when the job has ended.
+    known: what it is compared with; novel_to: outside of what molecules are called new; requested, reasons: rows or
+    samples so far, and why some are no molecules; whole: the table when the job has ended.
     """
 
-    def __init__(self, label: str, minutes: float) -> None:
+    def __init__(self, label: str, minutes: float, known: Known) -> None:
         super().__init__(label, minutes)
+        self.known, self.novel_to = known, ""
         self.parts: list[pd.DataFrame] = []
         self.whole: pd.DataFrame | None = None
         self.command = ""
@@ -49,6 +46,21 @@ class MoleculeSet(Job):
         parts = list(self.parts)
         return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame(columns=["smiles", "valid"])
 
+    @property
+    def drawn_for(self) -> int | None:
+        """Rows or samples that the table was made of, failures included; None where that says nothing of it."""
+        return self.requested
+
+    @property
+    def size(self) -> int:
+        """Valid molecules in the table so far."""
+        return int(self.frame()["valid"].sum())
+
+    @property
+    def empty(self) -> bool:
+        """Ended with nothing to look at, as a file that was refused."""
+        return not self.busy and self.state != "done" and not len(self.frame())
+
     def counts(self) -> dict[str, int]:
         """requested, valid, unique, novel: of the molecules so far."""
         frame = self.frame()
@@ -58,92 +70,25 @@ class MoleculeSet(Job):
         return {"requested": self.requested, "valid": len(valid), "unique": len(first), "novel": novel}
 
 
-class Generation(MoleculeSet):
-    """New molecules of a model; the same ones as `molgen generate` with the same settings."""
-
-    def __init__(
-        self, label: str, minutes: float, model: Model, settings: Settings, reference: Callable[[], Reference]
-    ) -> None:
-        super().__init__(label, minutes)
-        self.model, self.settings, self.reference = model, settings, reference
-        self.command = _command(model, settings)
-        self.total = settings.unique or settings.samples
-
-    def work(self) -> None:
-        batches: list[pd.DataFrame] = []
-
-        def show(batch: pd.DataFrame) -> None:
-            batches.append(batch)
-            assessed = self._assessed(batch)  # whole, also where a stop is asked for: what was decoded is kept
-            self.requested += len(batch)
-            if len(assessed):
-                self.parts.append(assessed)
-            self.check()
-
-        shards = Shards(self.model, self.settings)
-        try:
-            for _ in taken(shards.draw_all(self._drawn, show), Tally(self.settings.unique)):
-                pass
-        finally:  # also of a shard that was not finished
-            self.whole = self._counted(batches)
-        self.doing = "comparing with known molecules"
-        if len(self.whole):
-            novel = self.whole["novel"]
-            compared = self.reference().compare(self.whole)
-            self.whole = compared.assign(novel=novel)  # not in the training data, as `molgen generate` says it
-
-    def _drawn(self, _stage: str, done: int, _total: int | None) -> None:
-        self.done = done
-        if self.settings.unique:
-            self.done = len({smiles for part in list(self.parts) for smiles in part["smiles"]})
-        if self.stop.is_set():
-            self.doing = "stopping: finishing the molecules that were begun"
-        self.check(FINISH_SECONDS)  # the batch in flight would be lost
-
-    def _counted(self, batches: list[pd.DataFrame]) -> pd.DataFrame:
-        """The molecules that belong into the set, in order; counts all that were drawn."""
-        tally, frame = Tally(self.settings.unique), self.frame()
-        if batches:
-            kept = tally.add(in_order(batches))["sample"]
-            if len(frame):
-                frame = frame[frame["sample"].isin(kept)].sort_values("sample", ignore_index=True)
-        self.requested, self.reasons = tally.requested, tally.reasons
-        self.done = tally.unique if self.settings.unique else tally.requested
-        return frame
-
-    def _assessed(self, batch: pd.DataFrame) -> pd.DataFrame:
-        """The valid molecules of a batch. They are our own graphs, too small to harm RDKit: no process is needed."""
-        records = []
-        for row in batch[batch["reason"] == ""].to_dict("records"):
-            name = molecule_name(row["sample"])
-            record = {"row": row["sample"], "name": name, "input": row["smiles"], "sample": row["sample"]}
-            records.append(record | assess_one(Row(row["sample"], name, row["smiles"])) | {"novel": row["novel"]})
-        return pd.DataFrame(records)
-
-
-def _command(model: Model, settings: Settings) -> str:
-    shipped = settings.model == model.path.name
-    words: dict[str, object] = {"--model": settings.model if shipped else model.path}
-    if settings.unique:
-        words |= {"--unique": settings.unique, "--max-samples": settings.samples}
-    else:
-        words["--num"] = settings.samples
-    words |= {"--sampler": settings.sampler, "--steps": settings.steps, "--seed": settings.seed}
-    words |= {"--formula": settings.formula} if settings.formula else {}
-    words |= {"--atoms": settings.atoms} if settings.atoms else {}
-    words["--output"] = "molecules.csv"
-    return shlex.join(["molgen", "generate", *(str(word) for pair in words.items() for word in pair)])
-
-
 class Upload(MoleculeSet):
-    """A visitor's own molecules. content: the bytes of a file whose name, as sent, gives the format."""
+    """A visitor's own molecules. content: the bytes of a file whose name, as sent, gives the format.
+
+    standardise: judge the parent of each molecule, without salts, solvents and charges.
+    """
 
     def __init__(
-        self, name: str, content: bytes, minutes: float, max_rows: int, reference: Callable[[], Reference], workers: int
+        self,
+        name: str,
+        content: bytes,
+        minutes: float,
+        max_rows: int,
+        known: Known,
+        workers: int,
+        standardise: bool = False,
     ) -> None:
         # a name can hold anything, a path too: only its last part is shown, and only its ending is used
-        super().__init__(name.replace("\\", "/").split("/")[-1][:80] or "molecules", minutes)
-        self.content, self.max_rows, self.reference, self.workers = content, max_rows, reference, workers
+        super().__init__(name.replace("\\", "/").split("/")[-1][:80] or "molecules", minutes, known)
+        self.content, self.max_rows, self.workers, self.standardise = content, max_rows, workers, standardise
 
     def work(self) -> None:
         endings = [ending for ending in Path(self.label.lower()).suffixes[-2:] if ending.isascii()]
@@ -158,9 +103,9 @@ class Upload(MoleculeSet):
                     f"{self.label} has more than {self.max_rows:,} rows, the most that this server takes; "
                     "molgen report on the command line takes any number"
                 )
-            self.tell("loading the known molecules", 0, len(rows))
-            reference = self.reference()
-            for frame in assess(rows, self.workers):
+            reference = self.known.get(self.tell)
+            self.novel_to = reference.known_name
+            for frame in assess(rows, self.workers, self.standardise):
                 self.parts.append(reference.compare(frame))
                 self.requested += len(frame)
                 self.reasons.update(frame.loc[~frame["valid"].astype(bool), "reason"])
@@ -168,6 +113,57 @@ class Upload(MoleculeSet):
         finally:
             shutil.rmtree(folder, ignore_errors=True)
             self.whole = self.frame()
+
+    def account(self) -> list[str]:
+        """What is to be told of the valid molecules: stereo that was left out, repeats, what was changed."""
+        frame = self.frame()
+        valid = frame[frame["valid"].astype(bool)]
+        account = Account()
+        account.add(valid["isomer"].tolist(), (filter(None, text.split("; ")) for text in valid["changes"]))
+        duplicates = account.duplicates(valid["smiles"].nunique())
+        stereo = int((valid["isomer"] != valid["smiles"]).sum())
+        lines = [f"Stereo of {stereo:,} of the valid is kept in files, and left out of all figures."]
+        return lines[: stereo > 0] + told(duplicates, account.standardised() if self.standardise else None)
+
+
+class Basket(MoleculeSet):
+    """Molecules that a visitor has put aside, of any set; each once."""
+
+    LIMIT = 1_000
+
+    def __init__(self, known: Known) -> None:
+        super().__init__("Basket", 0, known)
+        self.state, self.doing, self.whole = "done", "", pd.DataFrame(columns=["smiles", "valid", "row"])
+        self.novel_to = "what the molecule's set was compared with"
+        self.over.set()
+
+    def frame(self) -> pd.DataFrame:
+        """The molecules, in the order in which they came."""
+        assert self.whole is not None
+        return self.whole
+
+    @property
+    def empty(self) -> bool:
+        """Nothing is put aside."""
+        return not len(self.frame())
+
+    def put(self, rows: pd.DataFrame) -> int:
+        """Put molecules aside, as many as there is room for; how many of them are new there."""
+        held = self.frame()
+        new = rows[(rows["smiles"] != "") & ~rows["smiles"].isin(held["smiles"])].drop_duplicates("smiles")
+        new = new[: self.LIMIT - len(held)].drop(columns="sample", errors="ignore")
+        first = int(held["row"].max()) + 1 if len(held) else 1
+        new = new.assign(row=range(first, first + len(new)))
+        if len(new):
+            self.whole = pd.concat([held, new], ignore_index=True) if len(held) else new.reset_index(drop=True)
+        self.requested = len(self.frame())
+        return len(new)
+
+    def take_out(self, rows: pd.DataFrame) -> None:
+        """Put molecules back."""
+        held = self.frame()
+        self.whole = held[~held["smiles"].isin(rows["smiles"])].reset_index(drop=True)
+        self.requested = len(self.whole)
 
 
 class Comparison(Job):
@@ -178,28 +174,28 @@ class Comparison(Job):
         sets: list[MoleculeSet],
         profile: str,
         minutes: float,
-        reference: Callable[[], Reference],
+        known: Known,
     ) -> None:
         super().__init__(", ".join(one.label for one in sets), minutes)
-        self.sets, self.reference = sets, reference
+        self.sets, self.known = sets, known
         self.profile = parse_profile("profile", profile, "the profile")
         self.files: dict[str, bytes] = {}
         self.record: dict[str, Any] = {}
 
     def work(self) -> None:
-        self.tell("loading the known molecules", 0, None)
-        reference = self.reference()
+        reference = self.known.get(self.tell)
         folder = Path(tempfile.mkdtemp(prefix="molgen-"))
         try:
             with Report(reference, self.profile, folder, self.tell) as report:
                 for number, one in enumerate(self.sets, 1):
                     frame = one.frame()
-                    if "nearest" not in frame:  # stopped before its comparison
-                        frame = reference.compare(frame)
+                    if "nearest" not in frame or one.novel_to != reference.known_name:
+                        frame = compared(frame, reference, self.tell)
                     self.tell(f"judging {one.label}", 0, None)
                     invalid = Counter(frame.loc[~frame["valid"].astype(bool), "reason"])
                     label = f"{number}. {one.label}" if len(self.sets) > 1 else one.label
-                    report.add_assessed(label, [frame], one.requested, dict(one.reasons - invalid))
+                    reasons = {} if one.drawn_for is None else dict(one.reasons - invalid)
+                    report.add_assessed(label, [frame], one.drawn_for, reasons)
                 report.write()
             self.files = {path.name: path.read_bytes() for path in folder.iterdir()}
             self.record = json.loads(self.files["summary.json"])

@@ -6,11 +6,11 @@ def main() -> None:
     from pathlib import Path
 
     import streamlit as st
-    from server import server
-    from session import adopt, basket, put_first, sets
+    from session import adopt, keep, remember, restore, tell_lost
+    from sidebar import sidebar
 
     st.set_page_config(page_title="molgen", page_icon=str(Path(__file__).with_name("icon.svg")), layout="wide")
-    st.html("<style>.stMainBlockContainer{padding-top:3rem;padding-bottom:3rem}</style>")
+    st.html("<style>.stMainBlockContainer{padding-top:2.5rem;padding-bottom:3rem}</style>")
     adopt()
     page = st.navigation(
         [
@@ -22,23 +22,14 @@ def main() -> None:
             st.Page("screens/compare.py", title="Compare and report", icon=":material/compare:"),
         ]
     )
+    tell_lost()
+    wanted = remember(page.url_path)
     try:
         page.run()
     finally:  # after the page, which may have begun a new set
-        with st.sidebar:
-            mine = sets()
-            if mine:
-                st.caption("Sets of molecules; the first is active")
-                for place, job in enumerate(mine[:8]):
-                    text = f"{job.label}: {job.counts()['valid']:,} molecules"
-                    beside = st.columns([4, 1]) if job.busy else [st]
-                    if job.busy and beside[1].button("", key=f"cancel-{job.key}", icon=":material/close:", help="Stop"):
-                        server().queue.stop(job)
-                    kind = "secondary" if place else "primary"
-                    if beside[0].button(text, key=f"set-{job.key}", type=kind, width="stretch"):
-                        put_first(job)
-                        st.rerun()
-            st.caption(f"Basket: {len(basket()):,} molecules")
+        keep(page.url_path)
+        sidebar()
+    restore(wanted)
 
 
 # a worker process imports this file under another name, and must not draw a page

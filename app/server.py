@@ -3,15 +3,13 @@
 import os
 import threading
 import time
-from functools import cached_property
 
 import streamlit as st
 from job_queue import Job, JobQueue
+from references import Known, References
 from streamlit import runtime
 from streamlit.runtime.scriptrunner import get_script_run_ctx
 
-from molgen.evaluation.open_reference import open_reference
-from molgen.evaluation.reference import Reference
 from molgen.models.checkpoints import Model, list_models, load_checkpoint
 from molgen.parallel import available_cores
 
@@ -26,13 +24,11 @@ class Server:
         self.max_molecules = int(os.environ.get("MOLGEN_APP_MAX_MOLECULES", "10000"))
         self.max_minutes = float(os.environ.get("MOLGEN_APP_MAX_MINUTES", "30"))
         self.max_rows = 5 * self.max_molecules
-        self.source = os.environ.get("MOLGEN_APP_REFERENCE", "qm9")
         self.queue = JobQueue(is_here)
         self.models: dict[str, Model] = {}
         self.lock = threading.RLock()
-        self.reference_lock = threading.RLock()
         self.workers = max(1, available_cores() - 1)
-        self.status = ""
+        self.references = References(os.environ.get("MOLGEN_APP_REFERENCE", ""), self.workers)
 
     def names(self) -> list[str]:
         """Models to choose from, the default first: those of molgen, and one that the app was started with."""
@@ -47,29 +43,9 @@ class Server:
                 self.models[name] = load_checkpoint(name)
             return self.models[name]
 
-    def reference(self) -> Reference:
-        """The known molecules with their fingerprints; the first time on a machine it takes a minute or two."""
-        with self.reference_lock:
-            return self._reference
-
-    @cached_property
-    def _reference(self) -> Reference:
-        reference = open_reference(self.source, workers=self.workers, progress=self._tell)
-        reference.load()
-        self.status = ""
-        return reference
-
-    @property
-    def reference_ready(self) -> bool:
-        """Whether `reference` answers at once."""
-        return "_reference" in self.__dict__
-
-    def reference_for_fcd(self) -> Reference:
-        """The known molecules with what the FCD is measured against."""
-        with self.reference_lock:
-            self._reference.load_fcd()
-            self.status = ""
-            return self._reference
+    def known_for(self, name: str) -> Known:
+        """The known molecules that those of a model are compared with. Raises MolgenError."""
+        return self.references.usual_for(self.model(name))
 
     @property
     def jobs(self) -> dict[str, Job]:
@@ -80,9 +56,6 @@ class Server:
         """Put a job of this visitor in the queue. Raises InputError where there is too much to do already."""
         self.queue.start(job, visitor())
         return job
-
-    def _tell(self, what: str, done: int, total: int | None) -> None:
-        self.status = f"{what}: {done:,} of {total:,}" if total else what
 
 
 def visitor() -> str:
@@ -100,7 +73,7 @@ def is_here(session: str) -> bool:
 def server() -> Server:
     """The one server; known molecules are made ready beside, and the queue is kept in order."""
     made = Server()
-    threading.Thread(target=made.reference, daemon=True).start()
+    made.references.ready(made.references.choices[0])
     threading.Thread(target=_sweep_for_ever, args=[made.queue], daemon=True).start()
     return made
 

@@ -1,49 +1,129 @@
-"""What belongs to one visitor: the sets of molecules on the table, and the basket."""
+"""What belongs to one visitor: the sets of molecules on the table, the basket, and what the pages' fields held."""
 
-from typing import Any
+from typing import Any, TypeVar
 
 import pandas as pd
 import streamlit as st
-from job_queue import Job
-from jobs import MoleculeSet
+from job_queue import KEPT_SECONDS, Job
+from jobs import Basket, MoleculeSet
 from server import server, visitor
 
 from molgen.errors import MolgenError
 
-BASKET_LIMIT = 1_000
+NAME_LENGTH = 80
+# fields that a page finds as it left them, by the page's path; a name that ends in - stands for all that begin so
+FIELDS = {
+    "": (
+        *("model", "num", "distinct", "formula", "core", "size", "lead", "window", "targets", "from-", "to-"),
+        *("guidance", "keeps", "known_rings", "sampler-", "steps-", "seed", "atoms"),
+    ),
+    "molecules": (
+        *("novelty", "without", "once", "smarts", "like", "least", "ranges", "range-", "sort", "falling"),
+        *("page", "columns", "columns-named"),
+    ),
+    "molecule": ("smiles",),
+    "score": ("known", "standardise"),
+    "compare": ("profile",),
+}
+Kind = TypeVar("Kind", bound=Job)
 
 
 def adopt() -> None:
     """Take the sets that the URL names, so that a reload or a colleague finds them; then keep it up to date."""
     if "sets" not in st.session_state:
-        named = st.query_params.get("sets", "").split(",")
+        named = [key for key in st.query_params.get("sets", "").split(",") if key]
         st.session_state.sets = [key for key in named if isinstance(server().jobs.get(key), MoleculeSet)]
-        st.session_state.basket = {}
+        st.session_state.lost = len(named) - len(st.session_state.sets)
         for key in st.session_state.sets:
             server().queue.join(key, visitor())
-    known = [key for key in st.session_state.sets if key in server().jobs]
-    st.session_state.sets = known
-    if known:
-        st.query_params["sets"] = ",".join(known)
+    st.session_state.sets = [key for key in st.session_state.sets if key in server().jobs]
+    _name_in_address()
+
+
+def _name_in_address() -> None:
+    if st.session_state.sets:
+        st.query_params["sets"] = ",".join(st.session_state.sets)
     elif "sets" in st.query_params:
         del st.query_params["sets"]
 
 
-def sets() -> list[MoleculeSet]:
-    """The sets of this visitor, the active one first."""
+def tell_lost() -> None:
+    """Say that the address names molecules that are gone."""
+    if st.session_state.lost and not st.session_state.sets:
+        st.warning(
+            "This address names molecules that the server no longer has: it keeps them for "
+            f"{KEPT_SECONDS / 3600:g} hours after somebody has looked at them, and forgets them when it is started "
+            "anew. The same settings and seed make the same molecules again.",
+            icon=":material/link_off:",
+        )
+
+
+def remember(page: str) -> dict[str, Any]:
+    """Before a page: if it was not shown last, its fields hold what they held when it was left, unless the URL says
+    so. What that was, for `restore`."""
+    wanted: dict[str, Any] = {}
+    if st.session_state.get("page_shown") != page:
+        kept = st.session_state.setdefault("kept", {}).get(page, {})
+        wanted = {key: value for key, value in kept.items() if key not in st.query_params}
+    st.session_state.page_shown = page
+    for key, value in (st.session_state.pop("restored", {}) | wanted).items():
+        st.session_state[key] = value
+    return wanted
+
+
+def keep(page: str) -> None:
+    """After a page: keep what its fields hold; Streamlit forgets it when another page is shown."""
+    names = FIELDS.get(page, ())
+    begins = tuple(name for name in names if name.endswith("-"))
+    held = {str(key): value for key, value in st.session_state.items() if key in names or str(key).startswith(begins)}
+    st.session_state.setdefault("kept", {})[page] = held
+
+
+def restore(wanted: dict[str, Any]) -> None:
+    """Draw the page again where Streamlit emptied fields: going back in a browser, it takes the URL's word alone."""
+    lost = {key: value for key, value in wanted.items() if key in st.session_state and st.session_state[key] != value}
+    if lost:
+        st.session_state.restored = lost
+        st.rerun()
+
+
+def mine() -> list[MoleculeSet]:
+    """All sets of this visitor, the active one first."""
     found = [server().jobs.get(key) for key in st.session_state.sets]
     return [job for job in found if isinstance(job, MoleculeSet)]
 
 
+def sets() -> list[MoleculeSet]:
+    """Those with something to look at, now or soon."""
+    return [job for job in mine() if not job.empty]
+
+
 def current() -> MoleculeSet | None:
-    """The active set."""
+    """The set that was begun or chosen last."""
+    return next(iter(mine()), None)
+
+
+def active() -> MoleculeSet | None:
+    """The set to look at."""
     return next(iter(sets()), None)
 
 
 def put_first(job: MoleculeSet) -> None:
     """Make a set the active one."""
     st.session_state.sets = [job.key, *(key for key in st.session_state.sets if key != job.key)]
-    st.query_params["sets"] = ",".join(st.session_state.sets)
+    _name_in_address()
+
+
+def remove(job: MoleculeSet) -> None:
+    """Take a set from the table; work on it ends where nobody else looks at it."""
+    st.session_state.sets = [key for key in st.session_state.sets if key != job.key]
+    server().queue.leave(job, visitor())
+    _name_in_address()
+
+
+def rename(job: Job, field: str) -> None:
+    """Call a set what a field holds, if that is something."""
+    job.label = " ".join(st.session_state[field].split())[:NAME_LENGTH] or job.label
 
 
 def begin(job: MoleculeSet) -> None:
@@ -70,19 +150,30 @@ def stop_button(job: Job, place: Any = st, key: str | None = None) -> None:
         server().queue.stop(job)
 
 
-def remembered(name: str) -> Job | None:
+def remembered(name: str, kind: type[Kind]) -> Kind | None:
     """A job of this visitor that is no set of molecules, such as a report."""
-    return server().jobs.get(st.session_state.get(name, ""))
+    job = server().jobs.get(st.session_state.get(name, ""))
+    return job if isinstance(job, kind) else None
 
 
-def basket() -> dict[str, dict[str, Any]]:
-    """Molecules put aside: canonical SMILES -> row."""
-    return st.session_state.basket
+def basket() -> Basket | None:
+    """The molecules put aside, where there are any."""
+    return next((job for job in mine() if isinstance(job, Basket)), None)
+
+
+def in_basket(smiles: str) -> bool:
+    """Whether a molecule, as canonical SMILES, is put aside."""
+    held = basket()
+    return held is not None and bool((held.frame()["smiles"] == smiles).any())
 
 
 def put_in_basket(rows: pd.DataFrame) -> int:
     """Put molecules aside; how many of them are new there."""
-    new = [row for row in rows.to_dict("records") if row["smiles"] and row["smiles"] not in basket()]
-    for row in new[: BASKET_LIMIT - len(basket())]:
-        basket()[row["smiles"]] = row
-    return len(new)
+    held = basket()
+    if held is None:
+        references = server().references
+        held = Basket(references.known(references.choices[0]))
+        server().queue.keep(held, visitor())
+        st.session_state.sets = [*st.session_state.sets, held.key]
+        _name_in_address()
+    return held.put(rows)

@@ -23,14 +23,17 @@ STYLES = {
     "lines": {"line": {}},
 }
 HEIGHT = 420
+GROUND_DARK = "#171614"  # as .streamlit/config.toml has it
+# for drawings on white that a page in a frame holds
+DARK_DRAWING = "svg rect{fill:none!important}svg{filter:invert(1) hue-rotate(180deg)}"
 # of 3Dmol.js; a newer one needs its own hash: openssl dgst -sha384 -binary build/3Dmol-min.js | base64
 VERSION = "2.5.5"
 SHA384 = "OsczYbldvrHgslr9fFp/i4GiLSeuw9l+QIlv99ITw8soOwXcoGeflFMLg+CU/X1d"
 NETWORK = f"https://cdn.jsdelivr.net/npm/3dmol@{VERSION}/build/3Dmol-min.js"
 
 
-def viewer_page(block: str, style: str, hydrogens: bool) -> str:
-    """A page that shows a mol block; nothing of a molecule's name gets into it."""
+def viewer_page(block: str, style: str, hydrogens: bool, dark: bool = False) -> str:
+    """A page that shows a mol block, on a dark ground or a white one; nothing of a molecule's name gets into it."""
     lines = block.splitlines()
     block = "\n".join(["", "", "", *lines[3:]])  # a title could hold a script
     # py3Dmol loads its own library unless the promise of it is there
@@ -39,11 +42,14 @@ def viewer_page(block: str, style: str, hydrogens: bool) -> str:
     view.setStyle(STYLES[style])
     if not hydrogens:
         view.setStyle({"elem": "H"}, {})
+    ground = GROUND_DARK if dark else "#ffffff"
+    view.setBackgroundColor(ground)
     view.zoomTo()
     page = view._make_html()
     drawing = block_svg(block, width=560, height=HEIGHT - 40)
     return (
-        f'<style>body{{margin:0;background:#fff;font:14px sans-serif}}</style><div id="drawing">{drawing}</div>'
+        f"<style>body{{margin:0;background:{ground};font:14px sans-serif}}{DARK_DRAWING if dark else ''}</style>"
+        f'<div id="drawing">{drawing}</div>'
         f"{_script()}{page}"
         '<script>$3Dmolpromise.then(function(){document.getElementById("drawing").remove()});</script>'
     )

@@ -2,16 +2,19 @@
 
 import pandas as pd
 import streamlit as st
-from jobs import Comparison, MoleculeSet, labels
+from charts import histogram, space_map
+from jobs import Basket, Comparison, MoleculeSet, labels
+from references import Known
 from server import server
 from session import remembered, sets, stop_button, submit
-from views import KNOWN, data_uri, histogram, label_of, picture, space_map
+from views import choose_known, dark, data_uri, label_of, picture
 
 from molgen.errors import MolgenError
 from molgen.evaluation.assessment import CHARTED
 from molgen.evaluation.figures import MEANINGS
 from molgen.evaluation.screening import profile_text, shipped_profiles
 from molgen.molecules.fingerprints import map_points, stacked
+from molgen.progress import silent
 
 ON_MAP = 400  # molecules of a set; each brings its picture
 SHARES = ("valid", "unique", "novel", "V.U.N.", "quality", "passes the profile", "with rare rings")
@@ -19,9 +22,10 @@ FILES = {"report.html": "text/html", "molecules.csv": "text/csv", "picked.sdf": 
 
 
 @st.cache_data(max_entries=20, show_spinner="Drawing the map ...")
-def mapped(keys: tuple[str, ...]) -> pd.DataFrame:
-    """The points of the map of some sets, which have ended, and of known molecules."""
-    reference = server().reference()
+def mapped(keys: tuple[str, ...], sizes: tuple[int, ...], source: str, on_dark: bool) -> pd.DataFrame:
+    """The points of the map of some sets, of these sizes, and of known molecules; pictures for a dark page or not."""
+    known = server().references.known(source)
+    reference = known.get(silent)
     chosen = [job for job in sets() if job.key in keys]
     parts = []
     for job in chosen:
@@ -30,32 +34,33 @@ def mapped(keys: tuple[str, ...]) -> pd.DataFrame:
     places = map_points([stacked(part["fingerprint"]) for part in parts], reference.fingerprints[:ON_MAP])
     molecules = [*(part["smiles"].tolist() for part in parts), reference.smiles[:ON_MAP]]
     points = []
-    for label, smiles, xy in zip([*labels(chosen), KNOWN], molecules, places, strict=True):
+    for label, smiles, xy in zip([*labels(chosen), known.name], molecules, places, strict=True):
         for text, (x, y) in zip(smiles, xy.tolist(), strict=True):
             image = data_uri(picture(text, 180, 130))
             points.append({"x": x, "y": y, "set": label, "smiles": text, "image": image})
     return pd.DataFrame(points)
 
 
-def charts(chosen: list[MoleculeSet]) -> None:
+def charts(chosen: list[MoleculeSet], known: Known) -> None:
     """Distributions of properties, and the map."""
-    reference = server().reference()
+    assessed = known.get(silent).assessed
     frames = {}
     for label, job in zip(labels(chosen), chosen, strict=True):
         frame = job.frame()
         frames[label] = frame[frame["valid"].astype(bool)]
-    st.subheader("Properties", help="grey: known molecules")
+    st.subheader("Properties", help=f"grey: {known.name}")
     names = st.multiselect("Properties", CHARTED, CHARTED[:4], format_func=label_of, label_visibility="collapsed")
     for row in range(0, len(names), 2):
         for place, name in zip(st.columns(2), names[row : row + 2], strict=False):
             values = {label: frame[name].to_numpy(float) for label, frame in frames.items()}
-            place.altair_chart(histogram(values, reference.assessed[name].to_numpy(float), name))
+            place.altair_chart(histogram(values, known.name, assessed[name].to_numpy(float), name))
     st.subheader(
         "Map",
-        help="the first two principal components of the Morgan fingerprints of all sets and of known molecules; "
+        help="the first two principal components of the Morgan fingerprints of all sets and of known molecules (grey); "
         "near points are often alike, far ones never",
     )
-    st.altair_chart(space_map(mapped(tuple(job.key for job in chosen))))
+    keys, sizes = tuple(job.key for job in chosen), tuple(job.size for job in chosen)
+    st.altair_chart(space_map(mapped(keys, sizes, known.source, dark()), known.name))
     st.caption(f"Up to {ON_MAP} molecules of each set; point at one to see it, drag and scroll to move.")
 
 
@@ -106,6 +111,27 @@ def screening() -> str:
         return st.text_area("Profile (TOML)", profile_text(name), height=260, key=f"profile-{name}")
 
 
+def watch(job: Comparison) -> None:
+    """Progress of a report, then its results."""
+    busy = job.busy
+
+    @st.fragment(run_every=0.7 if busy else None)
+    def live() -> None:
+        if busy and not job.busy:
+            st.rerun()
+        if job.busy:
+            text, stop = st.columns([6, 1], vertical_alignment="center")
+            of = f" of {job.total:,}" if job.total else ""
+            text.info(f"{job.doing} {f'{job.done:,}' if job.done else ''}{of}", icon=":material/hourglass_top:")
+            stop_button(job, stop)
+
+    live()
+    if job.error:
+        st.error(job.error, icon=":material/error:")
+    if job.state == "done":
+        results(job)
+
+
 st.title("Compare and report")
 mine = sets()
 if not mine:
@@ -114,38 +140,26 @@ if not mine:
     st.page_link("screens/score.py", label="Bring your own", icon=":material/fact_check:")
     st.stop()
 names = dict(zip(labels(mine), mine, strict=True))
-picked = st.multiselect("Sets", list(names), list(names)[:4])
+usual = [label for label, one in names.items() if not isinstance(one, Basket)] or list(names)
+picked = st.multiselect("Sets", list(names), usual[:4])
 chosen = [names[label] for label in picked]
-profile = screening()
-ready = [job for job in chosen if not job.busy and len(job.frame())]
+references = server().references
+left, right = st.columns(2)
+with left:
+    profile = screening()
+with right:
+    source = choose_known((chosen or mine)[0].known.source)
+ready = [job for job in chosen if not job.busy and job.size]
 if st.button("Judge and write the report", type="primary", disabled=not ready, icon=":material/play_arrow:"):
-    place = server()
     try:
-        started = Comparison(ready, profile, place.max_minutes, place.reference_for_fcd)
+        started = Comparison(ready, profile, server().max_minutes, references.known(source, for_fcd=True))
     except MolgenError as error:
         st.error(str(error), icon=":material/error:")
     else:
         if submit(started):
             st.session_state.comparison = started.key
-job = remembered("comparison")
-if isinstance(job, Comparison):
-    was_busy = job.busy
-
-    @st.fragment(run_every=0.7 if was_busy else None)
-    def live() -> None:
-        """Progress of the report."""
-        if was_busy and not job.busy:
-            st.rerun()
-        if job.busy:
-            status = server().status if job.doing.startswith("loading") else ""
-            text, stop = st.columns([6, 1], vertical_alignment="center")
-            text.info(f"{job.doing} {f'{job.done:,}' if job.done else ''} {status}", icon=":material/hourglass_top:")
-            stop_button(job, stop)
-
-    live()
-    if job.error:
-        st.error(job.error, icon=":material/error:")
-    if job.state == "done":
-        results(job)
-if ready and server().reference_ready:
-    charts(ready)
+job = remembered("comparison", Comparison)
+if job is not None:
+    watch(job)
+if ready and references.ready(source):
+    charts(ready, references.known(source))

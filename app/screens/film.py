@@ -4,7 +4,8 @@ import json
 
 import streamlit as st
 from server import server
-from views import out_of_bounds
+from viewer import DARK_DRAWING, GROUND_DARK
+from views import dark, out_of_bounds
 
 from molgen.errors import MolgenError
 from molgen.generation.settings import make_settings
@@ -12,7 +13,7 @@ from molgen.generation.trajectory import SIDE, Trajectory, trajectories
 
 SAMPLES = 6
 PLAYER = """
-<style>body{margin:0;font:15px sans-serif;background:#fff;color:#222}#p{height:%(side)dpx}
+<style>body{margin:0;font:15px sans-serif;background:%(ground)s;color:%(text)s}%(more)s#p{height:%(side)dpx}
 .c{display:flex;gap:12px;align-items:center;padding:6px}input{flex:1}button{font:inherit;padding:4px 14px}</style>
 <div id="p"></div><div class="c"><button id="b">Play</button>
 <input id="s" type="range" min="0" max="%(last)d" value="0" aria-label="step"><span id="t"></span></div>
@@ -65,6 +66,9 @@ with right:
         "side": SIDE,
         "last": len(pictures) - 1,
         "pictures": json.dumps(pictures).replace("</", "<\\/"),
+        "ground": GROUND_DARK if dark() else "#fff",
+        "text": "#eee" if dark() else "#222",
+        "more": DARK_DRAWING if dark() else "",
         "pause": max(40, 6_000 // len(pictures)),
     }
     st.iframe(PLAYER % values, height=SIDE + 50)

@@ -1,18 +1,18 @@
 """Make molecules: choose a model, start, watch, stop."""
 
 import streamlit as st
-from jobs import Generation
+from making import Generation
+from pace import pace
 from server import server
 from session import begin, current, stop_button
-from views import cards, out_of_bounds
+from views import cards
+from wishes import wishes
 
 from molgen.errors import MolgenError
 from molgen.generation.settings import make_settings
 from molgen.models.checkpoints import Model
 
 SHOWN = 12
-MAX_STEPS = 1_000
-MAX_SEED = 2**32
 FIGURES = {"valid": "valid", "unique": "unique", "novel": "novel", "fcd": "FCD"}
 HELP = {
     "valid": "one molecule that RDKit accepts, of those drawn",
@@ -20,6 +20,7 @@ HELP = {
     "novel": "not in the training data, of the distinct",
     "fcd": "distance of the molecules' distribution from real ones, 0 is best",
 }
+OF = {"valid": "requested", "unique": "valid", "novel": "unique", "passed": "unique"}
 
 
 def card(model: Model) -> None:
@@ -47,78 +48,22 @@ def ask() -> None:
     place = server()
     left, right = st.columns([3, 4])
     with left:
-        names = place.names()
-        name = st.selectbox("Model", names, key="model", bind="query-params")
+        name = st.selectbox("Model", place.names(), key="model", bind="query-params")
         try:
             model = place.model(name)
         except MolgenError as error:
             st.error(str(error), icon=":material/error:")
             return
-        count = st.number_input("How many", value=min(100, place.max_molecules), step=1, key="num", bind="query-params")
-        wrong = out_of_bounds("How many", count, 1, place.max_molecules)
-        distinct = st.toggle(
-            "count only distinct valid ones",
-            key="distinct",
-            bind="query-params",
-            help="goes on until so many are found; otherwise so many are drawn, failures included",
-        )
-        formula = atoms = None
-        if "formula" in model.backend.requests:
-            formula = st.text_input(
-                "Formula, hydrogens included (optional)", key="formula", bind="query-params", placeholder="C6H9NO2"
-            )
-        with st.expander("Advanced"):
-            sampler = st.selectbox(
-                "Sampler",
-                model.backend.samplers,
-                key=f"sampler-{name}",
-                bind="query-params",
-                help="\n".join(f"- {one}: {what}" for one, what in model.backend.sampler_help.items()) or None,
-            )
-            steps = st.number_input(
-                "Steps",
-                value=min(model.backend.default_steps, MAX_STEPS),
-                step=1,
-                key=f"steps-{name}",
-                bind="query-params",
-                help="network evaluations of a molecule: more is slower, and better up to a point",
-            )
-            wrong |= out_of_bounds("Steps", steps, 1, min(MAX_STEPS, model.backend.max_steps))
-            seed = st.number_input(
-                "Seed",
-                value=None,
-                step=1,
-                key="seed",
-                bind="query-params",
-                placeholder="drawn at random",
-                help="the same seed and settings give the same molecules again",
-            )
-            wrong |= out_of_bounds("Seed", seed, 0, MAX_SEED)
-            if "atoms" in model.backend.requests:
-                atoms = st.text_input(
-                    "Atoms with their numbers of neighbours (optional)",
-                    key="atoms",
-                    bind="query-params",
-                    placeholder="C3 C2 C2 O1",
-                    help="C3 is a carbon bound to three other heavy atoms: this settles rings and branches",
-                )
-        if st.button("Make molecules", type="primary", icon=":material/play_arrow:") and not wrong:
+        wanted = wishes(model)
+        if st.button("Make molecules", type="primary", icon=":material/play_arrow:") and wanted is not None:
             try:
-                settings = make_settings(
-                    model,
-                    num=None if distinct else int(count),
-                    unique=int(count) if distinct else None,
-                    seed=seed,
-                    sampler=sampler,
-                    steps=int(steps),
-                    formula=formula.strip() or None if formula else None,
-                    atoms=atoms.strip() or None if atoms else None,
-                )
+                settings = make_settings(model, **wanted)
+                known = place.references.usual_for(model)
+                job = Generation(model.name, place.max_minutes, model, settings.seeded(), known)
             except MolgenError as error:
                 st.error(str(error), icon=":material/error:")
                 return
-            what = f"{settings.formula or settings.atoms or ''} {model.name}".strip()
-            begin(Generation(what, place.max_minutes, model, settings.seeded(), place.reference))
+            begin(job)
     with right:
         card(model)
 
@@ -133,35 +78,50 @@ def watch(job: Generation) -> None:
             st.rerun()
         frame = job.frame()
         if job.busy:
-            rate = job.done / job.seconds if job.seconds > 0.5 else 0.0
-            left = f", {(job.total - job.done) / rate:,.0f} s left" if rate and job.total > job.done else ""
-            text = job.doing or f"{job.done:,} of {job.total:,}, {rate:,.0f}/s{left}"
+            assert job.total is not None
             bar, stop = st.columns([6, 1], vertical_alignment="bottom")
-            bar.progress(min(1.0, job.done / job.total), text)
+            bar.progress(min(1.0, job.done / job.total), job.doing or pace(job.done, job.total, job.drawing_seconds))
             stop_button(job, stop)
         counts = job.counts()
-        for place, (name, value) in zip(st.columns(4), counts.items(), strict=True):
-            of = {"valid": "requested", "unique": "valid", "novel": "unique"}.get(name)
+        for place, (name, value) in zip(st.columns(len(counts)), counts.items(), strict=True):
+            of = OF.get(name)
             share = f"{value / counts[of]:.1%} of {of}" if of and counts[of] else None
             place.metric(name, f"{value:,}", share, delta_color="off", delta_arrow="off")
         if len(frame):
             cards(frame.tail(SHOWN) if job.busy else frame.head(SHOWN))
         elif job.started and not job.busy and not job.error:
-            st.info("No valid molecule came out. More steps, another formula or another model may help.")
+            st.info(
+                "Valid molecules came out, and the filters keep none of them. Wider filters or more molecules may help."
+                if counts["valid"]
+                else "No valid molecule came out. More steps, another formula or another model may help."
+            )
 
     with st.container(border=True):
         state = {"done": "done", "stopped": "stopped; what was there is kept", "failed": "failed"}.get(job.state, "")
         st.subheader(f"{job.label} {state}".strip())
         if job.error:
             st.error(job.error, icon=":material/error:")
+        for warning in job.warnings:
+            st.caption(f":material/warning: {warning}")
         live()
         if not job.busy:
-            if job.reasons:
-                st.caption("Not valid: " + ", ".join(f"{count:,} {why}" for why, count in job.reasons.most_common(6)))
-            if len(job.frame()):
-                st.page_link("screens/molecules.py", label="Look at all of them", icon=":material/grid_view:")
-            st.caption("The same molecules on the command line:")
-            st.code(job.command, language="bash", wrap_lines=True)
+            ended(job)
+
+
+def ended(job: Generation) -> None:
+    """What is told of a run that has ended."""
+    if job.reasons:
+        st.caption("Not valid: " + ", ".join(f"{count:,} {why}" for why, count in job.reasons.most_common(6)))
+    for kept in job.tally.funnel():
+        st.caption(f"Filter: {kept['left']:,} of {job.tally.unique:,} unique left after: {kept['rule']}")
+    for name, row in job.tally.asked().items():
+        inside = f", {row['inside']:.0%} inside" if "inside" in row else ""
+        st.caption(f"{name}: {row['asked']} asked for, {row['mean']:.4g} obtained on average{inside}")
+    st.caption(f"Novel: not in {job.novel_to}.")
+    if len(job.frame()):
+        st.page_link("screens/molecules.py", label="Look at all of them", icon=":material/grid_view:")
+    st.caption("The same molecules on the command line:")
+    st.code(job.command, language="bash", wrap_lines=True)
 
 
 st.title("Make new molecules")

@@ -39,9 +39,8 @@ from molgen.errors import InputError
 )
 @click.option(
     "--reference",
-    default="qm9",
-    show_default=True,
-    help="Known molecules that all others are compared with: qm9, moses, or a file of molecules.",
+    help="Known molecules that others are compared with until a visitor chooses: qm9, moses, or a file of molecules. "
+    "If omitted, what the model of a set was trained on, and qm9 for molecules of other origin.",
 )
 @click.option("--model", help="Folder of a model of your own, to choose beside those that come with molgen.")
 def command(
@@ -50,7 +49,7 @@ def command(
     address: str,
     max_molecules: int,
     max_minutes: float,
-    reference: str,
+    reference: str | None,
     model: str | None,
 ) -> None:
     """Open the app in the browser.
@@ -70,8 +69,9 @@ def command(
         raise InputError(f"--address should be an IP address such as 127.0.0.1 or 0.0.0.0, got {address!r}") from None
     folder = shipped_folder("app")
     limits = {"MOLGEN_APP_MAX_MOLECULES": str(max_molecules), "MOLGEN_APP_MAX_MINUTES": str(max_minutes)}
-    limits["MOLGEN_APP_REFERENCE"] = reference
-    if reference not in PUBLIC:
+    if reference is not None:
+        limits["MOLGEN_APP_REFERENCE"] = reference
+    if reference is not None and reference not in PUBLIC:
         if not Path(reference).exists():
             raise InputError(f"no reference {reference!r}; give {', '.join(PUBLIC)} or a file of molecules")
         limits["MOLGEN_APP_REFERENCE"] = str(Path(reference).resolve())

@@ -1,10 +1,10 @@
 """Write tables of molecules, chunk by chunk, in the format that the file's extension names."""
 
 import sys
-from collections.abc import Callable, Hashable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO, Any, Protocol
+from typing import IO, Protocol
 
 import pandas as pd
 import pyarrow as pa
@@ -20,7 +20,10 @@ ROW_GROUP = 65_536
 
 
 class Writer(Protocol):
-    """Takes rows in chunks. Every chunk has the same columns and dtypes; `smiles` holds SMILES, `sample` a number."""
+    """Takes rows in chunks. Every chunk has the same columns and dtypes; `smiles` holds SMILES, `sample` a number.
+
+    SMILES and SDF files call a molecule by its `name`, where there is such a column and it is not empty.
+    """
 
     def write(self, rows: pd.DataFrame) -> None:
         """Append rows; the first chunk, which may be empty, gives the header."""
@@ -57,7 +60,7 @@ class SmiWriter:
 
     def write(self, rows: pd.DataFrame) -> None:
         """Append one line for each row."""
-        lines = [f"{row['smiles']}\t{_name(row)}\n" for row in rows.to_dict("records")]
+        lines = [f"{smiles}\t{name}\n" for smiles, name in zip(rows.smiles, _titles(rows), strict=True)]
         self.file.write("".join(lines).encode("utf-8"))
 
     def close(self) -> None:
@@ -72,13 +75,13 @@ class SdfWriter:
 
     def write(self, rows: pd.DataFrame) -> None:
         """Append one record for each row."""
-        for row in rows.to_dict("records"):
+        for row, title in zip(rows.to_dict("records"), _titles(rows), strict=True):
             if block := row.pop("block", ""):
                 mol = Chem.MolFromMolBlock(block, removeHs=False)
             else:
                 mol = Chem.MolFromSmiles(row["smiles"])
                 rdDepictor.Compute2DCoords(mol)
-            mol.SetProp("_Name", _name(row))
+            mol.SetProp("_Name", title)
             for name, value in row.items():
                 if not pd.isna(value):
                     mol.SetProp(str(name), str(value))
@@ -159,9 +162,14 @@ def molecule_name(sample: int) -> str:
     return f"molgen-{sample:06d}"
 
 
-def _name(row: Mapping[Hashable, Any]) -> str:
-    name = molecule_name(row["sample"])
-    return f"{name}-{row['stereoisomer']}" if "stereoisomer" in row else name
+def _titles(rows: pd.DataFrame) -> list[str]:
+    """What each molecule is called, on one line; a title of "$$$$" would end the record of an SDF."""
+    names = rows["name"].fillna("") if "name" in rows else [""] * len(rows)
+    titles = (" ".join(str(name).split()).lstrip("$") for name in names)
+    titles = (title or molecule_name(sample) for title, sample in zip(titles, rows["sample"], strict=True))
+    if "stereoisomer" not in rows:
+        return list(titles)
+    return [f"{title}-{number}" for title, number in zip(titles, rows["stereoisomer"], strict=True)]
 
 
 def safe_cells(rows: pd.DataFrame) -> pd.DataFrame:

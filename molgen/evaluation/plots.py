@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from matplotlib.figure import Figure
 
-from molgen.evaluation.bins import bin_edges
+from molgen.evaluation.bins import bin_edges, usual_range
 
 BINS = 40
 
@@ -45,10 +45,7 @@ def histogram_png(name: str, sets: dict[str, np.ndarray], reference: np.ndarray,
     drawn += [(each, {"histtype": "step", "linewidth": 1.4, "label": _short(label)}) for label, each in sets.items()]
     drawn = [(there, style) for values, style in drawn if len(there := values[np.isfinite(values)])]
     if drawn:
-        # of each set for itself, ends that are members: beside a large reference a small set must not be cut off
-        low = min(np.percentile(values, 0.5, method="lower") for values, _ in drawn)
-        high = max(np.percentile(values, 99.5, method="higher") for values, _ in drawn)
-        edges = bin_edges(low, high, BINS, whole=whole).tolist()
+        edges = bin_edges(*usual_range([values for values, _ in drawn]), BINS, whole=whole).tolist()
         for values, style in drawn:
             axes.hist(values, edges, density=True, **style)
     axes.set(xlabel=name, yticks=[])

@@ -25,6 +25,12 @@ def has_part(smiles: Sequence[str], part: str, *, drawn: bool = False) -> np.nda
     return np.array([Chem.MolFromSmiles(text).HasSubstructMatch(query) for text in smiles], bool)
 
 
+def part_atoms(smiles: str, part: str, *, drawn: bool = False) -> tuple[int, ...]:
+    """The atoms of a molecule, as its SMILES counts them, that belong to the part wherever it is; see `has_part`."""
+    matches = Chem.MolFromSmiles(smiles).GetSubstructMatches(_query(part, drawn))
+    return tuple(sorted({atom for match in matches for atom in match}))
+
+
 def scaffold(mol: Chem.Mol) -> str:
     """Canonical SMILES of the Murcko scaffold (Bemis and Murcko 1996), "" for a molecule without rings."""
     return Chem.MolToSmiles(MurckoScaffold.GetScaffoldForMol(mol))  # type: ignore[no-untyped-call]

@@ -25,8 +25,8 @@ def environment(tmp_path_factory):
     yield
     st.cache_resource.clear()
     patch.undo()
-    for name in ("server", "session", "job_queue", "jobs", "views", "viewer"):
-        sys.modules.pop(name, None)
+    for path in APP.glob("*.py"):
+        sys.modules.pop(path.stem, None)
 
 
 @pytest.fixture(scope="module")

@@ -52,10 +52,14 @@ def made(**values) -> AppTest:
     return until_done(press(app, "Make molecules"))
 
 
-def molecule_set(app: AppTest):
+def sets_of(app: AppTest) -> list:
     from server import server
 
-    return server().jobs[app.session_state["sets"][0]]
+    return [server().jobs[key] for key in app.session_state["sets"]]
+
+
+def molecule_set(app: AppTest):
+    return sets_of(app)[0]
 
 
 def shown(app: AppTest) -> list[str]:

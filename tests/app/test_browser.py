@@ -153,9 +153,13 @@ def test_make_filter_open_and_take_away(page, address: str):
     canvas.wait_for()
     page.wait_for_timeout(1_500)
     assert colours(page, canvas) > 10  # drawn, shaded atoms: an empty canvas has one
-    page.get_by_text("Nearest known molecules").wait_for()
+    page.get_by_text("Nearest in known.smi").wait_for()
     picture(page, "molecule", 1500)
     assert downloaded(page, "PNG").startswith(b"\x89PNG")
+    page.go_back()
+    page.get_by_text(f"{counted[0]} of {counted[1]} molecules").wait_for()
+    assert page.get_by_label("Has the part (SMARTS)").input_value() == "[#8]"
+    assert "ticks=" in page.url
 
 
 def test_a_film_plays(page, address: str):
@@ -241,7 +245,8 @@ def test_a_drawn_part_filters(page, address: str):
     pytest.importorskip("streamlit_ketcher")
     made(page, address, "num=50&seed=7")
     link(page, "Look and filter")
-    page.get_by_text("draw it instead").click()
+    page.get_by_text("More filters, columns, drawing").click()
+    page.get_by_text("draw a part or a molecule").click()
     frame = page.frame_locator("iframe")
     frame.get_by_title("Oxygen", exact=False).first.click()
     canvas = frame.locator("[data-testid=ketcher-canvas], .Ketcher-root svg, canvas").first

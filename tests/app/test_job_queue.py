@@ -136,3 +136,30 @@ def test_a_job_that_breaks_frees_its_place(world: World):
         world.end_one()
     assert broken.state == "failed" and "ZeroDivisionError" in broken.error
     assert others[1].state == "running"
+
+
+def test_a_job_that_is_left_ends_and_is_forgotten_once_nobody_looks_at_it(app, world: World):
+    running, other, waiting = (world.start(name, "ann") for name in ("running", "other", "waiting"))
+    world.queue.join(running.key, "bob")
+    world.queue.leave(running, "ann")
+    assert not running.stop.is_set() and running.key in world.queue.jobs
+    world.queue.leave(running, "bob")
+    world.queue.leave(waiting, "ann")
+    assert running.stop.is_set() and waiting.state == "stopped"
+    assert list(world.queue.jobs.values()) == [other]
+    assert world.end_one() == "running" and world.running() == ["other"]
+    world.start("next", "ann")
+    assert world.running() == ["other", "next"]
+
+
+def test_what_is_kept_without_a_run_is_forgotten_like_results(app, world: World):
+    aside = app.Job("aside", 0)
+    aside.state = "done"
+    world.queue.keep(aside, "ann")
+    world.now = app.KEPT_SECONDS
+    world.queue.sweep()
+    assert aside.key in world.queue.jobs  # ann is here
+    world.here = set()
+    world.now *= 2
+    world.queue.sweep()
+    assert aside.key not in world.queue.jobs

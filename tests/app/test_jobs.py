@@ -13,12 +13,12 @@ pytestmark = pytest.mark.usefixtures("environment")
 
 
 def test_a_run_can_be_stopped_and_keeps_what_is_there():
-    from jobs import Generation
+    from making import Generation
     from server import server
 
     place = server()
     model = place.model("qm9-digress")
-    job = Generation("x", 5, model, make_settings(model, num=200, steps=60).seeded(), place.reference)
+    job = Generation("x", 5, model, make_settings(model, num=200, steps=60).seeded(), place.references.usual_for(model))
     place.start(job)
     while job.busy and len(job.frame()) == 0:
         time.sleep(0.02)
@@ -30,7 +30,7 @@ def test_a_run_can_be_stopped_and_keeps_what_is_there():
 
 
 def test_a_stop_keeps_and_counts_all_that_was_decoded(monkeypatch):
-    import jobs
+    import making
     from server import server
 
     def batches(*arguments):
@@ -43,7 +43,9 @@ def test_a_stop_keeps_and_counts_all_that_was_decoded(monkeypatch):
     monkeypatch.setattr(Shards, "_batches", batches)
     place = server()
     model = place.model("qm9-digress")
-    job = jobs.Generation("x", 5, model, make_settings(model, num=60, steps=10, seed=1), place.reference)
+    job = making.Generation(
+        "x", 5, model, make_settings(model, num=60, steps=10, seed=1), place.references.usual_for(model)
+    )
     place.start(job)
     assert job.wait(60)
     rows = decoded[0]
@@ -53,7 +55,7 @@ def test_a_stop_keeps_and_counts_all_that_was_decoded(monkeypatch):
 
 
 def test_live_shares_are_of_what_was_decoded(monkeypatch):
-    import jobs
+    import making
     from server import server
 
     def assessed(self, batch):
@@ -66,12 +68,14 @@ def test_live_shares_are_of_what_was_decoded(monkeypatch):
         return as_told(self, *arguments)
 
     seen, decoded = [], []
-    as_told, as_assessed = jobs.Generation._drawn, jobs.Generation._assessed
-    monkeypatch.setattr(jobs.Generation, "_drawn", drawn)
-    monkeypatch.setattr(jobs.Generation, "_assessed", assessed)
+    as_told, as_assessed = making.Generation._drawn, making.Generation._assessed
+    monkeypatch.setattr(making.Generation, "_drawn", drawn)
+    monkeypatch.setattr(making.Generation, "_assessed", assessed)
     place = server()
     model = place.model("qm9-digress")
-    job = jobs.Generation("x", 5, model, make_settings(model, num=40, steps=10, seed=1), place.reference)
+    job = making.Generation(
+        "x", 5, model, make_settings(model, num=40, steps=10, seed=1), place.references.usual_for(model)
+    )
     place.start(job)
     assert job.wait(60) and job.state == "done"
     assert len(seen) > 10 and all(requested == decoded for requested, decoded in seen)
@@ -79,7 +83,7 @@ def test_live_shares_are_of_what_was_decoded(monkeypatch):
 
 def test_work_that_waits_can_be_cancelled_and_too_much_is_refused(monkeypatch):
     import job_queue
-    import jobs
+    import making
 
     release = threading.Event()
 
@@ -88,7 +92,7 @@ def test_work_that_waits_can_be_cancelled_and_too_much_is_refused(monkeypatch):
             self.check()
             time.sleep(0.01)
 
-    monkeypatch.setattr(jobs.Generation, "work", work)
+    monkeypatch.setattr(making.Generation, "work", work)
     app = opened()
     try:
         for _ in range(job_queue.PER_VISITOR):
@@ -106,12 +110,12 @@ def test_work_that_waits_can_be_cancelled_and_too_much_is_refused(monkeypatch):
 
 
 def test_the_time_limit_ends_a_job_with_a_reason():
-    from jobs import Generation
+    from making import Generation
     from server import server
 
     place = server()
     model = place.model("qm9-digress")
-    job = Generation("x", 0.001, model, make_settings(model, num=200).seeded(), place.reference)
+    job = Generation("x", 0.001, model, make_settings(model, num=200).seeded(), place.references.usual_for(model))
     place.start(job)
     assert job.wait(60)
     assert job.state == "stopped" and "0.001 minutes" in job.error
@@ -119,7 +123,7 @@ def test_the_time_limit_ends_a_job_with_a_reason():
 
 @pytest.mark.parametrize("spoilt", ["the first", "all"])
 def test_batches_without_a_valid_molecule_end_no_job(monkeypatch, spoilt):
-    import jobs
+    import making
     from server import server
 
     def batches(*arguments):
@@ -130,10 +134,24 @@ def test_batches_without_a_valid_molecule_end_no_job(monkeypatch, spoilt):
     monkeypatch.setattr(Shards, "_batches", batches)
     place = server()
     model = place.model("qm9-digress")
-    settings = make_settings(model, unique=5, max_samples=60, seed=1)
-    job = jobs.Generation("x", 1, model, settings, place.reference)
+    settings = make_settings(model, unique=5, max_samples=60, seed=1, steps=10)
+    job = making.Generation("x", 1, model, settings, place.references.usual_for(model))
     place.start(job)
     assert job.wait(60)
     assert (job.state, job.error) == ("done", "")
     assert len(job.frame()) == job.counts()["unique"] == (0 if spoilt == "all" else 5)
     assert job.counts()["requested"] == 60 if spoilt == "all" else job.counts()["requested"] >= 5
+
+
+def test_molecules_are_there_where_no_known_ones_can_be_had():
+    import making
+    from server import server
+
+    place = server()
+    model = place.model("qm9-digress")
+    settings = make_settings(model, num=5, steps=5, seed=1)
+    job = making.Generation("x", 5, model, settings, place.references.known("nowhere.smi"))
+    place.start(job)
+    assert job.wait(60)
+    assert job.state == "done" and "no comparison with nowhere.smi: no reference" in job.error
+    assert len(job.frame()) == job.counts()["valid"] > 0 and "nearest" not in job.frame()

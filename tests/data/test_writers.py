@@ -44,6 +44,19 @@ def test_smi_is_smiles_tab_name(tmp_path):
     )
 
 
+def test_molecules_keep_their_names(tmp_path):
+    named = ROWS.assign(name=["betaine\tof beet\n", "$$$$", None])
+    write(tmp_path / "m.smi", named)
+    assert (tmp_path / "m.smi").read_text().splitlines() == [
+        "C[NH+](C)CC(=O)[O-]\tbetaine of beet",
+        "c1cc[nH]c1\tmolgen-000002",
+        "C#N\tmolgen-1234567",
+    ]
+    write(tmp_path / "m.sdf", named)
+    titles = [mol.GetProp("_Name") for mol in Chem.SDMolSupplier(str(tmp_path / "m.sdf"))]
+    assert titles == ["betaine of beet", "molgen-000002", "molgen-1234567"]
+
+
 def test_sdf_comes_back_as_the_same_molecules_flat_and_with_their_fields(tmp_path):
     write(tmp_path / "m.sdf")
     mols = list(Chem.SDMolSupplier(str(tmp_path / "m.sdf")))

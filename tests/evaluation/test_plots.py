@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from matplotlib.axes import Axes
 
-from molgen.evaluation.bins import bin_edges
+from molgen.evaluation.bins import bin_edges, usual_range
 from molgen.evaluation.plots import histogram_png
 
 
@@ -42,3 +42,10 @@ def test_a_small_set_beside_a_large_reference_is_drawn_whole(monkeypatch):
     assert (of_small[[np.searchsorted(edges, 7.0) - 1, -1]] > 0).all()
     assert (of_reference * width).sum() == pytest.approx(1.0)
     assert edges[-1] == same[-1] == 9.0
+
+
+def test_a_small_set_is_not_cut_off_beside_a_large_one():
+    large = np.linspace(0.2, 0.87, 100_000)
+    low, high = usual_range([large, np.array([0.94, np.nan])])
+    assert low == pytest.approx(0.2, abs=0.01) and high == 0.94
+    assert usual_range([np.array([np.nan]), np.array([])]) == (0.0, 1.0)

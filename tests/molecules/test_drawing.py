@@ -11,7 +11,7 @@ from molgen.generation.latent import neighbours
 from molgen.generation.likelihood import likelihood_of
 from molgen.models.checkpoints import load_checkpoint
 from molgen.molecules.conformers import conformers, lowest_sdf
-from molgen.molecules.drawing import block_svg, graph_svg, places_of, sheet_png, to_png, to_svg
+from molgen.molecules.drawing import block_svg, clearance, graph_svg, laid_out, places_of, sheet_png, to_png, to_svg
 from molgen.molecules.encoding import GraphDecoder, mol_to_graph
 from molgen.molecules.parsing import Rejected, clean, parse_smiles
 
@@ -33,6 +33,19 @@ def test_pictures_have_the_size_asked_for():
 
 def test_an_atom_that_is_marked_is_seen():
     assert to_svg("CCO", width=200, height=150) != to_svg("CCO", width=200, height=150, highlight_atoms=[2])
+
+
+def test_a_dark_page_gets_light_bonds_and_no_white_box():
+    light, dark = to_svg("CCO", width=200, height=150), to_svg("CCO", width=200, height=150, dark=True)
+    assert "<rect" in light and "#000000" in light
+    assert "<rect" not in dark and "#000000" not in dark
+
+
+def test_cages_are_not_drawn_collapsed():
+    cubane, benzene = (laid_out(smiles) for smiles in ("C12C3C4C1C5C2C3C45", "c1ccccc1"))
+    assert clearance(cubane) > 0.3  # RDKit's own layout puts four pairs of atoms on the same places
+    assert clearance(benzene) == pytest.approx(1, abs=0.01)
+    assert clearance(laid_out("C")) == np.inf
 
 
 def test_any_graph_can_be_drawn(vocabulary):

@@ -4,7 +4,7 @@ import pytest
 from rdkit import Chem
 
 from molgen.errors import InputError
-from molgen.molecules.substructures import has_large_ring, has_part, ring_systems, scaffold
+from molgen.molecules.substructures import has_large_ring, has_part, part_atoms, ring_systems, scaffold
 
 KNOWN = {
     "CCO": [],
@@ -88,3 +88,11 @@ def test_parts_are_found():
 )
 def test_scaffolds(smiles, expected):
     assert scaffold(Chem.MolFromSmiles(smiles)) == expected
+
+
+def test_the_atoms_of_a_part_are_found_wherever_it_is():
+    assert part_atoms("OCCO", "[OX2H]") == (0, 3)
+    assert part_atoms("CC(=O)NC", "C(=O)N", drawn=True) == (1, 2, 3)
+    assert part_atoms("CCC", "[#7]") == ()
+    with pytest.raises(InputError, match="not SMARTS"):
+        part_atoms("CCC", "[[")

@@ -1,0 +1,146 @@
+"""Molecules made by a model, as a job of the queue."""
+
+import shlex
+import time
+
+import pandas as pd
+from job_queue import FINISH_SECONDS
+from jobs import MoleculeSet
+from references import Known, compared
+
+from molgen.data.readers import Row
+from molgen.data.writers import molecule_name
+from molgen.errors import MolgenError
+from molgen.evaluation.assessment import assess_one
+from molgen.generation.analogues import with_noise
+from molgen.generation.runs import Tally, taken
+from molgen.generation.sampling import Shards, in_order
+from molgen.generation.settings import Settings, filter_of, wanted_of
+from molgen.models.checkpoints import Model
+
+
+class Generation(MoleculeSet):
+    """New molecules of a model; the same ones as `molgen generate` with the same settings.
+
+    tally: counts what was decoded, and what the filter lets through.
+    """
+
+    def __init__(self, name: str, minutes: float, model: Model, settings: Settings, known: Known) -> None:
+        asked = settings.formula or settings.atoms or settings.core or (settings.like and f"like {settings.like}")
+        super().__init__(f"{asked} {name}" if asked else name, minutes, known)
+        self.model, self.settings = model, settings
+        self.novel_to = f"what {model.name} was trained on"
+        self.command = command_line(model, settings)
+        self.total = settings.unique or settings.samples
+        self.filter = filter_of(model, settings)
+        wanted = wanted_of(model, settings)
+        self.warnings = wanted.warnings(model.statistics)
+        self.tally = Tally(None, wanted.targets, self.filter)
+        self.drawing_from = 0.0
+
+    def counts(self) -> dict[str, int]:
+        """requested, valid, unique, novel: of the samples so far; passed: those that the filter lets through."""
+        tally = self.tally
+        counts = {"requested": tally.requested, "valid": tally.valid, "unique": tally.unique, "novel": tally.novel}
+        return counts | ({} if self.filter is None else {"passed": tally.passed})
+
+    @property
+    def drawing_seconds(self) -> float:
+        """Time since the drawing began."""
+        return time.monotonic() - self.drawing_from if self.drawing_from else 0.0
+
+    @property
+    def drawn_for(self) -> int | None:
+        """Samples that stand behind the molecules; None where a filter stands between."""
+        return self.requested if self.filter is None else None
+
+    def work(self) -> None:
+        settings = with_noise(self.model, self.settings, self._tries)
+        batches: list[pd.DataFrame] = []
+
+        def show(batch: pd.DataFrame) -> None:
+            batches.append(batch)
+            assessed = self._assessed(batch)  # whole, also where a stop is asked for: what was decoded is kept
+            self.tally.add(batch)
+            self.requested = self.tally.requested
+            if len(assessed):
+                self.parts.append(assessed)
+            self.check()
+
+        shards = Shards(self.model, settings)
+        try:
+            for _ in taken(shards.draw_all(self._drawn, show), self._new_tally()):
+                pass
+        finally:  # also of a shard that was not finished
+            self.whole = self._counted(batches)
+        if len(self.whole):
+            self._compare(self.whole)
+
+    def _compare(self, frame: pd.DataFrame) -> None:
+        """Add what known molecules say; without them the molecules are there all the same."""
+        try:
+            found = compared(frame, self.known.get(self._tries), self._tries)
+        except MolgenError as error:
+            self.error = str(error)
+        else:
+            self.whole = found.assign(novel=frame["novel"])  # not in the training data, as `molgen generate` says it
+
+    def _drawn(self, _stage: str, done: int, _total: int | None) -> None:
+        self.doing, self.drawing_from = "", self.drawing_from or time.monotonic()
+        self.done = self.tally.passed if self.settings.unique else done
+        if self.stop.is_set():
+            self.doing = "stopping: finishing the molecules that were begun"
+        self.check(FINISH_SECONDS)  # the batch in flight would be lost
+
+    def _new_tally(self) -> Tally:
+        return Tally(self.settings.unique, self.tally.targets, self.filter)
+
+    def _tries(self, stage: str, done: int, total: int | None) -> None:
+        self.doing = f"{stage}: {done:,} of {total:,}" if total else stage
+        self.check()
+
+    def _counted(self, batches: list[pd.DataFrame]) -> pd.DataFrame:
+        """The molecules that belong into the set, in order; counts all that were drawn."""
+        tally, frame = self._new_tally(), self.frame()
+        if batches:
+            kept = tally.add(in_order(batches))["sample"]
+            if len(frame):
+                frame = frame[frame["sample"].isin(kept)].sort_values("sample", ignore_index=True)
+        self.tally, self.requested, self.reasons = tally, tally.requested, tally.reasons.copy()
+        self.done = tally.passed if self.settings.unique else tally.requested
+        return frame
+
+    def _assessed(self, batch: pd.DataFrame) -> pd.DataFrame:
+        """The valid molecules of a batch that the filter lets through, with the columns of an assessment.
+
+        They are our own graphs, too small to harm RDKit: no process is needed.
+        """
+        kept = batch["reason"] == ""
+        if self.filter is not None:
+            kept &= batch["stopped_by"] < 0
+        records = []
+        for row in batch[kept].to_dict("records"):
+            name = molecule_name(row["sample"])
+            record = {"row": row["sample"], "name": name, "input": row["smiles"], "sample": row["sample"]}
+            record |= assess_one(Row(row["sample"], name, row["smiles"])) | {"novel": row["novel"]}
+            records.append(record | ({"likeness": row["similarity"]} if "similarity" in row else {}))  # to the lead
+        return pd.DataFrame(records)
+
+
+def command_line(model: Model, settings: Settings) -> str:
+    """The `molgen generate` line that makes the same molecules."""
+    shipped = settings.model == model.path.name
+    words: list[tuple[str, object]] = [("--model", settings.model if shipped else model.path)]
+    if settings.unique:
+        words += [("--unique", settings.unique), ("--max-samples", settings.samples)]
+    else:
+        words.append(("--num", settings.samples))
+    words += [("--sampler", settings.sampler), ("--steps", settings.steps), ("--seed", settings.seed)]
+    for name in ("formula", "atoms", "core", "size", "like", "similarity", "guidance", "profile"):
+        if (value := getattr(settings, name)) is not None:
+            words.append((f"--{name}", value))
+    words += [("--target", text) for text in settings.target_texts]
+    flags = ["--known-rings"] if settings.known_rings else []
+    return shlex.join(
+        ["molgen", "generate", *(str(word) for pair in words for word in pair), *flags, "--output", "molecules.csv"]
+    )

@@ -1,0 +1,133 @@
+"""The table of structures: columns, matched parts, ticks that belong to molecules."""
+
+import secrets
+from collections.abc import Callable
+from typing import NamedTuple
+
+import pandas as pd
+import streamlit as st
+from views import SHOWN, data_uri, heading, picture
+
+from molgen.molecules.alerts import parse_alerts
+
+WIDTH, HEIGHT = 150, 88  # of a structure, in pixels
+ROWS_SEEN = 5
+USUAL = ("mw", "logp", "qed", "sa", "alerts", "novel")
+NAMED = ("name", *USUAL)
+TEXTS = ("name", "alerts", "novel", "formula", "nearest")
+IN_ADDRESS = 200  # ticks that the address of the page holds
+
+
+def column_choices() -> list[str]:
+    """The columns that a table can show beside structures and SMILES."""
+    return [*TEXTS[:1], *(name for name in SHOWN if name != "likeness"), *TEXTS[1:]]
+
+
+def are_named(rows: pd.DataFrame) -> bool:
+    """Whether the molecules have names of their own, not those that molgen gives."""
+    return "name" in rows and "sample" not in rows and bool(rows["name"].fillna("").ne("").any())
+
+
+def table(
+    rows: pd.DataFrame,
+    key: str,
+    ticked: list[int],
+    columns: list[str],
+    marked: Callable[[str], tuple[int, ...]],
+    novel_to: str,
+) -> list[int]:
+    """A table with structures; the positions of the rows that are ticked. ticked: those at first, for a new key.
+
+    marked: the atoms of a SMILES that are marked; novel_to: outside of what a molecule is called new.
+    """
+    pictures = [data_uri(picture(s, WIDTH, HEIGHT, a, marked(s))) for s, a in _aligned(rows)]
+    shown = pd.DataFrame({"structure": pictures, "SMILES": rows["smiles"].to_numpy()})
+    settings = {
+        "structure": st.column_config.ImageColumn("structure", width=WIDTH + 16, pinned=True),
+        "SMILES": st.column_config.TextColumn(width=130),
+        "alerts": st.column_config.NumberColumn(
+            "alerts", width=60, help="structural alerts of all sets; see the molecule's page"
+        ),
+        "novel": st.column_config.TextColumn("new", width=60, help=f"new: not in {novel_to}"),
+        "name": st.column_config.TextColumn("name", width=100),
+    }
+    for name in ["likeness", *columns]:
+        if name not in rows:
+            continue
+        if name == "novel":
+            shown[name] = rows[name].map({True: "new", False: "known"}).fillna("").to_numpy()
+        elif name == "alerts":
+            shown[name] = [len(parse_alerts(text)) for text in rows[name]]
+        elif name in TEXTS:
+            shown[name] = rows[name].fillna("").to_numpy()
+        else:
+            quantity = SHOWN[name]
+            shown[name] = rows[name].to_numpy(float).round(quantity.decimals) + 0.0  # no -0.0
+            settings[name] = st.column_config.NumberColumn(
+                heading(name), help=quantity.title, format=f"%.{quantity.decimals}f", width=70
+            )
+    event = st.dataframe(
+        shown,
+        key=key,
+        hide_index=True,
+        row_height=HEIGHT,
+        height=ROWS_SEEN * HEIGHT + 40 if len(shown) > ROWS_SEEN else "auto",
+        column_config=settings,
+        on_select="rerun",
+        selection_default={"selection": {"rows": ticked}},
+        selection_mode="multi-row",
+    )
+    return [position for position in event["selection"]["rows"] if position < len(rows)]
+
+
+def _aligned(rows: pd.DataFrame) -> list[tuple[str, str]]:
+    scaffolds = rows["scaffold"].fillna("") if "scaffold" in rows else [""] * len(rows)
+    return list(zip(rows["smiles"], scaffolds, strict=True))
+
+
+class Mounted(NamedTuple):
+    """A table as the browser has it: its key, what it shows, the positions that were ticked at first."""
+
+    key: str
+    content: tuple[object, ...]
+    ticked: list[int]
+
+
+def ticks(label: str) -> set[int]:
+    """The molecules of a set (column `row`) that are ticked; those of a new session are in the address."""
+    name = f"ticks-{label}"
+    if name not in st.session_state:
+        words = st.query_params.get("ticks", "").split(",")
+        st.session_state[name] = {int(word) for word in words if word.isascii() and word.isdigit()}
+    found: set[int] = st.session_state[name]
+    return found
+
+
+def selection(rows: pd.DataFrame, label: str, show: Callable[[str, list[int]], list[int]]) -> set[int]:
+    """Show a table of the rows; which molecules of the set are ticked, also on other pages or filtered out.
+
+    Streamlit's ticks belong to positions. A table with other molecules or another order is a new one to the browser,
+    which begins with the ticks of its molecules. show: makes the table, of a key and the positions ticked at first.
+    """
+    chosen = ticks(label)
+    ids = rows["row"].tolist()
+    content = (label, *ids)
+    mounted = st.session_state.get("mounted")
+    if mounted is None or mounted.content != content or mounted.key not in st.session_state:
+        at_first = [position for position, one in enumerate(ids) if one in chosen]
+        mounted = Mounted(f"table-{secrets.token_hex(4)}", content, at_first)
+        st.session_state.mounted = mounted
+    positions = show(mounted.key, mounted.ticked)
+    chosen.difference_update(ids)
+    chosen.update(ids[position] for position in positions)
+    if 0 < len(chosen) <= IN_ADDRESS:
+        st.query_params["ticks"] = ",".join(map(str, sorted(chosen)))
+    elif "ticks" in st.query_params:
+        del st.query_params["ticks"]
+    return chosen
+
+
+def untick(label: str) -> None:
+    """Untick all molecules of a set."""
+    st.session_state[f"ticks-{label}"] = set()
+    st.session_state.pop("mounted", None)

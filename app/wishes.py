@@ -1,0 +1,200 @@
+"""The fields that say what molecules to make: how many, what is asked of the drawing, what is kept afterwards."""
+
+from typing import Any
+
+import streamlit as st
+from server import server
+from views import label_of, out_of_bounds
+
+from molgen.evaluation.screening import load_profile, shipped_profiles
+from molgen.generation.filters import KNOWN_RINGS
+from molgen.models.checkpoints import Model
+
+MAX_STEPS = 1_000
+MAX_SEED = 2**32
+ANY = "any"
+
+
+def wishes(model: Model) -> dict[str, Any] | None:
+    """What `make_settings` takes, from the fields; None where a number is out of bounds, which is told."""
+    most = server().max_molecules
+    count = st.number_input("How many", value=min(100, most), step=1, key="num", bind="query-params")
+    wrong = out_of_bounds("How many", count, 1, most)
+    distinct = st.toggle(
+        "count only distinct ones",
+        key="distinct",
+        bind="query-params",
+        help="goes on until so many distinct valid molecules that pass the filters are found; otherwise so many are "
+        "drawn, failures included",
+    )
+    wanted: dict[str, Any] = {"unique" if distinct else "num": count}
+    with st.expander("Ask for: what is drawn", icon=":material/tune:"):
+        wanted |= _conditions(model)
+    with st.expander("Keep only: what is left of it afterwards", icon=":material/filter_alt:"):
+        wanted |= _filters(model)
+    with st.expander("Advanced"):
+        drawing, out = _drawing(model)
+        wanted |= drawing
+    return None if wrong or out else wanted
+
+
+def _text(label: str, key: str, placeholder: str, about: str) -> str | None:
+    text = st.text_input(label, key=key, bind="query-params", placeholder=placeholder, help=about)
+    return text.strip() or None
+
+
+def _conditions(model: Model) -> dict[str, Any]:
+    """Conditions on the drawing, of those that the model knows."""
+    wanted: dict[str, Any] = {}
+    backend, cannot = model.backend, []
+    if "formula" in backend.requests:
+        wanted["formula"] = _text(
+            "Formula, hydrogens included", "formula", "C6H9NO2", "other molecules that come out count as failures"
+        )
+    else:
+        cannot.append("a formula")
+    wanted["size"] = _text("Heavy atoms", "size", "8, or 20:27", "a number, or a range")
+    if backend.config.known_parts:
+        wanted["core"] = _text(
+            "Core that every molecule contains (SMILES)",
+            "core",
+            "c1ccc([*:1])cc1",
+            "attachment points such as [*:1] leave their atoms alone open; without any, all atoms with a hydrogen may "
+            "grow. Parts with a dot between them are linked",
+        )
+    else:
+        cannot.append("a core")
+    if backend.starts:
+        wanted |= _analogues()
+    else:
+        cannot.append("analogues")
+    if backend.targets:
+        wanted |= _targets(model)
+    else:
+        cannot.append("property targets")
+    if cannot:
+        st.caption(f"This model takes no {', no '.join(one.removeprefix('a ') for one in cannot)}; others do.")
+    return wanted
+
+
+def _analogues() -> dict[str, Any]:
+    like = _text(
+        "Analogues of the molecule (SMILES)",
+        "lead",
+        "CC(=O)Nc1ccc(O)cc1",
+        "it is changed part of the way and mended again, with as many heavy atoms; with a core, that part is kept",
+    )
+    if like is None:
+        return {}
+    low, high = st.slider(
+        "Their similarity to it",
+        0.0,
+        1.0,
+        (0.5, 0.8),
+        0.05,
+        key="window",
+        bind="query-params",
+        help="Tanimoto similarity of Morgan fingerprints: it says how far the molecule is changed, and others are "
+        "left out afterwards",
+    )
+    return {"like": like, "similarity": f"{low:g}:{high:g}"}
+
+
+def _targets(model: Model) -> dict[str, Any]:
+    known = {target.name: target for target in model.statistics.targets}
+    chosen = st.multiselect(
+        "Aim at properties",
+        list(known),
+        key="targets",
+        bind="query-params",
+        format_func=label_of,
+        placeholder="none",
+        help="molecules tend towards them; not all get there",
+    )
+    texts = []
+    for name in chosen:
+        usual = known[name]
+        low, high = (
+            place.number_input(
+                f"{label_of(name)}, {end}",
+                value=None,
+                key=f"{end}-{name}",
+                bind="query-params",
+                placeholder=f"{number:.3g} is usual",
+            )
+            for place, end, number in zip(st.columns(2), ("from", "to"), (usual.low, usual.high), strict=True)
+        )
+        ends = ["" if end is None else f"{end:g}" for end in (low, high)]
+        if any(ends):
+            texts.append(f"{name}={ends[0]}" if ends[0] == ends[1] else f"{name}={':'.join(ends)}")
+        else:
+            st.caption(f"{label_of(name)}: give one end or both.")
+    if not texts:
+        return {}
+    guidance = st.slider(
+        "Weight of the properties",
+        0.0,
+        4.0,
+        0.0,
+        0.5,
+        key="guidance",
+        bind="query-params",
+        help="above 0 they are hit more often, by less varied molecules, in twice the time",
+    )
+    return {"targets": texts, "guidance": guidance}
+
+
+def _filters(model: Model) -> dict[str, Any]:
+    """Filters on what was drawn."""
+    names = [ANY, *shipped_profiles()]
+    profile = st.selectbox(
+        "Screening profile",
+        names,
+        key="keeps",
+        bind="query-params",
+        help="; ".join(f"{name}: {load_profile(name).description}" for name in names[1:]),
+    )
+    wanted: dict[str, Any] = {} if profile == ANY else {"profile": profile}
+    if model.ring_systems is not None:
+        wanted["known_rings"] = st.toggle(KNOWN_RINGS, key="known_rings", bind="query-params")
+    return wanted
+
+
+def _drawing(model: Model) -> tuple[dict[str, Any], bool]:
+    """How they are drawn, and whether a number is out of bounds."""
+    backend = model.backend
+    wanted: dict[str, Any] = {}
+    wanted["sampler"] = st.selectbox(
+        "Sampler",
+        backend.samplers,
+        key=f"sampler-{model.name}",
+        bind="query-params",
+        help="\n".join(f"- {one}: {what}" for one, what in backend.sampler_help.items()) or None,
+    )
+    wanted["steps"] = st.number_input(
+        "Steps",
+        value=min(backend.default_steps, MAX_STEPS),
+        step=1,
+        key=f"steps-{model.name}",
+        bind="query-params",
+        help="network evaluations of a molecule: more is slower, and better up to a point",
+    )
+    wrong = out_of_bounds("Steps", wanted["steps"], 1, min(MAX_STEPS, backend.max_steps))
+    wanted["seed"] = st.number_input(
+        "Seed",
+        value=None,
+        step=1,
+        key="seed",
+        bind="query-params",
+        placeholder="drawn at random",
+        help="the same seed and settings give the same molecules again",
+    )
+    wrong |= out_of_bounds("Seed", wanted["seed"], 0, MAX_SEED)
+    if "atoms" in backend.requests:
+        wanted["atoms"] = _text(
+            "Atoms with their numbers of neighbours",
+            "atoms",
+            "C3 C2 C2 O1",
+            "C3 is a carbon bound to three other heavy atoms: this settles rings and branches",
+        )
+    return wanted, wrong

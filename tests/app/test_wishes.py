@@ -1,0 +1,84 @@
+"""What a visitor asks for: conditions, filters, the command line that does the same, and how long it will take."""
+
+import shlex
+
+import pytest
+
+from molgen.cli import cli
+from molgen.generation.settings import make_settings
+from molgen.models.checkpoints import load_checkpoint
+from tests.app.pages import fine, molecule_set, opened, press, texts, until_done
+
+pytestmark = pytest.mark.usefixtures("environment")
+
+
+def test_conditions_and_filters_are_asked_for_and_shown_as_a_command():
+    app = opened()
+    app.number_input(key="num").set_value(20)
+    app.number_input(key="seed").set_value(3)
+    app.number_input(key="steps-qm9-digress").set_value(10)
+    app.text_input(key="size").set_value("7:8")
+    app.selectbox(key="keeps").set_value("fragment")
+    next(toggle for toggle in app.toggle if toggle.key == "known_rings").set_value(True).run()
+    until_done(press(fine(app), "Make molecules"))
+    job = molecule_set(app)
+    counts, frame = job.counts(), job.frame()
+    assert counts["requested"] == 20 and counts["passed"] <= counts["unique"] <= counts["valid"]
+    assert frame["heavy_atoms"].between(7, 8).all() and frame["smiles"].nunique() == counts["passed"]
+    assert job.drawn_for is None and job.size == len(frame)
+    words = "--size 7:8 --profile fragment --known-rings --output molecules.csv"
+    assert app.code[0].value.endswith(words) and f"of {counts['unique']} unique left after" in texts(app)
+
+
+def test_a_wrong_wish_is_told(monkeypatch):
+    app = opened()
+    app.text_input(key="size").set_value("40").run()
+    press(app, "Make molecules")
+    assert "size 40" in app.error[0].value and app.session_state["sets"] == []
+    app.text_input(key="size").set_value("").run()
+    app.text_input(key="lead").set_value("CCOC(C").run()
+    press(app, "Make molecules")
+    assert "CCOC(C" in app.error[0].value
+
+
+def test_fields_follow_what_the_model_can_do():
+    app = opened(model="qm9-edge")
+    assert {"formula", "atoms"} <= {box.key for box in app.text_input}
+    assert "lead" not in {box.key for box in app.text_input}
+    assert "no core, no analogues, no property targets" in texts(app)
+    told = opened(model="moses-digress-told")
+    told.multiselect(key="targets").set_value(["mw"]).run()
+    assert {"from-mw", "to-mw"} <= {box.key for box in told.number_input}
+    assert "core" in {box.key for box in told.text_input}
+
+
+@pytest.mark.parametrize(
+    ("name", "wanted"),
+    [
+        ("qm9-digress", {"num": 5, "like": "CCOCC", "similarity": "0.3:0.9", "seed": 1}),
+        ("moses-digress-told", {"unique": 5, "core": "c1ccc([*:1])cc1", "targets": ["mw=250:350"], "guidance": 1.5}),
+        ("qm9-edge", {"num": 5, "atoms": "C3 C2 C2 O1 C1 C1"}),
+    ],
+)
+def test_the_command_line_has_the_same_settings(name, wanted):
+    from making import command_line
+
+    model = load_checkpoint(name)
+    settings = make_settings(model, **wanted).seeded()
+    _, command, *words = shlex.split(command_line(model, settings))
+    context = cli.get_command(None, command).make_context(command, words)
+    given = {**context.params, "targets": list(context.params["targets"])}
+    for key in ("model_name", "output", "overwrite", "workers", "config", "likelihood"):
+        given.pop(key, None)
+    assert make_settings(model, **given) == settings
+
+
+def test_no_time_left_is_told_before_it_can_be_known():
+    from pace import duration, pace
+
+    assert pace(0, 300, 0.0) == "0 of 300"
+    assert pace(1, 300, 4.3) == "1 of 300"  # 1,280 s left, it would seem
+    assert pace(61, 300, 15.0) == "61 of 300, 4.1/s, about 60 s left"
+    assert pace(15, 300, 600.0) == "15 of 300, 40 s each, about 3.2 h left"
+    assert pace(300, 300, 20.0) == "300 of 300, 15/s"
+    assert [duration(seconds) for seconds in (1, 58, 61, 1_000)] == ["5 s", "60 s", "1 min", "17 min"]
