@@ -12,6 +12,7 @@ molecules, and the rings of the split's own molecules.
 
 import argparse
 import json
+import os
 import platform
 import statistics
 import time
@@ -103,7 +104,8 @@ def main() -> None:
     options = parser.parse_args()
     native = str(device.network_dtype("cpu")).removeprefix("torch.")
     precision = options.precision or native
-    device.network_dtype = lambda _: getattr(torch, precision)
+    os.environ["MOLGEN_PRECISION"] = precision
+    device.network_dtype.cache_clear()
     products = WideProducts() if precision != native == "float32" else nullcontext()
 
     prepared = prepare(options.data)

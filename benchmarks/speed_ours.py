@@ -1,6 +1,7 @@
 """One timing of molgen, run by speed.py in a process of its own: arguments in, one line of JSON out."""
 
 import json
+import os
 import random
 import resource
 import sys
@@ -15,7 +16,6 @@ import torch
 from torch.profiler import ProfilerActivity, profile
 
 import molgen
-from molgen import device
 from molgen.data.dataset import read_json
 from molgen.data.prepared import PreparedSet, prepare
 from molgen.device import network_dtype, place
@@ -178,7 +178,7 @@ def main() -> None:
     arguments = json.loads(sys.argv[1])
     torch.set_num_threads(arguments["threads"])
     if arguments["task"] == "evaluations":  # in the precision of the others
-        device.network_dtype = lambda _: torch.float32
+        os.environ["MOLGEN_PRECISION"] = "float32"
     model = load_checkpoint(arguments["model"])
     place(model.backend, "cpu")
     count = arguments["count"]

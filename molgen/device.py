@@ -1,5 +1,6 @@
 """Where a network runs, and in which number format: bfloat16 products where the hardware has them, else float32."""
 
+import os
 from contextlib import AbstractContextManager
 from functools import cache
 
@@ -19,9 +20,20 @@ def pick_device(name: str) -> torch.device:
     return torch.device(name)
 
 
+PRECISIONS = {"float32": torch.float32, "bfloat16": torch.bfloat16}
+
+
 @cache
 def network_dtype(device_type: str) -> torch.dtype:
-    """bfloat16 where the device multiplies it natively, else float32."""
+    """bfloat16 where the device multiplies it natively, else float32; what MOLGEN_PRECISION says, where that is set.
+
+    Raises InputError for another value of it.
+    """
+    asked = os.environ.get("MOLGEN_PRECISION")
+    if asked:
+        if asked not in PRECISIONS:
+            raise InputError(f"MOLGEN_PRECISION should be {' or '.join(PRECISIONS)}, got {asked!r}")
+        return PRECISIONS[asked]
     if device_type == "cuda":
         return torch.bfloat16 if torch.cuda.is_bf16_supported(including_emulation=False) else torch.float32
     if device_type == "cpu":

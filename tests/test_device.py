@@ -5,6 +5,7 @@ import torch
 
 import molgen.device
 from molgen.device import place
+from molgen.errors import InputError
 
 
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float32])
@@ -27,3 +28,18 @@ def test_a_network_can_be_placed_anew_in_another_format(monkeypatch):
     assert network.weight.dtype == torch.float32
     with torch.inference_mode():
         assert network(torch.ones(1, 2)).dtype == torch.float32
+
+
+def test_the_precision_can_be_told(monkeypatch):
+    try:
+        for name, dtype in (("float32", torch.float32), ("bfloat16", torch.bfloat16)):
+            monkeypatch.setenv("MOLGEN_PRECISION", name)
+            molgen.device.network_dtype.cache_clear()
+            assert molgen.device.network_dtype("cpu") == dtype
+        monkeypatch.setenv("MOLGEN_PRECISION", "float16")
+        molgen.device.network_dtype.cache_clear()
+        with pytest.raises(InputError, match="float32 or bfloat16, got 'float16'"):
+            molgen.device.network_dtype("cpu")
+    finally:
+        monkeypatch.undo()
+        molgen.device.network_dtype.cache_clear()
