@@ -21,7 +21,7 @@ SHARES = ("valid", "unique", "novel", "V.U.N.", "quality", "passes the profile",
 FILES = {"report.html": "text/html", "molecules.csv": "text/csv", "picked.sdf": "chemical/x-mdl-sdfile"}
 
 
-@st.cache_data(max_entries=20, show_spinner="Drawing the map ...")
+@st.cache_data(max_entries=5, show_spinner="Drawing the map ...")
 def mapped(keys: tuple[str, ...], sizes: tuple[int, ...], source: str, on_dark: bool) -> pd.DataFrame:
     """The points of the map of some sets, of these sizes, and of known molecules; pictures for a dark page or not."""
     known = server().references.known(source)
