@@ -204,7 +204,10 @@ def _verdict(found: Check) -> list[str]:
     """What the data suggest, as sentences."""
     told = found.verdict
     enough = "enough" if told.enough else "too few"
-    lines = [f"verdict: {found.molecules:,} training molecules are {enough} for this model with random weights"]
+    purpose = "to tune a model with" if told.tuning else "for this model with random weights"
+    lines = [f"verdict: {found.molecules:,} training molecules are {enough} {purpose}"]
+    if told.tuning and not told.enough:
+        lines.append("  rather tell a model what to make: molgen generate --core, --like, --target, or molgen optimize")
     if told.start is not None:
         advice = "start from it with" if not told.enough else "starting from it may save time:"
         lines.append(

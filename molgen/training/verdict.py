@@ -1,7 +1,7 @@
 """What a data set suggests for a training: enough molecules or not, a model to start from, size, batch, epochs.
 
-The numbers of epochs and of batches are rules of thumb, from the trainings of the shipped models and of a few sets of
-hundreds of molecules; nothing here is a measurement of how good a model will be.
+The numbers of molecules, epochs and batches are rules of thumb, from the trainings of the shipped models and of a few
+sets of hundreds of molecules; nothing here is a measurement of how good a model will be.
 """
 
 import json
@@ -19,6 +19,7 @@ KEPT = 0.99  # of the molecules; the largest ones beyond are worth leaving out i
 COSTLY = 0.05  # of the time
 STEPS = 2_000  # that a training from random weights needs, at least
 TUNING_STEPS = 400  # that one from a model's weights needs
+TUNING_MOLECULES = 200  # that it needs: with fewer it learns them by heart
 
 
 @dataclass(frozen=True)
@@ -40,10 +41,11 @@ class SizeCost:
 
 @dataclass(frozen=True)
 class Verdict:
-    """enough: for random weights; start: of the family's shipped models that which fits, if any; sizes: what leaving
-    out the largest would save, None if nothing much.
+    """tuning: the training starts from a model's weights; enough: molecules for that; start: of the family's shipped
+    models that which fits, if any; sizes: what leaving out the largest would save, None if nothing much.
     """
 
+    tuning: bool
     enough: bool
     start: Start | None
     sizes: SizeCost | None
@@ -54,14 +56,14 @@ class Verdict:
 def verdict(graphs: GraphDataset, family: str, parameters: int, *, tuning: bool) -> Verdict:
     """For training molecules and a model of a family, which starts from another one's weights if `tuning`."""
     count = len(graphs)
-    enough = parameters <= MANY * count
+    enough = count >= TUNING_MOLECULES if tuning else parameters <= MANY * count
     start = None if tuning else fitting_model(graphs, family)
     batch = int(2 ** np.clip(np.round(np.log2(count / 20)), 4, 9))  # 16 to 512
     # a set that is too small is meant to start from a model, if there is one
     gentle = tuning or (start is not None and not enough)
     steps, least = (TUNING_STEPS, 10) if gentle else (STEPS, 40)
     epochs = max(least, round(steps * batch / count))
-    return Verdict(enough, start, costly_sizes(graphs), epochs, batch)
+    return Verdict(tuning, enough, start, costly_sizes(graphs), epochs, batch)
 
 
 def costly_sizes(graphs: GraphDataset) -> SizeCost | None:

@@ -43,5 +43,7 @@ def test_a_small_set_is_told_to_start_from_a_model_and_a_large_one_need_not():
     assert not small.enough and small.start is not None and (small.batch_size, small.epochs) == (32, 20)
     large = verdict(molecules({9: 100_000}), "digress", 3_000_000, tuning=False)
     assert large.enough and (large.batch_size, large.epochs) == (512, 40)
+    assert verdict(molecules({9: 640}), "digress", 3_000_000, tuning=True).enough
+    assert not verdict(molecules({9: 64}), "digress", 3_000_000, tuning=True).enough
     tuned = verdict(molecules({9: 640}), "digress", 3_000_000, tuning=True)
     assert tuned.start is None and tuned.epochs == 20
