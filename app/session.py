@@ -15,7 +15,7 @@ NAME_LENGTH = 80
 FIELDS = {
     "": (
         *("model", "num", "distinct", "formula", "core", "size", "lead", "window", "targets", "from-", "to-"),
-        *("guidance", "keeps", "known_rings", "sampler-", "steps-", "seed", "atoms"),
+        *("guidance", "keeps", "known_rings", "effort", "sampler-", "steps-", "seed", "atoms"),
     ),
     "molecules": (
         *("novelty", "without", "once", "smarts", "like", "least", "ranges", "range-", "sort", "falling"),

@@ -9,6 +9,7 @@ from views import label_of, out_of_bounds
 from molgen.evaluation.screening import load_profile, shipped_profiles
 from molgen.generation.filters import KNOWN_RINGS
 from molgen.models.checkpoints import Model
+from molgen.models.effort import Effort, efforts
 
 MAX_STEPS = 1_000
 MAX_SEED = 2**32
@@ -28,14 +29,35 @@ def wishes(model: Model) -> dict[str, Any] | None:
         "drawn, failures included",
     )
     wanted: dict[str, Any] = {"unique" if distinct else "num": count}
-    with st.expander("Ask for: what is drawn", icon=":material/tune:"):
+    effort = _effort(model)
+    asked = any(st.session_state.get(name) for name in ("formula", "size", "core", "lead", "targets"))
+    with st.expander("Ask for: what is drawn", expanded=asked, icon=":material/tune:"):
         wanted |= _conditions(model)
-    with st.expander("Keep only: what is left of it afterwards", icon=":material/filter_alt:"):
+    kept = st.session_state.get("keeps", ANY) != ANY or bool(st.session_state.get("known_rings"))
+    with st.expander("Keep only: what is left of it afterwards", expanded=kept, icon=":material/filter_alt:"):
         wanted |= _filters(model)
     with st.expander("Advanced"):
-        drawing, out = _drawing(model)
+        drawing, out = _drawing(model, effort)
         wanted |= drawing
     return None if wrong or out else wanted
+
+
+def _effort(model: Model) -> Effort | None:
+    """The effort that is chosen, if any, and what is known of it."""
+    known = efforts(model)
+    name = st.segmented_control(
+        "Effort",
+        list(known),
+        key="effort",
+        bind="query-params",
+        help="network evaluations of a molecule: more is slower, and better up to a point. Without a choice it is "
+        "the number under Advanced",
+    )
+    if name is None:
+        return None
+    chosen = known[name]
+    st.caption(f"{chosen.steps} evaluations: {chosen.measured or 'not measured with this model'}.")
+    return chosen
 
 
 def _text(label: str, key: str, placeholder: str, about: str) -> str | None:
@@ -160,7 +182,7 @@ def _filters(model: Model) -> dict[str, Any]:
     return wanted
 
 
-def _drawing(model: Model) -> tuple[dict[str, Any], bool]:
+def _drawing(model: Model, effort: Effort | None) -> tuple[dict[str, Any], bool]:
     """How they are drawn, and whether a number is out of bounds."""
     backend = model.backend
     wanted: dict[str, Any] = {}
@@ -177,8 +199,11 @@ def _drawing(model: Model) -> tuple[dict[str, Any], bool]:
         step=1,
         key=f"steps-{model.name}",
         bind="query-params",
-        help="network evaluations of a molecule: more is slower, and better up to a point",
+        disabled=effort is not None,
+        help="network evaluations of a molecule, where no effort is chosen",
     )
+    if effort is not None:
+        wanted["steps"] = effort.steps
     wrong = out_of_bounds("Steps", wanted["steps"], 1, min(MAX_STEPS, backend.max_steps))
     wanted["seed"] = st.number_input(
         "Seed",

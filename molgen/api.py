@@ -50,6 +50,7 @@ def generate(
     seed: int | None = None,
     sampler: str | None = None,
     steps: int | None = None,
+    effort: str | None = None,
     formula: str | None = None,
     atoms: str | None = None,
     core: str | None = None,
@@ -70,8 +71,8 @@ def generate(
 ) -> Result:
     """Molecules into a file of any size, with its run record: as `molgen generate`; `LoadedModel.sample` has no file.
 
-    num: samples, 1,000 if omitted; stereo, three_d: write so many stereoisomers of each molecule, in space. A run that
-    was stopped is resumed by the same call.
+    num: samples, 1,000 if omitted; effort: fast, balanced or best, in place of steps; stereo, three_d: write so many
+    stereoisomers of each molecule, in space. A run that was stopped is resumed by the same call.
     Raises InputError for what the model or this machine cannot do, and where the output exists.
     """
     loaded = load_checkpoint(model)
@@ -83,6 +84,7 @@ def generate(
         seed=seed,
         sampler=sampler,
         steps=steps,
+        effort=effort,
         likelihood=likelihood,
         device=device,
         formula=formula,

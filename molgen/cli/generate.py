@@ -45,8 +45,13 @@ DEFAULT_WORKERS = 4  # each takes some 600 MB
 @click.option(
     "--steps",
     type=int,
-    help="Network evaluations per molecule: more is slower, and better up to a point. 20 is quick, 50 to 100 usual; "
-    "models have a default and some a limit.",
+    help="Network evaluations per molecule: more is slower, and better up to a point. Models have a default and some "
+    "a limit.",
+)
+@click.option(
+    "--effort",
+    type=click.Choice(["fast", "balanced", "best"]),
+    help="In place of --steps, in words; molgen models NAME tells the quality of each.",
 )
 @click.option(
     "--formula",
@@ -143,6 +148,7 @@ def command(
     seed: int | None,
     sampler: str | None,
     steps: int | None,
+    effort: str | None,
     formula: str | None,
     atoms: str | None,
     core: str | None,
@@ -199,6 +205,7 @@ def command(
         seed=seed,
         sampler=sampler,
         steps=steps,
+        effort=effort,
         likelihood=likelihood,
         device=device,
         formula=formula,

@@ -19,10 +19,10 @@ COLUMNS = ("name", "data", "backend", "parameters", "valid", "unique", "FCD")
 def command(name: str | None) -> None:
     """List the models that come with molgen, or show the card of one: NAME or a checkpoint folder.
 
-    The card tells what the model was trained on, its licence, its measured quality and its limits, its samplers, and
-    what it can be told: a formula, atoms, a core to keep, and values of properties, with the range that 90 % of its
-    training molecules lie in. Any of the names, or the folder of a model of your own, goes after
-    `molgen generate --model`.
+    The card tells what the model was trained on, its licence, its measured quality and its limits, its samplers, what
+    each effort takes and brings, and what it can be told: a formula, atoms, a core to keep, and values of properties,
+    with the range that 90 % of its training molecules lie in. Any of the names, or the folder of a model of your own,
+    goes after `molgen generate --model`.
     """
     from molgen.models.checkpoints import card_text, list_models, load_checkpoint
 
@@ -45,10 +45,15 @@ def command(name: str | None) -> None:
 
 
 def _told(model: Model) -> list[str]:
-    """The samplers of a model and what it can be told, as sections of its card."""
+    """The samplers and efforts of a model and what it can be told, as sections of its card."""
+    from molgen.models.effort import efforts
+
     backend = model.backend
     lines = ["", "## Samplers", ""]
     lines += [": ".join(filter(None, (name, backend.sampler_help.get(name)))) for name in backend.samplers]
+    if "effort" not in model.card:
+        lines += ["", "## Effort", ""]
+        lines += [f"{name}: {effort.steps} evaluations, not measured" for name, effort in efforts(model).items()]
     lines += ["", "## Can be told", "", f"core: {'yes' if backend.config.known_parts else 'no'}"]
     lines += [f"{kind}: {'yes' if kind in backend.requests else 'no'}" for kind in ("formula", "atoms")]
     for target in model.statistics.targets:

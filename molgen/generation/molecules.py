@@ -100,6 +100,7 @@ class LoadedModel:
         seed: int | None = None,
         sampler: str | None = None,
         steps: int | None = None,
+        effort: str | None = None,
         formula: str | None = None,
         atoms: str | None = None,
         core: str | None = None,
@@ -117,7 +118,8 @@ class LoadedModel:
         """Draw `num` samples (100 if omitted), or until `unique` distinct valid molecules are found.
 
         The molecules are those of `molgen generate` with the same options. seed: drawn if omitted, and kept in
-        `Molecules.settings`; equal seeds give equal molecules on the same kind of machine. core: SMILES that every
+        `Molecules.settings`; equal seeds give equal molecules on the same kind of machine. effort: fast,
+        balanced or best, in place of steps. core: SMILES that every
         molecule contains; targets: such as "logp=2.5" or "mw=250:350"; size: heavy atoms, such as "20:27".
         profile: keep only what passes a screening profile; known_rings: only what has no ring system that the training
         molecules lack. like: SMILES of a molecule to make analogues of, whose similarity to it is in a range such as
@@ -137,6 +139,7 @@ class LoadedModel:
             seed=secrets.randbits(32) if seed is None else seed,
             sampler=sampler,
             steps=steps,
+            effort=effort,
             likelihood=likelihood,
             device=device,
             formula=formula,

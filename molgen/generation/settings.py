@@ -16,6 +16,7 @@ from molgen.generation.leads import parse_window
 from molgen.generation.stereo import COLUMNS as STEREO_COLUMNS
 from molgen.generation.wanted import Wanted, parse_wanted
 from molgen.models.checkpoints import Model
+from molgen.models.effort import steps_of
 from molgen.molecules.properties import PROPERTIES, TARGETS
 from molgen.molecules.stereo import MOST
 
@@ -121,6 +122,7 @@ def make_settings(
     seed: int | None = None,
     sampler: str | None = None,
     steps: int | None = None,
+    effort: str | None = None,
     likelihood: bool = False,
     device: str = "auto",
     formula: str | None = None,
@@ -138,14 +140,19 @@ def make_settings(
 ) -> Settings:
     """Settings for `num` samples, or for `unique` distinct valid molecules out of at most `max_samples`.
 
-    If omitted, sampler and steps are the model's own. device: auto, cpu or cuda. formula, atoms, core, targets,
-    guidance, size, like: see `parse_wanted`. similarity: WINDOW if omitted. profile: the name of a screening profile,
-    or its TOML file; known_rings, stereo, three_d: see `Settings`; three_d alone takes one stereoisomer of each.
+    If omitted, sampler and steps are the model's own; effort: fast, balanced or best, in place of steps. device: auto,
+    cpu or cuda. formula, atoms, core, targets, guidance, size, like: see `parse_wanted`. similarity: WINDOW if omitted.
+    profile: the name of a screening profile, or its TOML file; known_rings, stereo, three_d: see `Settings`; three_d
+    alone takes one stereoisomer of each.
     Raises InputError for what the model or this machine cannot do.
     """
     backend = model.backend
     if sampler is not None and sampler not in backend.samplers:
         raise InputError(f"model {model.name} has no sampler {sampler!r}; choose from {', '.join(backend.samplers)}")
+    if effort is not None:
+        if steps is not None:
+            raise InputError("give either a number of steps or an effort, which is one in words", "effort")
+        steps = steps_of(model, effort)
     if steps is not None and steps > backend.max_steps:
         raise InputError(f"model {model.name} takes at most {backend.max_steps} steps, got {steps}")
     wanted = parse_wanted(

@@ -139,11 +139,15 @@ def card_text(card: dict[str, object]) -> str:
         lines += [f"## {key.replace('_', ' ').capitalize()}", ""]
         if isinstance(value, dict):
             lines += ["| | |", "|---|---|"]
-            lines += [f"| {name.replace('_', ' ')} | {entry} |" for name, entry in value.items()]
+            lines += [f"| {name.replace('_', ' ')} | {_cell(entry)} |" for name, entry in value.items()]
         else:
             lines.append(str(value))
         lines.append("")
     return "\n".join(lines)
+
+
+def _cell(entry: object) -> str:
+    return ", ".join(f"{name} {value}" for name, value in entry.items()) if isinstance(entry, dict) else str(entry)
 
 
 def load_checkpoint(name_or_path: str) -> Model:

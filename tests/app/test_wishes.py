@@ -7,7 +7,7 @@ import pytest
 from molgen.cli import cli
 from molgen.generation.settings import make_settings
 from molgen.models.checkpoints import load_checkpoint
-from tests.app.pages import fine, molecule_set, opened, press, texts, until_done
+from tests.app.pages import fine, molecule_set, opened, press, sets_of, texts, until_done
 
 pytestmark = pytest.mark.usefixtures("environment")
 
@@ -82,3 +82,12 @@ def test_no_time_left_is_told_before_it_can_be_known():
     assert pace(15, 300, 600.0) == "15 of 300, 40 s each, about 3.2 h left"
     assert pace(300, 300, 20.0) == "300 of 300, 15/s"
     assert [duration(seconds) for seconds in (1, 58, 61, 1_000)] == ["5 s", "60 s", "1 min", "17 min"]
+
+
+def test_an_effort_takes_the_place_of_the_steps():
+    app = opened(effort="fast")
+    steps = next(box for box in app.number_input if box.key == "steps-qm9-digress")
+    assert steps.disabled
+    assert "20 evaluations: valid 97.50 %" in texts(app)
+    app = until_done(press(app, "Make molecules"))
+    assert sets_of(app)[0].settings.steps == 20
