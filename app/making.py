@@ -2,9 +2,11 @@
 
 import shlex
 import time
+from collections.abc import Iterable, Mapping
+from typing import Any
 
 import pandas as pd
-from job_queue import FINISH_SECONDS
+from job_queue import FINISH_SECONDS, Job
 from jobs import MoleculeSet
 from references import Known, compared
 
@@ -37,6 +39,7 @@ class Generation(MoleculeSet):
         self.warnings = wanted.warnings(model.statistics)
         self.tally = Tally(None, wanted.targets, self.filter)
         self.drawing_from = 0.0
+        self.pace = 0.0  # seconds of a sample in one network evaluation; 0 until the job is done
 
     def counts(self) -> dict[str, int]:
         """requested, valid, unique, novel: of the samples so far; passed: those that the filter lets through."""
@@ -73,6 +76,7 @@ class Generation(MoleculeSet):
                 pass
         finally:  # also of a shard that was not finished
             self.whole = self._counted(batches)
+        self.pace = self.drawing_seconds / (self.requested * evaluations(settings.steps, settings.guidance))
         if len(self.whole):
             self._compare(self.whole)
 
@@ -125,6 +129,19 @@ class Generation(MoleculeSet):
             record |= assess_one(Row(row["sample"], name, row["smiles"])) | {"novel": row["novel"]}
             records.append(record | ({"likeness": row["similarity"]} if "similarity" in row else {}))  # to the lead
         return pd.DataFrame(records)
+
+
+def evaluations(steps: int, guidance: float | None) -> int:
+    """Network evaluations of a sample."""
+    return steps * (2 if guidance else 1)
+
+
+def expected_seconds(jobs: Iterable[Job], model: Model, wanted: Mapping[str, Any]) -> float | None:
+    """What the samples that a form asks for (`make_settings`) would take here, as the last of the model did, if any."""
+    paces = [job.pace for job in jobs if isinstance(job, Generation) and job.model is model and job.pace]
+    if not paces or "num" not in wanted:
+        return None
+    return float(paces[-1] * wanted["num"] * evaluations(wanted["steps"], wanted.get("guidance")))
 
 
 def command_line(model: Model, settings: Settings) -> str:

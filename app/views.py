@@ -36,7 +36,7 @@ def picture(smiles: str, width: int, height: int, aligned_on: str = "", highligh
     return _picture(smiles, width, height, aligned_on, highlighted, dark())
 
 
-@st.cache_data(max_entries=5_000, show_spinner=False)
+@st.cache_data(max_entries=2_000, show_spinner=False)
 def _picture(smiles: str, width: int, height: int, aligned_on: str, highlighted: tuple[int, ...], on_dark: bool) -> str:
     try:
         return to_svg(
@@ -64,6 +64,11 @@ def choose_known(usual: str, key: str = "known") -> str:
         help="known molecules: what is new, near, usual and rare is said beside them. QM9: up to 9 heavy atoms; "
         "MOSES: drug-like, up to 27",
     )
+
+
+def number_of(count: int, noun: str) -> str:
+    """Such as "1 molecule" or "2,000 molecules"."""
+    return f"{count:,} {noun}{'' if count == 1 else 's'}"
 
 
 def data_uri(svg: str) -> str:

@@ -1,10 +1,11 @@
-"""Make molecules: choose a model, start, watch, stop."""
+"""Make molecules: begin with a task, say what is wanted, start, watch, stop."""
 
 import streamlit as st
-from making import Generation
-from pace import pace
+from making import Generation, expected_seconds
+from pace import duration, pace
 from server import server
 from session import begin, current, stop_button
+from tasks import example, tiles
 from views import cards
 from wishes import wishes
 
@@ -32,11 +33,11 @@ def card(model: Model) -> None:
     elements = ", ".join(dict.fromkeys(element for element, _ in model.vocabulary.atoms))
     largest = len(model.statistics.sizes) - 1
     st.caption(f"{model.backend_name}, trained on {known}: up to {largest} heavy atoms, of {elements}.")
-    figures = model.card.get("figures", {})
-    if isinstance(figures, dict) and figures:
-        for place, key in zip(st.columns(2) * 2, FIGURES, strict=True):
-            place.metric(FIGURES[key], figures.get(key, "-"), help=HELP[key])
-    with st.expander("Limits and origin of this model"):
+    with st.expander(f"Figures, limits and origin of {model.name}", icon=":material/info:"):
+        figures = model.card.get("figures", {})
+        if isinstance(figures, dict) and figures:
+            for place, key in zip(st.columns(2) * 2, FIGURES, strict=True):
+                place.metric(FIGURES[key], figures.get(key, "-"), help=HELP[key])
         st.text(str(model.card.get("limits", "no limits are noted")))
         for part in ("training", "figures"):
             if isinstance(model.card.get(part), dict):
@@ -64,8 +65,12 @@ def ask() -> None:
                 st.error(str(error), icon=":material/error:")
                 return
             begin(job)
+        took = wanted and expected_seconds(list(place.jobs.values()), model, wanted)
+        if took:
+            st.caption(f"About {duration(took)} here, as the last molecules of this model went.")
     with right:
         card(model)
+        example()
 
 
 def watch(job: Generation) -> None:
@@ -125,9 +130,12 @@ def ended(job: Generation) -> None:
 
 
 st.title("Make new molecules")
+shown = current()
+with st.expander("What do you want to make?", expanded=shown is None, icon=":material/auto_awesome:"):
+    tiles()
 ask()
 shown = current()
 if isinstance(shown, Generation):
     watch(shown)
 else:
-    st.info("Choose a model and press **Make molecules**. The first structures show within seconds.")
+    st.info("Choose a task or a model and press **Make molecules**. The first structures show within seconds.")
