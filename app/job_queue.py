@@ -115,7 +115,8 @@ def give_back_memory() -> None:
 class JobQueue:
     """Jobs by their key, of all visitors. A visitor is a session: one tab of a browser.
 
-    is_here: whether a session is still connected; clock: seconds; launch: runs a function beside, for a job.
+    is_here: whether a session is still connected; clock: seconds; launch: runs a function beside, for a job; ended:
+    called with each job that has run.
     """
 
     def __init__(
@@ -123,8 +124,9 @@ class JobQueue:
         is_here: Callable[[str], bool],
         clock: Callable[[], float] = time.monotonic,
         launch: Callable[[Job, Callable[[], None]], None] = _in_thread,
+        ended: Callable[[Job], None] = lambda job: None,
     ) -> None:
-        self.is_here, self.clock, self.launch = is_here, clock, launch
+        self.is_here, self.clock, self.launch, self.ended = is_here, clock, launch, ended
         self.jobs: dict[str, Job] = {}
         self.lock = threading.RLock()
         self.waiting: dict[str, str] = {}  # key of a job -> who started it, in order
@@ -222,7 +224,10 @@ class JobQueue:
 
     def _run(self, job: Job) -> None:
         try:
-            job.run()
+            try:
+                job.run()
+            finally:
+                self.ended(job)
         finally:
             with self.lock:
                 del self.running[job.key]

@@ -3,13 +3,17 @@
 import os
 import threading
 import time
+from pathlib import Path
 
 import streamlit as st
 from job_queue import Job, JobQueue
+from jobs import MoleculeSet
 from references import Known, References
+from store import Store
 from streamlit import runtime
 from streamlit.runtime.scriptrunner import get_script_run_ctx
 
+from molgen.data.prepared import cache_folder
 from molgen.models.checkpoints import Model, list_models, load_checkpoint
 from molgen.parallel import available_cores
 
@@ -24,7 +28,8 @@ class Server:
         self.max_molecules = int(os.environ.get("MOLGEN_APP_MAX_MOLECULES", "10000"))
         self.max_minutes = float(os.environ.get("MOLGEN_APP_MAX_MINUTES", "30"))
         self.max_rows = 5 * self.max_molecules
-        self.queue = JobQueue(is_here)
+        self.queue = JobQueue(is_here, ended=self._put_down)
+        self.store = Store(Path(os.environ.get("MOLGEN_APP_SETS") or cache_folder() / "app" / "sets.sqlite"))
         self.models: dict[str, Model] = {}
         self.lock = threading.RLock()
         self.workers = max(1, available_cores() - 1)
@@ -51,6 +56,19 @@ class Server:
     def jobs(self) -> dict[str, Job]:
         """All jobs by their key."""
         return self.queue.jobs
+
+    def set_of(self, key: str) -> MoleculeSet | None:
+        """The set of a key, from the disk where it is not at hand; None where there is none."""
+        job = self.jobs.get(key) or self.store.load(key, self.references)
+        if not isinstance(job, MoleculeSet):
+            return None
+        if key not in self.jobs:
+            self.queue.keep(job, visitor())
+        return job
+
+    def _put_down(self, job: Job) -> None:
+        if isinstance(job, MoleculeSet) and len(job.frame()):
+            self.store.save(job)
 
     def start(self, job: Job) -> Job:
         """Put a job of this visitor in the queue. Raises InputError where there is too much to do already."""

@@ -4,9 +4,10 @@ from typing import Any, TypeVar
 
 import pandas as pd
 import streamlit as st
-from job_queue import KEPT_SECONDS, Job
+from job_queue import Job
 from jobs import Basket, MoleculeSet
 from server import server, visitor
+from store import KEPT_DAYS
 
 from molgen.errors import MolgenError
 
@@ -32,11 +33,11 @@ def adopt() -> None:
     """Take the sets that the URL names, so that a reload or a colleague finds them; then keep it up to date."""
     if "sets" not in st.session_state:
         named = [key for key in st.query_params.get("sets", "").split(",") if key]
-        st.session_state.sets = [key for key in named if isinstance(server().jobs.get(key), MoleculeSet)]
+        st.session_state.sets = [key for key in named if server().set_of(key)]
         st.session_state.lost = len(named) - len(st.session_state.sets)
         for key in st.session_state.sets:
             server().queue.join(key, visitor())
-    st.session_state.sets = [key for key in st.session_state.sets if key in server().jobs]
+    st.session_state.sets = [key for key in st.session_state.sets if server().set_of(key)]
     _name_in_address()
 
 
@@ -52,8 +53,8 @@ def tell_lost() -> None:
     if st.session_state.lost and not st.session_state.sets:
         st.warning(
             "This address names molecules that the server no longer has: it keeps them for "
-            f"{KEPT_SECONDS / 3600:g} hours after somebody has looked at them, and forgets them when it is started "
-            "anew. The same settings and seed make the same molecules again.",
+            f"{KEPT_DAYS} days after somebody has opened them, and work that was under way is lost when it ends. "
+            "The same settings and seed make the same molecules again.",
             icon=":material/link_off:",
         )
 
@@ -89,8 +90,7 @@ def restore(wanted: dict[str, Any]) -> None:
 
 def mine() -> list[MoleculeSet]:
     """All sets of this visitor, the active one first."""
-    found = [server().jobs.get(key) for key in st.session_state.sets]
-    return [job for job in found if isinstance(job, MoleculeSet)]
+    return [job for key in st.session_state.sets if (job := server().set_of(key))]
 
 
 def sets() -> list[MoleculeSet]:
@@ -115,15 +115,18 @@ def put_first(job: MoleculeSet) -> None:
 
 
 def remove(job: MoleculeSet) -> None:
-    """Take a set from the table; work on it ends where nobody else looks at it."""
+    """Take a set from the table; it is gone where nobody else looks at it, and work on it ends."""
     st.session_state.sets = [key for key in st.session_state.sets if key != job.key]
     server().queue.leave(job, visitor())
+    if job.key not in server().jobs:
+        server().store.remove(job.key)
     _name_in_address()
 
 
 def rename(job: Job, field: str) -> None:
     """Call a set what a field holds, if that is something."""
     job.label = " ".join(st.session_state[field].split())[:NAME_LENGTH] or job.label
+    server().store.rename(job.key, job.label)
 
 
 def begin(job: MoleculeSet) -> None:
@@ -176,4 +179,14 @@ def put_in_basket(rows: pd.DataFrame) -> int:
         server().queue.keep(held, visitor())
         st.session_state.sets = [*st.session_state.sets, held.key]
         _name_in_address()
-    return held.put(rows)
+    new = held.put(rows)
+    server().store.save(held)
+    return new
+
+
+def take_out_of_basket(rows: pd.DataFrame) -> None:
+    """Put molecules back."""
+    held = basket()
+    if held is not None:
+        held.take_out(rows)
+        server().store.save(held)

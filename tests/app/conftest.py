@@ -17,12 +17,18 @@ def environment(tmp_path_factory):
     known.write_text("".join(f"{smiles}\n" for smiles in [*SMILES, "CCC", "CCCC", "c1ccccc1", "CCOC"]))
     patch = pytest.MonkeyPatch()
     patch.setenv("MOLGEN_APP_REFERENCE", str(known))
+    patch.setenv("MOLGEN_APP_SETS", str(folder / "sets.sqlite"))
     patch.setenv("MOLGEN_APP_MAX_MOLECULES", "200")
     patch.syspath_prepend(str(APP))
     import streamlit as st
 
     st.cache_resource.clear()
     yield
+    from server import server
+
+    for job in server().jobs.values():  # none works on while the interpreter ends
+        server().queue.stop(job)
+        job.wait(60)
     st.cache_resource.clear()
     patch.undo()
     for path in APP.glob("*.py"):
