@@ -81,6 +81,7 @@ def command(
         load_checkpoint(model)  # tells now what is wrong with it
         limits["MOLGEN_APP_MODEL"] = str(Path(model).resolve())
     words = [sys.executable, "serve.py", "run", "main.py", f"--server.port={port}", "--browser.gatherUsageStats=false"]
+    words.append("--server.showEmailPrompt=false")  # it would wait for an answer, and end where nobody can give one
     words += [f"--server.headless={str(headless).lower()}", f"--server.address={address}"]
     if not ipaddress.ip_address(address).is_loopback:
         words.append("--server.allowedHosts=")  # it is not known by what name others reach it

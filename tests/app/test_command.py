@@ -18,13 +18,15 @@ pytestmark = pytest.mark.usefixtures("environment")
 
 
 @pytest.mark.skipif(os.name != "posix", reason="signals")
-@pytest.mark.parametrize("name", ["SIGTERM", "SIGHUP"])
-def test_ending_the_command_ends_the_server(name: str):
+@pytest.mark.parametrize(("name", "options"), [("SIGTERM", ["--headless"]), ("SIGHUP", [])])
+def test_it_starts_without_a_question_and_its_end_is_that_of_the_server(name: str, options: list[str], tmp_path):
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
-    words = [sys.executable, "-c", "from molgen.cli import main; main()", "app", "--headless", f"--port={port}"]
-    process = subprocess.Popen(words, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True)
+    words = [sys.executable, "-c", "from molgen.cli import main; main()", "app", f"--port={port}", *options]
+    new = os.environ | {"HOME": str(tmp_path), "BROWSER": "true"}  # a user who has never started Streamlit
+    quiet = dict.fromkeys(("stdin", "stdout", "stderr"), subprocess.DEVNULL)
+    process = subprocess.Popen(words, **quiet, start_new_session=True, env=new)
     try:
         assert any(answers(port) or time.sleep(0.2) for _ in range(300))
         process.send_signal(getattr(signal, name))
