@@ -28,7 +28,9 @@ def wishes(model: Model) -> dict[str, Any] | None:
         "drawn, failures included",
     )
     wanted: dict[str, Any] = {"unique" if distinct else "num": count}
-    with st.expander("Ask for: what is drawn", icon=":material/tune:"):
+    asks = any(name in st.query_params for name in ("formula", "core", "size", "lead", "targets"))
+    shown = st.session_state.setdefault("asks_open", asks)
+    with st.expander("Ask for: what is drawn", icon=":material/tune:", expanded=shown):
         wanted |= _conditions(model)
     with st.expander("Keep only: what is left of it afterwards", icon=":material/filter_alt:"):
         wanted |= _filters(model)
