@@ -1,4 +1,4 @@
-"""What narrows the table of molecules down: fields, and what they keep."""
+"""What narrows the molecules down: fields, and what they keep."""
 
 import contextlib
 from collections.abc import Callable
@@ -30,7 +30,7 @@ class View(NamedTuple):
 
 
 def filtered(frame: pd.DataFrame) -> View:
-    """The fields over the table, and what they let through. What cannot be read is told, and filters nothing."""
+    """The fields over the molecules, and what they let through. What cannot be read is told, and filters nothing."""
     kept = np.ones(len(frame), bool)
     part, place, falling = st.columns([4, 3, 2], vertical_alignment="bottom")
     smarts = part.text_input(

@@ -78,7 +78,7 @@ def test_a_page_finds_its_fields_as_it_left_them(looked: AppTest):
     before = shown(app)
     app.switch_page("screens/molecule.py").run()
     app.text_input(key="smiles").set_value(before[0]).run()
-    assert f"1 of {len(before)} in the table" in texts(fine(app))
+    assert f"1 of {len(before)} in the list" in texts(fine(app))
     press(app, "Next")
     assert app.text_input(key="smiles").value == before[1]
     press(app, "Previous")
