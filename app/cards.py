@@ -47,8 +47,8 @@ def numbers(row: Mapping[str, Any], columns: list[str]) -> list[str]:
 
 def _head(row: Mapping[str, Any], label: str, title: str) -> None:
     """The box to tick, and the title that opens the molecule's page."""
-    with st.container(horizontal=True, vertical_alignment="center", gap="xsmall"):
-        tick_box(label, row["row"], f"Tick {plain(row['smiles'])}")
+    with st.container(horizontal=True, wrap=False, vertical_alignment="center", gap="xsmall"):
+        tick_box(label, row["row"], f"Tick {row['smiles']}")
         st.page_link("screens/molecule.py", label=plain(title, TITLE), query_params={"smiles": row["smiles"]})
 
 

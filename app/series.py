@@ -73,9 +73,11 @@ def _r_groups(smiles: tuple[str, ...], core: str) -> RGroups:
 
 def _told(found: RGroups, core: str, total: int) -> None:
     """How many molecules the table holds, and what has become of the others."""
-    told = f"Core {plain(core)}: {len(found.table):,} of {counted(total, 'different molecule')} have it"
+    told = f"Core {plain(core)}: {len(found.table):,} of {counted(total, 'different molecule')} below"
+    if found.without:
+        told += f"; {len(found.without):,} without it"
     if found.closing:
-        told += f"; {len(found.closing):,} more are left out, as a group closes a ring on it"
+        told += f"; {len(found.closing):,} left out, where a group closes a ring on it"
     st.markdown(f"{told}.")
     if total == MOST:
         st.caption(f"The first {MOST:,} molecules that pass are taken apart; filters choose others.")

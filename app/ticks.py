@@ -16,7 +16,7 @@ def ticks(label: str) -> set[int]:
 
 
 def tick_box(label: str, row: int, text: str) -> None:
-    """A box to tick one molecule of a set. text: its label, which is hidden."""
+    """A box to tick one molecule of a set. text: its label, which is read aloud and not seen."""
     key = f"tick-{label}-{row}"
     st.session_state[key] = row in ticks(label)  # other views tick, too
     st.checkbox(text, key=key, label_visibility="collapsed", on_change=_take_over, args=[label, row, key])
