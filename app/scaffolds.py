@@ -32,7 +32,7 @@ def scaffold_cards(found: pd.DataFrame, columns: list[str], total: int, show: Ca
             scaffold, name = group["scaffold"], group["scaffold"] or ACYCLIC
             with st.container(border=True, width=CARD, gap="xsmall"):
                 st.image(picture(scaffold, WIDTH, HEIGHT), width="stretch", alt=f"Scaffold {name}")
-                kind = "" if scaffold else ", without rings"
+                kind = "" if scaffold else f", {ACYCLIC}"
                 st.markdown(f"**{counted(group['count'], 'molecule')}**, {group['count'] / total:.0%}{kind}")
                 ranges = [_range(column, group[f"low-{column}"], group[f"high-{column}"]) for column in columns]
                 st.caption("  \n".join(ranges))

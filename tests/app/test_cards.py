@@ -105,7 +105,7 @@ def test_scaffolds_are_counted_and_lead_to_their_molecules(own: str):
     told = texts(app)
     assert "2 scaffolds, 1 of them with a single molecule." in told
     assert [part.value for part in app.markdown][1:] == [
-        *("**4 molecules**, 57%", "**2 molecules**, 29%, without rings", "**1 molecule**, 14%")
+        *("**4 molecules**, 57%", "**2 molecules**, 29%, acyclic", "**1 molecule**, 14%")
     ]
     assert "MW 92.1 to 151.2 g/mol  \nlogP 1.4 to 2.0  \nQED 0.42 to 0.60" in told
     app.button(key="scaffold-c1ccccc1").click().run()
