@@ -53,9 +53,14 @@ def has_stereo(rows: pd.DataFrame) -> bool:
 
 
 def csv_bytes(rows: pd.DataFrame) -> bytes:
-    """A table that is safe to open in a spreadsheet."""
+    """Molecules as a table that is safe to open in a spreadsheet."""
+    return table_bytes(_for_files(rows))
+
+
+def table_bytes(frame: pd.DataFrame) -> bytes:
+    """Any table as CSV that is safe to open in a spreadsheet."""
     buffer = io.BytesIO()
-    CsvWriter(buffer).write(_for_files(rows))
+    CsvWriter(buffer).write(frame)
     return buffer.getvalue()
 
 

@@ -1,4 +1,4 @@
-"""What narrows the table of molecules down: fields, and what they keep."""
+"""What narrows the molecules down: fields, and what they keep."""
 
 import contextlib
 from collections.abc import Callable
@@ -16,7 +16,7 @@ from views import SHOWN, label_of
 from molgen.errors import InputError
 from molgen.molecules.alerts import SETS, has_alert
 from molgen.molecules.fingerprints import similarities
-from molgen.molecules.substructures import has_part, part_atoms
+from molgen.molecules.substructures import ACYCLIC, has_part, has_scaffold, part_atoms
 
 LIKE_AT_LEAST = 0.3  # Tanimoto similarity that stands for "like" until the visitor says otherwise
 
@@ -30,7 +30,7 @@ class View(NamedTuple):
 
 
 def filtered(frame: pd.DataFrame) -> View:
-    """The fields over the table, and what they let through. What cannot be read is told, and filters nothing."""
+    """The fields over the molecules, and what they let through. What cannot be read is told, and filters nothing."""
     kept = np.ones(len(frame), bool)
     part, place, falling = st.columns([4, 3, 2], vertical_alignment="bottom")
     smarts = part.text_input(
@@ -38,6 +38,7 @@ def filtered(frame: pd.DataFrame) -> View:
     ).strip()
     with st.expander("More filters, columns, drawing", icon=":material/filter_alt:"):
         kept &= _simple(frame)
+        kept &= _scaffold(frame)
         other, least = _like()
         kept &= _ranges(frame)
         drawn = ""
@@ -84,6 +85,20 @@ def _simple(frame: pd.DataFrame) -> np.ndarray:
     if third.toggle("no repeats", value=True, key="once", bind="query-params"):
         kept &= ~frame["smiles"].duplicated().to_numpy(bool)
     return kept
+
+
+def _scaffold(frame: pd.DataFrame) -> np.ndarray:
+    """One scaffold."""
+    wanted = st.text_input(
+        "Has the scaffold (SMILES)",
+        key="scaffold",
+        bind="query-params",
+        placeholder=f"c1ccccc1, or {ACYCLIC}",
+        help=f"the Murcko scaffold: rings and what links them, and nothing else. {ACYCLIC}: molecules without rings",
+    ).strip()
+    if not wanted or "scaffold" not in frame:
+        return np.ones(len(frame), bool)
+    return _read(has_scaffold, frame["scaffold"].fillna("").tolist(), wanted, otherwise=1).astype(bool)
 
 
 def _like() -> tuple[str, float]:

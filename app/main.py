@@ -10,7 +10,7 @@ def main() -> None:
     from sidebar import sidebar
 
     st.set_page_config(page_title="molgen", page_icon=str(Path(__file__).with_name("icon.svg")), layout="wide")
-    st.html("<style>.stMainBlockContainer{padding-top:2.5rem;padding-bottom:3rem}</style>")
+    st.html("<style>.stMainBlockContainer{padding:2.5rem 2.5rem 3rem}</style>")
     adopt()
     page = st.navigation(
         [

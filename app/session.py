@@ -1,5 +1,6 @@
 """What belongs to one visitor: the sets of molecules on the table, the basket, and what the pages' fields held."""
 
+from collections.abc import Iterable
 from typing import Any, TypeVar
 
 import pandas as pd
@@ -20,7 +21,7 @@ FIELDS = {
     ),
     "molecules": (
         *("novelty", "without", "once", "smarts", "like", "least", "ranges", "range-", "sort", "falling"),
-        *("page", "columns", "columns-named"),
+        *("page", "columns", "columns-named", "view", "scaffold", "series"),
     ),
     "molecule": ("smiles",),
     "score": ("known", "standardise"),
@@ -78,6 +79,12 @@ def keep(page: str) -> None:
     begins = tuple(name for name in names if name.endswith("-"))
     held = {str(key): value for key, value in st.session_state.items() if key in names or str(key).startswith(begins)}
     st.session_state.setdefault("kept", {})[page] = held
+
+
+def forget(page: str, names: Iterable[str]) -> None:
+    """Let fields of another page be as they are at first when it is shown again."""
+    for name in names:
+        st.session_state.get("kept", {}).get(page, {}).pop(name, None)
 
 
 def restore(wanted: dict[str, Any]) -> None:

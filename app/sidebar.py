@@ -4,7 +4,7 @@ import streamlit as st
 from jobs import MoleculeSet
 from server import server
 from session import NAME_LENGTH, put_first, remove, rename, sets
-from views import number_of
+from views import counted
 
 SHOWN = 12
 
@@ -23,7 +23,7 @@ def sidebar() -> None:
 
 def _entry(job: MoleculeSet, first: bool) -> None:
     choose, more = st.columns([5, 1], vertical_alignment="center", gap="small")
-    text = f"{job.label}: {number_of(job.size, 'molecule')}"
+    text = f"{job.label}: {counted(job.size, 'molecule')}"
     if choose.button(text, key=f"set-{job.key}", type="primary" if first else "secondary", width="stretch"):
         put_first(job)
         st.rerun()

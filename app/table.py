@@ -1,4 +1,4 @@
-"""The table of structures: columns, matched parts, ticks that belong to molecules."""
+"""The table of structures: columns, matched parts, and ticks that stay with their molecules."""
 
 import secrets
 from collections.abc import Callable
@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 import pandas as pd
 import streamlit as st
+from ticks import name_in_address, ticks
 from views import SHOWN, data_uri, heading, picture
 
 from molgen.molecules.alerts import parse_alerts
@@ -15,7 +16,6 @@ ROWS_SEEN = 5
 USUAL = ("mw", "logp", "qed", "sa", "alerts", "novel")
 NAMED = ("name", *USUAL)
 TEXTS = ("name", "alerts", "novel", "formula", "nearest")
-IN_ADDRESS = 200  # ticks that the address of the page holds
 
 
 def column_choices() -> list[str]:
@@ -40,7 +40,7 @@ def table(
 
     marked: the atoms of a SMILES that are marked; novel_to: outside of what a molecule is called new.
     """
-    pictures = [data_uri(picture(s, WIDTH, HEIGHT, a, marked(s))) for s, a in _aligned(rows)]
+    pictures = [data_uri(picture(s, WIDTH, HEIGHT, a, marked(s))) for s, a in aligned(rows)]
     shown = pd.DataFrame({"structure": pictures, "SMILES": rows["smiles"].to_numpy()})
     settings = {
         "structure": st.column_config.ImageColumn("structure", width=WIDTH + 16, pinned=True),
@@ -80,7 +80,8 @@ def table(
     return [position for position in event["selection"]["rows"] if position < len(rows)]
 
 
-def _aligned(rows: pd.DataFrame) -> list[tuple[str, str]]:
+def aligned(rows: pd.DataFrame) -> list[tuple[str, str]]:
+    """Each SMILES with that of the part that its picture is aligned on, "" for none."""
     scaffolds = rows["scaffold"].fillna("") if "scaffold" in rows else [""] * len(rows)
     return list(zip(rows["smiles"], scaffolds, strict=True))
 
@@ -91,16 +92,6 @@ class Mounted(NamedTuple):
     key: str
     content: tuple[object, ...]
     ticked: list[int]
-
-
-def ticks(label: str) -> set[int]:
-    """The molecules of a set (column `row`) that are ticked; those of a new session are in the address."""
-    name = f"ticks-{label}"
-    if name not in st.session_state:
-        words = st.query_params.get("ticks", "").split(",")
-        st.session_state[name] = {int(word) for word in words if word.isascii() and word.isdigit()}
-    found: set[int] = st.session_state[name]
-    return found
 
 
 def selection(rows: pd.DataFrame, label: str, show: Callable[[str, list[int]], list[int]]) -> set[int]:
@@ -120,14 +111,5 @@ def selection(rows: pd.DataFrame, label: str, show: Callable[[str, list[int]], l
     positions = show(mounted.key, mounted.ticked)
     chosen.difference_update(ids)
     chosen.update(ids[position] for position in positions)
-    if 0 < len(chosen) <= IN_ADDRESS:
-        st.query_params["ticks"] = ",".join(map(str, sorted(chosen)))
-    elif "ticks" in st.query_params:
-        del st.query_params["ticks"]
+    name_in_address(chosen)
     return chosen
-
-
-def untick(label: str) -> None:
-    """Untick all molecules of a set."""
-    st.session_state[f"ticks-{label}"] = set()
-    st.session_state.pop("mounted", None)

@@ -1,6 +1,7 @@
 """Pieces that several pages show: pictures, cards, fields."""
 
 import base64
+import re
 
 import pandas as pd
 import streamlit as st
@@ -24,6 +25,17 @@ def label_of(name: str) -> str:
 def heading(name: str) -> str:
     """A column of numbers in a word or two, as over a table."""
     return SHOWN[name].short or SHOWN[name].label.split(" to the ")[0]
+
+
+def plain(text: str, longest: int = 500) -> str:
+    """A text, cut where it is long, that Markdown shows as it is: the brackets of SMILES would else be links."""
+    text = text if len(text) <= longest else f"{text[: longest - 1]}…"
+    return re.sub(r"([!-/:-@\[-`{-~])", r"\\\1", text)
+
+
+def counted(count: int, what: str) -> str:
+    """A number of things, such as "1 molecule" or "1,200 molecules"."""
+    return f"{count:,} {what}{'' if count == 1 else 's'}"
 
 
 def dark() -> bool:
@@ -64,11 +76,6 @@ def choose_known(usual: str, key: str = "known") -> str:
         help="known molecules: what is new, near, usual and rare is said beside them. QM9: up to 9 heavy atoms; "
         "MOSES: drug-like, up to 27",
     )
-
-
-def number_of(count: int, noun: str) -> str:
-    """Such as "1 molecule" or "2,000 molecules"."""
-    return f"{count:,} {noun}{'' if count == 1 else 's'}"
 
 
 def data_uri(svg: str) -> str:

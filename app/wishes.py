@@ -30,16 +30,21 @@ def wishes(model: Model) -> dict[str, Any] | None:
     )
     wanted: dict[str, Any] = {"unique" if distinct else "num": count}
     effort = _effort(model)
-    asked = any(st.session_state.get(name) for name in ("formula", "size", "core", "lead", "targets"))
+    asked = _any_of("formula", "size", "core", "lead", "targets")
     with st.expander("Ask for: what is drawn", expanded=asked, icon=":material/tune:"):
         wanted |= _conditions(model)
-    kept = st.session_state.get("keeps", ANY) != ANY or bool(st.session_state.get("known_rings"))
+    kept = st.session_state.get("keeps", ANY) != ANY or _any_of("known_rings")
     with st.expander("Keep only: what is left of it afterwards", expanded=kept, icon=":material/filter_alt:"):
         wanted |= _filters(model)
     with st.expander("Advanced"):
         drawing, out = _drawing(model, effort)
         wanted |= drawing
     return None if wrong or out else wanted
+
+
+def _any_of(*fields: str) -> bool:
+    """Whether a field holds something, or the address says that it will."""
+    return any(st.session_state.get(name) or name in st.query_params for name in fields)
 
 
 def _effort(model: Model) -> Effort | None:

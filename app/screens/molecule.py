@@ -175,7 +175,7 @@ def likelihood(smiles: str) -> None:
 
 
 def browse(smiles: str) -> None:
-    """The molecules before and after this one, in the order of the table."""
+    """The molecules before and after this one, in the order in which they were looked at."""
     job = active()
     usual = [] if job is None else job.frame()["smiles"].drop_duplicates().tolist()
     listed: list[str] = st.session_state.get("browsed", usual)
@@ -188,8 +188,8 @@ def browse(smiles: str) -> None:
         button.button(
             name, disabled=not there, on_click=show_other, args=[listed[to] if there else smiles], width="stretch"
         )
-    text.caption(f"{place + 1:,} of {len(listed):,} in the table")
-    back.page_link("screens/molecules.py", label="Back to the table", icon=":material/grid_view:")
+    text.caption(f"{place + 1:,} of {len(listed):,} in the list")
+    back.page_link("screens/molecules.py", label="Back to the list", icon=":material/grid_view:")
 
 
 def show_other(smiles: str) -> None:

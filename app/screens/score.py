@@ -6,7 +6,7 @@ from jobs import Upload
 from server import server
 from session import begin, current, stop_button
 from viewer import sketcher
-from views import choose_known, number_of
+from views import choose_known, counted
 
 from molgen.data.readers import FORMATS
 
@@ -96,7 +96,7 @@ def report(job: Upload) -> None:
     for line in job.account():
         st.markdown(line)
     if len(rejected):
-        st.markdown(f"**{number_of(len(rejected), 'row')} rejected**")
+        st.markdown(f"**{counted(len(rejected), 'row')} rejected**")
         salts = int((rejected["reason"] == FRAGMENTS).sum())
         if salts and not job.standardise:
             st.info(

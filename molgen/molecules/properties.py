@@ -44,7 +44,7 @@ class Quantity:
 
     def text(self, value: float) -> str:
         """A value with the abbreviation before it, such as "QED 0.55"."""
-        return f"{self.short or self.name} {value:.{self.decimals}f}"
+        return f"{self.short or self.name} {value:z.{self.decimals}f}"  # z: no -0.0
 
 
 @dataclass(frozen=True)

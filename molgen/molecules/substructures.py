@@ -13,6 +13,7 @@ from molgen.molecules.parsing import Rejected, parse_smiles
 MAX_QUERY = 500  # characters
 RING_DEFINITION = 2  # raised when `ring_systems` changes, so that what was kept is made again
 LARGE_RING = 8  # atoms
+ACYCLIC = "acyclic"  # what stands for the scaffold of molecules without rings
 BARE = {"B", "C", "N", "O", "P", "S", "F", "Cl", "Br", "I"}  # elements that SMILES write without brackets
 
 
@@ -34,6 +35,24 @@ def part_atoms(smiles: str, part: str, *, drawn: bool = False) -> tuple[int, ...
 def scaffold(mol: Chem.Mol) -> str:
     """Canonical SMILES of the Murcko scaffold (Bemis and Murcko 1996), "" for a molecule without rings."""
     return Chem.MolToSmiles(MurckoScaffold.GetScaffoldForMol(mol))  # type: ignore[no-untyped-call]
+
+
+def has_scaffold(scaffolds: Sequence[str], wanted: str) -> np.ndarray:
+    """Which of the scaffolds, as `scaffold` gives them, are the one wanted, bool [m].
+
+    wanted: its SMILES, however it is written, or ACYCLIC for molecules without rings. Raises InputError for others.
+    """
+    wanted = wanted.strip()
+    found = np.array([text == ("" if wanted == ACYCLIC else wanted) for text in scaffolds], bool)
+    if found.any() or wanted == ACYCLIC:
+        return found  # also what RDKit writes and does not read
+    try:
+        canonical = Chem.MolToSmiles(parse_smiles(wanted))
+    except Rejected as reason:
+        raise InputError(
+            f"{wanted!r} is not the SMILES of a scaffold ({reason}); {ACYCLIC} stands for molecules without rings"
+        ) from None
+    return np.array([text == canonical for text in scaffolds], bool)
 
 
 def ring_systems(mol: Chem.Mol) -> list[str]:

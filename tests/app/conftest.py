@@ -5,7 +5,7 @@ import sys
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from tests.app.pages import APP, fine, made
+from tests.app.pages import APP, made, seen_as
 from tests.conftest import SMILES
 
 
@@ -39,4 +39,4 @@ def environment(tmp_path_factory):
 def looked(environment) -> AppTest:
     app = made(num=40)
     app.switch_page("screens/molecules.py").run()
-    return fine(app)
+    return seen_as(app, "Table")

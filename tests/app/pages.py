@@ -66,6 +66,12 @@ def shown(app: AppTest) -> list[str]:
     return app.dataframe[0].value["SMILES"].tolist()
 
 
+def seen_as(app: AppTest, view: str) -> AppTest:
+    """The page that looks and filters, in another view."""
+    app.segmented_control(key="view").set_value(view).run()
+    return fine(app)
+
+
 def judged(name: str, content: bytes) -> AppTest:
     app = opened("score")
     app.file_uploader[0].set_value((name, content, "text/plain")).run()

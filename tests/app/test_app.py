@@ -15,7 +15,7 @@ from molgen.generation.trajectory import trajectories
 from molgen.models.checkpoints import load_checkpoint, save_checkpoint
 from molgen.models.nvdiff.model import NVDiff, NVDiffConfig
 from molgen.molecules.hashing import smiles_hashes
-from tests.app.pages import fine, judged, made, molecule_set, opened, press, shown, texts, until_done
+from tests.app.pages import fine, judged, made, molecule_set, opened, press, seen_as, shown, texts, until_done
 from tests.conftest import SMILES, TINY
 
 pytestmark = pytest.mark.usefixtures("environment")
@@ -176,7 +176,7 @@ def test_a_messy_file_is_judged_row_by_row():
     table = pd.read_csv(io.BytesIO(csv_bytes(job.frame())), dtype=str, keep_default_na=False)
     assert table["name"].tolist()[0] == "'=cmd"
     app.switch_page("screens/molecules.py").run()
-    assert shown(fine(app)) == ["CCO", "CCN"]
+    assert shown(seen_as(app, "Table")) == ["CCO", "CCN"]
 
 
 @pytest.mark.parametrize(

@@ -108,6 +108,12 @@ def made(page, address: str, query: str) -> None:
     settled(page)
 
 
+def seen_as(page, view: str) -> None:
+    """Look at the molecules in another view."""
+    page.get_by_test_id("stButtonGroup").get_by_text(view, exact=True).click()
+    settled(page)
+
+
 def narrowed(page) -> tuple[int, int]:
     """Wait until a filter has left some of the molecules; how many, and of how many."""
     for _ in range(100):
@@ -144,8 +150,12 @@ def test_make_filter_open_and_take_away(page, address: str):
     assert all("o" in row["smiles"].lower() for row in rows)
     page.reload()  # all of it is in the address
     page.get_by_text(f"{counted[0]} of {counted[1]} molecules").wait_for()
+    seen_as(page, "Table")
     table = page.get_by_test_id("stDataFrame").first
     table.click(position={"x": 17, "y": 95})  # the box of the first row
+    page.get_by_text(f"Open {rows[0]['smiles']}").wait_for()
+    seen_as(page, "Cards")
+    assert page.get_by_role("checkbox", name=f"Tick {rows[0]['smiles']}", exact=True).is_checked()
     page.get_by_text(f"Open {rows[0]['smiles']}").click()
     page.get_by_role("heading", name="One molecule").wait_for()
     assert page.get_by_label("SMILES", exact=True).input_value() == rows[0]["smiles"]

@@ -22,7 +22,7 @@ def ticks(app: AppTest) -> list[str]:
 
 
 def test_ticks_belong_to_molecules_through_sort_pages_and_filter(looked: AppTest, monkeypatch):
-    app = opened("molecules", sets=looked.session_state["sets"][0])
+    app = opened("molecules", sets=looked.session_state["sets"][0], view="Table")
     first, _, third = shown(app)[:3]
     tick(app, 0, 2)
     assert ticks(app) == [first, third]
@@ -45,7 +45,7 @@ def test_ticks_stay_when_the_page_is_turned(looked: AppTest, monkeypatch):
     job = molecule_set(looked)
     rows = [job.frame().iloc[[0]].assign(row=number) for number in range(120)]
     monkeypatch.setattr(job, "whole", pd.concat(rows, ignore_index=True))
-    app = opened("molecules", sets=looked.session_state["sets"][0])
+    app = opened("molecules", sets=looked.session_state["sets"][0], view="Table")
     next(toggle for toggle in app.toggle if toggle.key == "once").set_value(False).run()
     tick(app, 1, 4)
     app.number_input(key="page").set_value(2).run()
@@ -56,7 +56,7 @@ def test_ticks_stay_when_the_page_is_turned(looked: AppTest, monkeypatch):
     assert app.session_state[app.dataframe[0].key]["selection"]["rows"] == [1, 4]
     assert app.session_state[f"ticks-{job.key}"] == {1, 4, 57}
     assert app.query_params["ticks"] == "1,4,57"
-    other = opened("molecules", sets=job.key, ticks="2", once="false")  # a reload, or a colleague
+    other = opened("molecules", sets=job.key, ticks="2", once="false", view="Table")  # a reload, or a colleague
     assert other.session_state[other.dataframe[0].key]["selection"]["rows"] == [2]
     app.number_input(key="page").set_value(0).run()
     assert "Page: 0 is out of bounds; from 1 to 3 is allowed" in fine(app).error[0].value

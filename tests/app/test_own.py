@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from tests.app.pages import fine, molecule_set, opened, press, shown, texts, until_done
+from tests.app.pages import molecule_set, opened, press, seen_as, shown, texts, until_done
 
 pytestmark = pytest.mark.usefixtures("environment")
 FILE = "C[C@H](N)C(=O)O alanine\nCC(N)C(=O)O racemate\nCC(=O)[O-].[Na+] acetate\nCCO\n"
@@ -36,7 +36,7 @@ def test_salts_stereo_and_names_are_not_lost():
     with_stereo = file_bytes(frame.assign(smiles=frame["isomer"]), ".smi").decode().splitlines()
     assert with_stereo == ["C[C@H](N)C(=O)O\talanine", "CC(N)C(=O)O\tracemate", "CC(=O)O\tacetate", "CCO\trow 4"]
     app.switch_page("screens/molecules.py").run()
-    assert shown(fine(app)) == ["CC(N)C(=O)O", "CC(=O)O", "CCO"]
+    assert shown(seen_as(app, "Table")) == ["CC(N)C(=O)O", "CC(=O)O", "CCO"]
     assert app.dataframe[0].value["name"].tolist() == ["alanine", "acetate", ""]
 
 

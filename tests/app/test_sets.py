@@ -14,11 +14,11 @@ def field(boxes, key: str):
 
 
 def test_the_basket_is_a_set_that_a_reload_finds(looked: AppTest):
-    app = opened("molecules", sets=looked.session_state["sets"][0])
+    app = opened("molecules", sets=looked.session_state["sets"][0], view="Table")
     first, second = shown(app)[:2]
     tick(app, 0, 1)
     press(app, "Put 2 in the basket")
-    again = opened("molecules", sets=app.query_params["sets"])
+    again = opened("molecules", sets=app.query_params["sets"], view="Table")
     basket = sets_of(again)[-1]
     assert basket.label == "Basket" and basket.frame()["smiles"].tolist() == [first, second]
     field(again.button, f"set-{basket.key}").click().run()  # to look at
@@ -72,13 +72,13 @@ def test_a_dead_link_says_what_has_become_of_it(looked: AppTest):
 
 
 def test_a_page_finds_its_fields_as_it_left_them(looked: AppTest):
-    app = opened("molecules", sets=looked.session_state["sets"][0])
+    app = opened("molecules", sets=looked.session_state["sets"][0], view="Table")
     app.text_input(key="smarts").set_value("[#8]").run()
     app.selectbox(key="sort").set_value("mw").run()
     before = shown(app)
     app.switch_page("screens/molecule.py").run()
     app.text_input(key="smiles").set_value(before[0]).run()
-    assert f"1 of {len(before)} in the table" in texts(fine(app))
+    assert f"1 of {len(before)} in the list" in texts(fine(app))
     press(app, "Next")
     assert app.text_input(key="smiles").value == before[1]
     press(app, "Previous")

@@ -23,20 +23,25 @@ def started_anew() -> None:
 
 def test_a_new_server_finds_sets_and_basket(looked: AppTest):
     before = molecule_set(looked)
-    app = opened("molecules", sets=before.key)
+    app = opened("molecules", sets=before.key, view="Table")
     tick(app, 0, 1)
     press(app, "Put 2 in the basket")
     named = app.query_params["sets"]
     put_aside = sets_of(app)[-1].frame()["smiles"].tolist()
     started_anew()
-    again = opened("molecules", sets=named)
+    again = opened("molecules", sets=named, view="Table")
     first, basket = sets_of(again)
     assert first is not before and first.label == before.label and first.command == before.command
     assert first.counts() == before.counts() and first.drawn_for == before.drawn_for == 40
     assert first.reasons == before.reasons and first.novel_to == before.novel_to
     pd.testing.assert_frame_equal(first.frame(), before.frame(), check_dtype=False)
-    assert shown(again) == shown(opened("molecules", sets=before.key))
+    assert shown(again) == shown(opened("molecules", sets=before.key, view="Table"))
     assert basket.label == "Basket" and basket.frame()["smiles"].tolist() == put_aside
+    next(button for button in again.button if button.key == f"set-{basket.key}").click().run()
+    tick(again, 0)
+    press(again, "Take 1 out of the basket")
+    started_anew()
+    assert sets_of(opened("molecules", sets=named, view="Table"))[1].frame()["smiles"].tolist() == put_aside[1:]
 
 
 def test_names_last_and_what_is_removed_is_gone():

@@ -4,7 +4,15 @@ import pytest
 from rdkit import Chem
 
 from molgen.errors import InputError
-from molgen.molecules.substructures import has_large_ring, has_part, part_atoms, ring_systems, scaffold
+from molgen.molecules.substructures import (
+    ACYCLIC,
+    has_large_ring,
+    has_part,
+    has_scaffold,
+    part_atoms,
+    ring_systems,
+    scaffold,
+)
 
 KNOWN = {
     "CCO": [],
@@ -96,3 +104,13 @@ def test_the_atoms_of_a_part_are_found_wherever_it_is():
     assert part_atoms("CCC", "[#7]") == ()
     with pytest.raises(InputError, match="not SMARTS"):
         part_atoms("CCC", "[[")
+
+
+def test_scaffolds_are_found_however_they_are_written():
+    scaffolds = ["c1ccccc1", "", "C1CCCCC1", "c1ccccc1", "not read by RDKit"]
+    assert has_scaffold(scaffolds, "C1=CC=CC=C1").tolist() == [True, False, False, True, False]
+    assert has_scaffold(scaffolds, ACYCLIC).tolist() == [False, True, False, False, False]
+    assert has_scaffold(scaffolds, "not read by RDKit").tolist() == [False, False, False, False, True]
+    assert not has_scaffold(scaffolds, "C1CC1").any()
+    with pytest.raises(InputError, match="not the SMILES of a scaffold"):
+        has_scaffold(scaffolds, "C1CC")

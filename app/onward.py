@@ -1,0 +1,64 @@
+"""From a molecule on the screen to new ones: the page that makes them, with a lead or a core filled in."""
+
+import contextlib
+from collections.abc import Iterator, Mapping
+
+import streamlit as st
+from making import Generation
+from server import server
+from session import active, forget
+
+from molgen.errors import MolgenError
+from molgen.generation.wanted import parse_wanted
+from molgen.models.checkpoints import Model
+
+LIKE, KEEP = "More like this", "Keep this part"
+FIELD = {LIKE: "lead", KEEP: "core"}  # of the page that makes molecules
+CONDITIONS = ("formula", "core", "size", "lead", "targets", "atoms")  # fields that may contradict each other
+
+
+def can(model: Model, way: str) -> bool:
+    """Whether a model was made for it."""
+    return model.backend.starts if way == LIKE else model.backend.config.known_parts
+
+
+@st.cache_resource(show_spinner=False)
+def ways() -> list[str]:
+    """What some model can do, of LIKE and KEEP; models are loaded until one is found."""
+    return [way for way in FIELD if any(can(model, way) for model in _models())]
+
+
+def go_on(way: str, row: Mapping[str, object]) -> None:
+    """Go to the page that makes molecules, with a molecule as the lead or its scaffold as the core.
+
+    The model is that of the set where it can take them, or the first that can; where none can, the page says why not.
+    """
+    text = str(row["smiles"] if way == LIKE else row["scaffold"])
+    name, why = _model_for(way, text)
+    if not name:
+        st.toast(f"No model can do this: {why}", icon=":material/error:")
+        return
+    forget("", CONDITIONS)
+    st.switch_page("screens/generate.py", query_params={"model": name, FIELD[way]: text})
+
+
+def _model_for(way: str, text: str) -> tuple[str, str]:
+    """The name of a model that takes a lead or a core, "" for none, and why not."""
+    job, names, why = active(), server().names(), ""
+    if isinstance(job, Generation):
+        names.sort(key=lambda name: server().models.get(name) is not job.model)
+    for name in names:
+        try:
+            model = server().model(name)
+            if can(model, way):
+                parse_wanted(model, **{"like" if way == LIKE else "core": text})
+                return name, ""
+        except MolgenError as error:
+            why = str(error)
+    return "", why
+
+
+def _models() -> Iterator[Model]:
+    for name in server().names():
+        with contextlib.suppress(MolgenError):
+            yield server().model(name)
