@@ -119,13 +119,16 @@ def command(
 
 @contextmanager
 def _bar() -> Iterator[Progress]:
-    """A bar of the molecules scored, on standard error; those of earlier starts do not count for its rate."""
+    """Bars of the molecules scored and of what follows, on standard error; earlier starts do not count for the rate."""
     from tqdm import tqdm
 
     bar: tqdm[NoReturn] | None = None
 
     def progress(stage: str, done: int, total: int | None) -> None:
         nonlocal bar
+        if bar is not None and total != bar.total:  # other work than the scores
+            bar.close()
+            bar = None
         if bar is None:
             bar = tqdm(total=total, initial=done, unit=" molecules", dynamic_ncols=True)
         bar.set_description(stage, refresh=False)
