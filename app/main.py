@@ -1,5 +1,15 @@
 """The app: its pages, and what stands beside all of them. `molgen app` starts it."""
 
+# room for four cards beside each other, and small print that stands out from the page enough to be read
+STYLE = """<style>
+.stMainBlockContainer {padding: 2.5rem 2.5rem 3rem}
+[data-testid="stCaptionContainer"], [data-testid="stCaptionContainer"] * {color: inherit; opacity: 1}
+[data-testid="stCaptionContainer"] p {opacity: 0.85}
+</style>"""
+DARK = """<style>
+[data-testid^="stBaseButton-primary"] *, [data-baseweb="tag"] * {color: #0b1f1c}
+</style>"""
+
 
 def main() -> None:
     """Draw the page that the address names."""
@@ -10,7 +20,7 @@ def main() -> None:
     from sidebar import sidebar
 
     st.set_page_config(page_title="molgen", page_icon=str(Path(__file__).with_name("icon.svg")), layout="wide")
-    st.html("<style>.stMainBlockContainer{padding:2.5rem 2.5rem 3rem}</style>")
+    st.html(STYLE + (DARK if st.context.theme.type == "dark" else ""))
     adopt()
     page = st.navigation(
         [

@@ -142,4 +142,4 @@ def example() -> None:
         return
     st.caption(f"{task.title}, for example:")
     for place, smiles in zip(st.columns(3) * 2, task.made, strict=False):
-        place.image(picture(smiles, 220, 150), width="stretch")
+        place.image(picture(smiles, 220, 150), width="stretch", alt=f"Structure {smiles}")

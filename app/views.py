@@ -88,7 +88,7 @@ def cards(rows: pd.DataFrame, columns: int = 6) -> None:
     places = st.columns(columns)
     for number, row in enumerate(rows.to_dict("records")):
         with places[number % columns]:
-            st.image(picture(row["smiles"], 200, 150), width="stretch")
+            st.image(picture(row["smiles"], 200, 150), width="stretch", alt=f"Structure {row['smiles']}")
             st.caption(" · ".join(SHOWN[name].text(row[name]) for name in ON_CARD))
 
 

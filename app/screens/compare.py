@@ -97,7 +97,7 @@ def results(job: Comparison) -> None:
         for at, smiles in enumerate(done["picked"][:6]):
             if at % 3 == 0:
                 row = place.columns(3)
-            row[at % 3].image(picture(smiles, 200, 150), width="stretch")
+            row[at % 3].image(picture(smiles, 200, 150), width="stretch", alt=f"Structure {smiles}")
     st.subheader("Download")
     for place, (name, mime) in zip(st.columns(4), FILES.items(), strict=False):
         place.download_button(name, job.files[name], name, mime, on_click="ignore", width="stretch")

@@ -58,7 +58,7 @@ def structure(row: dict[str, Any]) -> None:
     if alerts:
         chosen = st.selectbox("Mark a structural alert", [NO_ALERT, *alerts], key="alert", format_func=str)
         marked = chosen.atoms if isinstance(chosen, Alert) else ()
-    st.image(picture(row["smiles"], 560, HEIGHT - 60, "", marked), width="stretch")
+    st.image(picture(row["smiles"], 560, HEIGHT - 60, "", marked), width="stretch", alt=f"Structure {row['smiles']}")
     st.caption(f"{row['formula']} · {row['inchikey']}")
     svg, png, keep = st.columns([1, 1, 2])
     svg.download_button(
@@ -133,7 +133,7 @@ def relatives(row: dict[str, Any], known: str, reference: Reference) -> None:
     st.caption(f"{'New: not' if one['novel'][0] else 'Known: it is'} in {reference.known_name}.")
     found = reference.nearest(row["fingerprint"], NEAREST)
     for place, (smiles, similarity) in zip(st.columns(2) * 2, found, strict=False):
-        place.image(picture(smiles, 240, 170), width="stretch")
+        place.image(picture(smiles, 240, 170), width="stretch", alt=f"Structure {smiles}")
         place.caption(f"{similarity:.2f} `{smiles}`")
     rare = reference.rare_rings(row["ring_systems"])
     if rare:
@@ -144,7 +144,7 @@ def relatives(row: dict[str, Any], known: str, reference: Reference) -> None:
             with st.spinner("Embedding ..."):
                 close = latent(name, row["smiles"], tuple(reference.assessed["smiles"]))
             for place, (smiles, distance) in zip(st.columns(2) * 2, close, strict=False):
-                place.image(picture(smiles, 240, 170), width="stretch")
+                place.image(picture(smiles, 240, 170), width="stretch", alt=f"Structure {smiles}")
                 place.caption(f"distance {distance:.2f} `{smiles}`")
 
 
