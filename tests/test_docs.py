@@ -11,6 +11,7 @@ from pathlib import Path
 import click
 import pytest
 from click.testing import CliRunner
+from rdkit import Chem
 
 import molgen
 from molgen.cli import COMMANDS, cli
@@ -24,6 +25,7 @@ TEXTS = {page: (ROOT / page).read_text(encoding="utf-8") for page in PAGES}
 
 # The documents' commands as they are run here: the same command on fewer molecules.
 CHEAPER = (
+    (r"(molgen optimize.* --core.*)--budget \d+", r"\1--budget=6 --batch 3 --steps 2"),
     (r"(molgen optimize.*)--budget \d+", r"\1--budget 6 --batch 3 --steps 2 --model qm9-digress"),
     (r"(molgen generate.*--model moses.*)--num \d+", r"\1--num 8 --steps 10"),
     (r"(molgen generate.*)--num \d{2,}", r"\1--num 30 --steps 5"),
@@ -42,11 +44,19 @@ CHEAPER_PYTHON = (
     (r"max_minutes=\d+", "max_minutes=0.02, samples=0, options={'layers': 1}"),
     (r'reference="qm9"', 'reference="mine.smi", workers=1'),
 )
-# A public data set takes a minute or a download, a report of several files half a minute, the app does not end;
+# A public data set takes a minute or a download, a report of four files half a minute, the app does not end;
 # they have their own tests.
-NOT_RUN = re.compile(r"(--reference|--data) (qm9|moses)|molgen data (qm9|moses)|molgen app|report \S+\.csv \S+\.csv")
+NOT_RUN = re.compile(r"(--reference|--data) (qm9|moses)|molgen data (qm9|moses)|molgen app|report library.csv edge")
 # Its slow calls are also on the page of the Python interface.
 COMPILED_ONLY = "docs/tasks/screen.md"
+# Of the ligands that the whole example begins with.
+LIGANDS = (
+    "Nc1nc(OCC2CCCCC2)c2nc[nH]c2n1",
+    "CC(C)C(=O)COc1nc(N)nc2[nH]cnc12",
+    "Cn1cnc2c(NCc3ccccc3)nc(NCCO)nc21",
+    "CC[C@H](CO)Nc1nc(NCc2ccccc2)c2ncn(C(C)C)c2n1",
+    "c1ccc(CNc2ncnc3[nH]cnc23)cc1",
+)
 # What a reader has as mine.smi, and in measured.csv.
 MINE = "C CC CCC CCO CCN CCCC CC=O C1CC1 C1CO1 c1ccoc1 c1cc[nH]c1 CC#N N#CC=O OCC=C CC(C)O NC=O CC(=O)O C1CCC1 COC CCCO"
 
@@ -105,6 +115,12 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     shown = re.findall(r"```toml\n(.*?)```", TEXTS["docs/tasks/optimize.md"], flags=re.DOTALL)
     (tmp_path / "objective.toml").write_text(shown[0], encoding="utf-8")
     (tmp_path / "mine.smi").write_text("\n".join(MINE.split()) + "\n", encoding="utf-8")
+    objective, profile = re.findall(r"```toml\n(.*?)```", TEXTS["docs/tasks/worked-example.md"], flags=re.DOTALL)
+    (tmp_path / "cdk2.toml").write_text(objective, encoding="utf-8")
+    (tmp_path / "proposals.toml").write_text(profile, encoding="utf-8")
+    with Chem.SDWriter(str(tmp_path / "cdk2.sdf")) as writer:
+        for smiles in LIGANDS:
+            writer.write(Chem.MolFromSmiles(smiles))
     rows = [f"{smiles},{6 + len(smiles) / 4}" for smiles in MINE.split()]
     (tmp_path / "measured.csv").write_text("\n".join(["smiles,pIC50", *rows]) + "\n", encoding="utf-8")
     monkeypatch.chdir(tmp_path)
