@@ -27,6 +27,7 @@ TEXTS = {page: (ROOT / page).read_text(encoding="utf-8") for page in PAGES}
 CHEAPER = (
     (r"(molgen optimize.* --core.*)--budget \d+", r"\1--budget=6 --batch 3 --steps 2"),
     (r"(molgen optimize.*)--budget \d+", r"\1--budget 6 --batch 3 --steps 2 --model qm9-digress"),
+    (r"(molgen generate.*)--effort best(.*)--num \d+", r"\1--effort fast\2--num=8"),
     (r"(molgen generate.*--model moses.*)--num \d+", r"\1--num 8 --steps 10"),
     (r"(molgen generate.*)--num \d{2,}", r"\1--num 30 --steps 5"),
     (r"--unique \d+", "--unique 2 --steps 10"),
