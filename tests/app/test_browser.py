@@ -217,7 +217,7 @@ def test_a_messy_file_shows_its_rejects_and_runs_nothing(page, address: str):
     page.get_by_role("button", name="Judge the file").click()
     page.get_by_text("Every row is a usable molecule").wait_for()
     link(page, "Look and filter")
-    page.get_by_text("1 of 1 molecules").wait_for()
+    page.get_by_text("1 of 1 molecule").wait_for()
     link(page, "Compare and report")
     page.get_by_role("button", name="Judge and write the report").click()
     page.get_by_role("button", name="report.html").wait_for()
