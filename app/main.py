@@ -7,7 +7,7 @@ STYLE = """<style>
 [data-testid="stCaptionContainer"] p {opacity: 0.85}
 </style>"""
 DARK = """<style>
-[data-testid^="stBaseButton-primary"] *, [data-baseweb="tag"] * {color: #0b1f1c}
+[data-testid^="stBaseButton-primary"] *, [data-testid="stMultiSelect"] span[title] {color: #0b1f1c}
 </style>"""
 
 
