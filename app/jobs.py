@@ -26,13 +26,14 @@ MAX_UNPACKED = 64_000_000  # bytes
 class MoleculeSet(Job):
     """A job that makes a table of molecules: the columns of `assess`, and what a reference adds.
 
-    known: what it is compared with; novel_to: outside of what molecules are called new; requested, reasons: rows or
-    samples so far, and why some are no molecules; whole: the table when the job has ended.
+    known: what it is compared with; novel_to: outside of what molecules are called new; core: what all were made to
+    contain, as SMILES, "" for nothing; requested, reasons: rows or samples so far, and why some are no molecules;
+    whole: the table when the job has ended.
     """
 
     def __init__(self, label: str, minutes: float, known: Known) -> None:
         super().__init__(label, minutes)
-        self.known, self.novel_to = known, ""
+        self.known, self.novel_to, self.core = known, "", ""
         self.parts: list[pd.DataFrame] = []
         self.whole: pd.DataFrame | None = None
         self.command = ""

@@ -30,7 +30,7 @@ class Generation(MoleculeSet):
     def __init__(self, name: str, minutes: float, model: Model, settings: Settings, known: Known) -> None:
         asked = settings.formula or settings.atoms or settings.core or (settings.like and f"like {settings.like}")
         super().__init__(f"{asked} {name}" if asked else name, minutes, known)
-        self.model, self.settings = model, settings
+        self.model, self.settings, self.core = model, settings, settings.core or ""
         self.novel_to = f"what {model.name} was trained on"
         self.command = command_line(model, settings)
         self.total = settings.unique or settings.samples

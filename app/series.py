@@ -4,7 +4,6 @@ import pandas as pd
 import streamlit as st
 from files import table_bytes
 from jobs import MoleculeSet
-from making import Generation
 from table import HEIGHT, WIDTH
 from views import SHOWN, counted, data_uri, heading, picture, plain
 
@@ -17,9 +16,8 @@ NUMBERS = 4  # properties beside the groups
 
 def usual_core(job: MoleculeSet, rows: pd.DataFrame) -> str:
     """The core that the set was made with, or else the most frequent scaffold of the rows; "" where there is none."""
-    made_with = job.settings.core if isinstance(job, Generation) else None
     frequent = rows["scaffold"].fillna("").loc[lambda one: one != ""].value_counts() if "scaffold" in rows else []
-    return made_with or (str(frequent.index[0]) if len(frequent) else "")
+    return job.core or (str(frequent.index[0]) if len(frequent) else "")
 
 
 def choose_core(usual: str) -> str:

@@ -67,7 +67,7 @@ class Server:
         return job
 
     def _put_down(self, job: Job) -> None:
-        if isinstance(job, MoleculeSet) and len(job.frame()):
+        if isinstance(job, MoleculeSet) and job.key in self.jobs and len(job.frame()):  # not one that was removed
             self.store.save(job)
 
     def start(self, job: Job) -> Job:

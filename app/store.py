@@ -58,7 +58,7 @@ class Store:
         about = {
             **{"label": job.label, "source": job.known.source, "novel_to": job.novel_to, "command": job.command},
             **{"requested": job.requested, "drawn_for": job.drawn_for, "counts": job.counts(), "reasons": job.reasons},
-            **{"state": job.state, "error": job.error},
+            **{"state": job.state, "error": job.error, "core": job.core},
         }
         content = BytesIO()
         job.frame().to_parquet(content)
@@ -73,15 +73,11 @@ class Store:
         if not found:
             return None
         self._do("UPDATE sets SET seen = ? WHERE key = ?", (time.time(), key))
-        basket, text, molecules = found[0]
-        about = json.loads(text)
-        known = references.known(about["source"])
-        job = Basket(known) if basket else Stored(known, about["counts"], about["drawn_for"])
-        job.key, job.label, job.state, job.error = key, about["label"], about["state"], about["error"]
-        job.novel_to, job.command, job.requested = about["novel_to"], about["command"], about["requested"]
-        job.reasons, job.doing, job.whole = Counter(about["reasons"]), "", pd.read_parquet(BytesIO(molecules))
-        job.over.set()
-        return job
+        try:
+            return _read(key, *found[0], references)
+        except (KeyError, ValueError, OSError) as error:  # ValueError: also of JSON and of pyarrow
+            logging.getLogger(__name__).warning("a set in %s is damaged: %s", self.path, error)
+            return None
 
     def rename(self, key: str, label: str) -> None:
         """Call a set something else."""
@@ -102,3 +98,20 @@ class Store:
         except (OSError, sqlite3.Error) as error:
             logging.getLogger(__name__).warning("sets are not kept in %s: %s", self.path, error)
             return []
+
+
+def _read(key: str, basket: int, text: str, molecules: bytes, references: References) -> MoleculeSet:
+    """A set of what is kept of it. Raises KeyError, ValueError, OSError where that is damaged."""
+    about = json.loads(text)
+    known = references.known(about["source"])
+    job = Basket(known) if basket else Stored(known, about["counts"], about["drawn_for"])
+    job.key, job.label, job.state, job.error = key, about["label"], about["state"], about["error"]
+    job.novel_to, job.command, job.requested = about["novel_to"], about["command"], about["requested"]
+    job.core, job.reasons, job.doing, job.whole = (
+        about["core"],
+        Counter(about["reasons"]),
+        "",
+        pd.read_parquet(BytesIO(molecules)),
+    )
+    job.over.set()
+    return job

@@ -91,6 +91,45 @@ for number in range(10_000):
     assert store.load("key9999", references) is None
 
 
+def test_what_is_removed_while_it_is_made_is_not_put_down():
+    from jobs import MoleculeSet
+    from references import Known
+    from server import server
+
+    job = MoleculeSet("set", 1, Known("qm9", lambda tell: None))
+    job.whole = pd.DataFrame({"smiles": ["C"], "valid": [True]})
+    job.work = lambda: None
+    server().queue.launch, launch = lambda job, run: run(), server().queue.launch
+    try:
+        server().queue.start(job, "somebody")
+        assert server().store.load(job.key, server().references) is not None
+        server().store.remove(job.key)
+        job.state = "waiting"
+        server().queue.launch = lambda job, run: (server().jobs.pop(job.key), run())
+        server().queue.start(job, "somebody")
+        assert server().store.load(job.key, server().references) is None
+    finally:
+        server().queue.launch = launch
+
+
+@pytest.mark.parametrize("column", ["about", "molecules"])
+def test_a_damaged_set_is_told_and_not_there(tmp_path, caplog, column: str):
+    import sqlite3
+
+    from jobs import MoleculeSet
+    from references import Known, References
+    from store import Store
+
+    job = MoleculeSet("set", 1, Known("qm9", lambda tell: None))
+    job.whole = pd.DataFrame({"smiles": ["C"], "valid": [True]})
+    store = Store(tmp_path / "sets.sqlite")
+    store.save(job)
+    with sqlite3.connect(store.path) as connection:
+        connection.execute(f"UPDATE sets SET {column} = CAST('PAR1 no' AS BLOB)")
+    assert store.load(job.key, References("", 1)) is None
+    assert "is damaged" in caplog.text
+
+
 def test_old_sets_and_those_above_the_limit_go(tmp_path, monkeypatch):
     import store as app
     from jobs import MoleculeSet
