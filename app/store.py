@@ -107,11 +107,7 @@ def _read(key: str, basket: int, text: str, molecules: bytes, references: Refere
     job = Basket(known) if basket else Stored(known, about["counts"], about["drawn_for"])
     job.key, job.label, job.state, job.error = key, about["label"], about["state"], about["error"]
     job.novel_to, job.command, job.requested = about["novel_to"], about["command"], about["requested"]
-    job.core, job.reasons, job.doing, job.whole = (
-        about["core"],
-        Counter(about["reasons"]),
-        "",
-        pd.read_parquet(BytesIO(molecules)),
-    )
+    job.core, job.reasons, job.doing = about["core"], Counter(about["reasons"]), ""
+    job.whole = pd.read_parquet(BytesIO(molecules))
     job.over.set()
     return job

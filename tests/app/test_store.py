@@ -98,11 +98,12 @@ def test_what_is_removed_while_it_is_made_is_not_put_down():
 
     job = MoleculeSet("set", 1, Known("qm9", lambda tell: None))
     job.whole = pd.DataFrame({"smiles": ["C"], "valid": [True]})
-    job.work = lambda: None
+    job.work, job.core = lambda: None, "C1CC1"
     server().queue.launch, launch = lambda job, run: run(), server().queue.launch
     try:
         server().queue.start(job, "somebody")
-        assert server().store.load(job.key, server().references) is not None
+        kept = server().store.load(job.key, server().references)
+        assert kept is not None and kept.core == "C1CC1" and kept.state == "done"
         server().store.remove(job.key)
         job.state = "waiting"
         server().queue.launch = lambda job, run: (server().jobs.pop(job.key), run())
