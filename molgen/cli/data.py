@@ -88,16 +88,17 @@ def shown() -> Iterator[Progress]:
     from tqdm import tqdm
 
     bar: tqdm[NoReturn] | None = None
+    doing = ""
 
     def progress(stage: str, done: int, total: int | None) -> None:
-        nonlocal bar
+        nonlocal bar, doing
         if done == 0:
             say(f"{stage} ...", err=True)
             return
-        if bar is None or bar.desc != f"{safe(stage)}: ":
+        if bar is None or stage != doing:
             if bar is not None:
                 bar.close()
-            bar = tqdm(desc=safe(stage), total=total, unit=" rows", unit_scale=True)
+            bar, doing = tqdm(desc=safe(stage), total=total, unit=" rows", unit_scale=True), stage
         bar.update(done - bar.n)
 
     try:

@@ -7,7 +7,7 @@ from click.testing import CliRunner
 
 from molgen.cli import cli
 from molgen.cli.bars import NOT_PLAIN, tell_salts
-from molgen.cli.data import rare_atoms
+from molgen.cli.data import rare_atoms, shown
 from molgen.data.dataset import Statistics
 from molgen.data.importing import LOST
 from molgen.errors import InputError
@@ -100,3 +100,13 @@ def test_an_error_ends_with_the_option_that_helps(tmp_path, monkeypatch, command
     result = CliRunner().invoke(cli, command)
     assert isinstance(result.exception, InputError)
     assert str(result.exception) == f"no column of x.csv holds SMILES; columns: 'a', 'b'; name the column{flag}"
+
+
+def test_each_stage_has_one_bar(capsys):
+    with shown() as progress:
+        for stage in ("reading", "measuring"):
+            for done in (2_000, 4_000, 6_000):
+                progress(stage, done, 6_000)
+    lines = [line for line in capsys.readouterr().err.replace("\r", "\n").split("\n") if "rows/s" in line]
+    begun = [line for line in lines if " 0.00/6.00k" in line]
+    assert len(begun) == 2
