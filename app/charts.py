@@ -39,6 +39,23 @@ def histogram(sets: dict[str, np.ndarray], known: str, reference: np.ndarray, na
     return layers
 
 
+def distribution(values: np.ndarray, low: float, high: float) -> alt.Chart:
+    """A property of known molecules, float [m], without axes: to stand over a scale from low to high."""
+    counts, edges = np.histogram(values[np.isfinite(values)], 60, (low, high))
+    data = pd.DataFrame({"from": edges[:-1], "count": counts})
+    chart: alt.Chart = (
+        alt.Chart(data)
+        .mark_area(interpolate="step-after", opacity=0.5, color="gray")
+        .encode(
+            x=alt.X("from:Q", axis=None, scale=alt.Scale(domain=[low, high])),
+            y=alt.Y("count:Q", axis=None),
+        )
+        .configure_view(strokeWidth=0)
+        .properties(padding=0)
+    )
+    return chart
+
+
 def space_map(points: pd.DataFrame, known: str) -> alt.Chart:
     """Points with the columns x, y, set, smiles, image (a data URI): the structure shows under the pointer."""
     names = sorted(set(points["set"]) - {known})

@@ -1,6 +1,6 @@
 """What belongs to one visitor: the sets of molecules on the table, the basket, and what the pages' fields held."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any, TypeVar
 
 import pandas as pd
@@ -16,9 +16,10 @@ NAME_LENGTH = 80
 # fields that a page finds as it left them, by the page's path; a name that ends in - stands for all that begin so
 FIELDS = {
     "": (
-        *("model", "num", "distinct", "formula", "core", "size", "lead", "window", "targets", "from-", "to-"),
+        *("model", "num", "distinct", "formula", "core", "size", "lead", "window", "targets", "aim-"),
         *("guidance", "keeps", "known_rings", "effort", "sampler-", "steps-", "seed", "atoms"),
     ),
+    "improve": (*("search-model", "search-core", "search-steps-", "search-seed", "budget", "batch", "mean", "part-"),),
     "molecules": (
         *("novelty", "without", "once", "smarts", "like", "least", "ranges", "range-", "sort", "falling"),
         *("page", "columns", "columns-named", "view", "scaffold", "series"),
@@ -93,6 +94,12 @@ def restore(wanted: dict[str, Any]) -> None:
     if lost:
         st.session_state.restored = lost
         st.rerun()
+
+
+def fill(fields: Mapping[str, Any]) -> None:
+    """Draw the page again with other values in its fields, which is too late to set once they are drawn."""
+    st.session_state.restored = dict(fields)
+    st.rerun()
 
 
 def mine() -> list[MoleculeSet]:

@@ -86,8 +86,8 @@ TASKS = {
         ":material/target:",
         "such as a logP of 2.5 and a weight below 300",
         {
-            **{"model": "moses-digress-told", "targets": ["logp", "mw"], "from-logp": 2.5, "to-logp": 2.5},
-            **{"from-mw": None, "to-mw": 300.0, "num": 50},
+            **{"model": "moses-digress-told", "targets": ["logp", "mw"], "num": 50},
+            **{"aim-logp": (2.5, 2.5), "aim-mw": (223.0, 300.0)},
         },
         (
             "CC(=O)CC(=O)Nc1nc(-c2cccc(N)c2)no1",
@@ -126,7 +126,8 @@ def tiles() -> None:
         st.page_link("screens/score.py", label="Judge your own file", icon=":material/fact_check:")
         st.caption("validity, novelty, properties, alerts, a report")
     with places[len(TASKS) + 1]:
-        st.caption("To search against an objective of your own, such as docking: `molgen optimize` in a terminal.")
+        st.page_link("screens/improve.py", label="Improve against an objective", icon=":material/trending_up:")
+        st.caption("a search for high scores under what you want, with weights and curves")
 
 
 def choose(key: str) -> None:

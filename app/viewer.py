@@ -105,7 +105,7 @@ def _fetch(target: Path) -> None:
         unfinished.replace(target)
 
 
-def sketcher(key: str) -> str:
+def sketcher(key: str, at_first: str = "") -> str:
     """A drawn structure as SMILES, "" while there is none or where the sketcher is not installed."""
     import streamlit as st
 
@@ -115,4 +115,4 @@ def sketcher(key: str) -> str:
         st.caption("For a sketcher: pip install streamlit-ketcher. Without it, write SMILES.")
         return ""
     st.caption("Draw, then press Apply below the canvas.")
-    return module.st_ketcher(height=430, key=key) or ""
+    return module.st_ketcher(at_first, height=430, key=key) or ""

@@ -1,19 +1,27 @@
 """The fields that say what molecules to make: how many, what is asked of the drawing, what is kept afterwards."""
 
+import math
 from typing import Any
 
 import streamlit as st
+from charts import distribution
+from picker import choose_growth
 from server import server
-from views import label_of, out_of_bounds
+from session import fill
+from viewer import sketcher
+from views import SHOWN, label_of, out_of_bounds
 
+from molgen.data.dataset import TargetStatistics
 from molgen.evaluation.screening import load_profile, shipped_profiles
 from molgen.generation.filters import KNOWN_RINGS
 from molgen.models.checkpoints import Model
 from molgen.models.effort import Effort, efforts
+from molgen.progress import silent
 
 MAX_STEPS = 1_000
 MAX_SEED = 2**32
 ANY = "any"
+SPAN = 3.0  # standard deviations on either side of the mean, of a scale
 
 
 def wishes(model: Model) -> dict[str, Any] | None:
@@ -70,6 +78,29 @@ def _text(label: str, key: str, placeholder: str, about: str) -> str | None:
     return text.strip() or None
 
 
+def _structure(label: str, key: str, placeholder: str, about: str) -> str | None:
+    """A field for SMILES, with a button to draw them instead."""
+    write, draw = st.columns([6, 1], vertical_alignment="bottom")
+    with write:
+        text = _text(label, key, placeholder, about)
+    if draw.button("", key=f"draw-{key}", icon=":material/draw:", help=f"Draw it: {label[0].lower()}{label[1:]}"):
+        _draw(label, key)
+    return text
+
+
+def _draw(label: str, key: str) -> None:
+    """A sketcher in a window of its own; what is applied there goes into the field."""
+
+    @st.dialog(label, width="large")
+    def window() -> None:
+        held = st.session_state[key].strip()
+        drawn = sketcher(f"sketch-{key}", held).strip()
+        if drawn and drawn != held:
+            fill({key: drawn})
+
+    window()
+
+
 def _conditions(model: Model) -> dict[str, Any]:
     """Conditions on the drawing, of those that the model knows."""
     wanted: dict[str, Any] = {}
@@ -82,13 +113,15 @@ def _conditions(model: Model) -> dict[str, Any]:
         cannot.append("a formula")
     wanted["size"] = _text("Heavy atoms", "size", "8, or 20:27", "a number, or a range")
     if backend.config.known_parts:
-        wanted["core"] = _text(
+        wanted["core"] = _structure(
             "Core that every molecule contains (SMILES)",
             "core",
             "c1ccc([*:1])cc1",
             "attachment points such as [*:1] leave their atoms alone open; without any, all atoms with a hydrogen may "
             "grow. Parts with a dot between them are linked",
         )
+        if wanted["core"]:
+            choose_growth("core")
     else:
         cannot.append("a core")
     if backend.starts:
@@ -105,7 +138,7 @@ def _conditions(model: Model) -> dict[str, Any]:
 
 
 def _analogues() -> dict[str, Any]:
-    like = _text(
+    like = _structure(
         "Analogues of the molecule (SMILES)",
         "lead",
         "CC(=O)Nc1ccc(O)cc1",
@@ -138,24 +171,7 @@ def _targets(model: Model) -> dict[str, Any]:
         placeholder="none",
         help="molecules tend towards them; not all get there",
     )
-    texts = []
-    for name in chosen:
-        usual = known[name]
-        low, high = (
-            place.number_input(
-                f"{label_of(name)}, {end}",
-                value=None,
-                key=f"{end}-{name}",
-                bind="query-params",
-                placeholder=f"{number:.3g} is usual",
-            )
-            for place, end, number in zip(st.columns(2), ("from", "to"), (usual.low, usual.high), strict=True)
-        )
-        ends = ["" if end is None else f"{end:g}" for end in (low, high)]
-        if any(ends):
-            texts.append(f"{name}={ends[0]}" if ends[0] == ends[1] else f"{name}={':'.join(ends)}")
-        else:
-            st.caption(f"{label_of(name)}: give one end or both.")
+    texts = [text for name in chosen if (text := _target(model, known[name]))]
     if not texts:
         return {}
     guidance = st.slider(
@@ -169,6 +185,48 @@ def _targets(model: Model) -> dict[str, Any]:
         help="above 0 they are hit more often, by less varied molecules, in twice the time",
     )
     return {"targets": texts, "guidance": guidance}
+
+
+def _target(model: Model, usual: TargetStatistics) -> str:
+    """A range of one property over what the training molecules have, as `--target` takes it; "" for all of it."""
+    low, high, step = span(usual)
+    key = f"aim-{usual.name}"
+    usually = (max(usual.low, low), min(usual.high, high))
+    if key in st.session_state:  # chosen for another model, perhaps
+        st.session_state[key] = tuple(min(max(end, low), high) for end in st.session_state[key])
+    source = server().known_for(model.name).source
+    if server().references.ready(source):
+        assessed = server().references.known(source).get(silent).assessed
+        if usual.name in assessed:
+            st.altair_chart(distribution(assessed[usual.name].to_numpy(float), low, high), height=52)
+    first, last = st.slider(
+        label_of(usual.name),
+        low,
+        high,
+        usually,
+        step,
+        key=key,
+        bind="query-params",
+        help="over what known molecules have; an end that is left at the end of the scale is open, two on one spot "
+        "are a value",
+    )
+    if first == last:
+        return f"{usual.name}={first:g}"
+    ends = ["" if first <= low else f"{first:g}", "" if last >= high else f"{last:g}"]
+    return f"{usual.name}={':'.join(ends)}" if any(ends) else ""
+
+
+def span(usual: TargetStatistics) -> tuple[float, float, float]:
+    """The scale of a property: where it begins, where it ends, and a step of it."""
+    low, high = usual.mean - SPAN * usual.deviation, usual.mean + SPAN * usual.deviation
+    step = 10.0 ** math.floor(math.log10((high - low) / 30))
+    if usual.name in SHOWN and not SHOWN[usual.name].decimals:
+        step = max(step, 1.0)
+    if usual.low >= 0 and usual.name != "logp":  # the one that is often below 0 elsewhere
+        low = max(low, 0.0)
+        if usual.high <= 1 and step < 1:
+            high = min(high, 1.0)
+    return math.floor(low / step) * step, math.ceil(high / step) * step, step
 
 
 def _filters(model: Model) -> dict[str, Any]:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -14,6 +16,8 @@ from molgen.molecules.encoding import mol_to_graph
 from molgen.molecules.graph import GraphBatch, pair_count, pair_indices
 from molgen.molecules.parsing import Rejected, clean, parse_smiles
 from molgen.molecules.vocabulary import Vocabulary
+
+OPEN = "open"  # property of an atom that an attachment point hung on
 
 
 @dataclass(frozen=True)
@@ -66,47 +70,19 @@ def parse_core(text: str, vocabulary: Vocabulary) -> Core:
     Raises InputError for what cannot be read, has an atom that the model does not know, an attachment point that is
     not on one atom by a single bond, or no atom that may grow.
     """
+    mol = _without_marks(text)
+    pieces = Chem.GetMolFrags(mol)
     try:
-        mol = parse_smiles(text)
-    except Rejected as reason:
-        raise InputError(f"core {text!r} cannot be used: {reason}") from None
-    marks = [atom.GetIdx() for atom in mol.GetAtoms() if atom.GetAtomicNum() == 0]
-    open_atoms = set()
-    for mark in marks:
-        bonds = mol.GetAtomWithIdx(mark).GetBonds()
-        if len(bonds) != 1 or bonds[0].GetBondType() != Chem.BondType.SINGLE:
-            raise InputError(f"core {text!r}: an attachment point should hang on one atom by a single bond")
-        open_atoms.add(bonds[0].GetOtherAtomIdx(mark))
-    if open_atoms & set(marks):
-        raise InputError(f"core {text!r}: an attachment point hangs on another one")
-    # an attachment point holds the place of a hydrogen
-    editable = Chem.RWMol(mol)
-    for atom in editable.GetAtoms():
-        atom.SetIntProp("place", atom.GetIdx())
-    for mark in marks:
-        editable.ReplaceAtom(mark, Chem.Atom(1))
-    try:
-        Chem.SanitizeMol(editable)
-        mol = Chem.RemoveHs(editable)
-        places = [atom.GetIntProp("place") for atom in mol.GetAtoms()]
-        pieces = Chem.GetMolFrags(mol)
-        graphs = []
-        for piece in Chem.GetMolFrags(mol, asMols=True):
-            graphs.append(mol_to_graph(clean(piece).mol, vocabulary.index))
+        graphs = [mol_to_graph(clean(piece).mol, vocabulary.index) for piece in Chem.GetMolFrags(mol, asMols=True)]
     except Rejected as reason:
         raise InputError(f"core {text!r} cannot be used: {reason}") from None
     except (ValueError, RuntimeError):
         raise InputError(f"core {text!r} cannot be used: refused by RDKit") from None
-    hydrogens = np.array([mol.GetAtomWithIdx(atom).GetTotalNumHs() for piece in pieces for atom in piece])
-    given = [places[atom] for piece in pieces for atom in piece]
-    closed = hydrogens == 0
-    chosen = np.isin(given, list(open_atoms))
-    lengths = [len(piece) for piece in pieces]
-    marked = np.repeat([bool(chosen[part].any()) for part in _parts(lengths)], lengths)
-    closed |= marked & ~chosen
+    atoms = [atom for piece in pieces for atom in piece]
+    closed = ~np.isin(atoms, _growing(mol))
     if closed.all():
         raise InputError(f"core {text!r} has no atom that may grow: none has a hydrogen or an attachment point")
-    size = len(given)
+    size = len(atoms)
     square = np.zeros((size, size), np.int64)
     piece_of, start = np.zeros(size, np.int64), 0
     for number, (nodes, pairs) in enumerate(graphs):
@@ -119,6 +95,84 @@ def parse_core(text: str, vocabulary: Vocabulary) -> Core:
     return Core(text, nodes, square[first, second], piece_of, closed)
 
 
-def _parts(lengths: list[int]) -> list[slice]:
-    ends = np.cumsum(lengths)
-    return [slice(int(end) - length, int(end)) for end, length in zip(ends, lengths, strict=True)]
+class Sites(NamedTuple):
+    """A core without its attachment points, and what may grow on it.
+
+    smiles: of the core alone, whose atoms count here; possible: those with a hydrogen; growing: those that may grow.
+    """
+
+    smiles: str
+    possible: list[int]
+    growing: list[int]
+
+
+def growth_sites(text: str) -> Sites:
+    """Which atoms of a core may grow, as `parse_core` reads it. Raises InputError for what cannot be read."""
+    mol = _without_marks(text)
+    smiles = Chem.MolToSmiles(
+        mol, canonical=False
+    )  # in the order given: of atoms that are alike, the same one is meant
+    order: list[int] = list(mol.GetPropsAsDict(True, True)["_smilesAtomOutputOrder"])
+    growing = _growing(mol)
+    possible = [place for place, atom in enumerate(order) if mol.GetAtomWithIdx(atom).GetTotalNumHs()]
+    return Sites(smiles, possible, [place for place, atom in enumerate(order) if atom in growing])
+
+
+def with_growth(smiles: str, growing: Collection[int]) -> str:
+    """A core with attachment points on the atoms that may grow: the way back from `growth_sites`.
+
+    smiles: of `Sites`; growing: places of its atoms. A piece of which none is named, or all that can grow, gets no
+    point, which means all.
+    """
+    sites = growth_sites(smiles)
+    editable = Chem.RWMol(parse_smiles(sites.smiles))
+    number = 0
+    for piece in Chem.GetMolFrags(editable):
+        possible = set(piece) & set(sites.possible)
+        named = sorted(possible & set(growing))
+        for place in named if len(named) < len(possible) else ():
+            number += 1
+            atom, mark = editable.GetAtomWithIdx(place), Chem.Atom(0)
+            mark.SetAtomMapNum(number)
+            if atom.GetNumExplicitHs():
+                atom.SetNumExplicitHs(atom.GetNumExplicitHs() - 1)
+            editable.AddBond(place, editable.AddAtom(mark), Chem.BondType.SINGLE)
+    Chem.SanitizeMol(editable)
+    return Chem.MolToSmiles(editable, canonical=False)
+
+
+def _without_marks(text: str) -> Chem.Mol:
+    """The molecule that a core is, hydrogens in place of attachment points; atoms that had one have the property OPEN.
+
+    Raises InputError.
+    """
+    try:
+        mol = Chem.RWMol(parse_smiles(text))
+    except Rejected as reason:
+        raise InputError(f"core {text!r} cannot be used: {reason}") from None
+    for mark in [atom for atom in mol.GetAtoms() if atom.GetAtomicNum() == 0]:
+        bonds = mark.GetBonds()
+        if len(bonds) != 1 or bonds[0].GetBondType() != Chem.BondType.SINGLE:
+            raise InputError(f"core {text!r}: an attachment point should hang on one atom by a single bond")
+        other = bonds[0].GetOtherAtom(mark)
+        if other.GetAtomicNum() == 0:
+            raise InputError(f"core {text!r}: an attachment point hangs on another one")
+        other.SetBoolProp(OPEN, True)
+    for atom in list(mol.GetAtoms()):  # an attachment point holds the place of a hydrogen
+        if atom.GetAtomicNum() == 0:
+            mol.ReplaceAtom(atom.GetIdx(), Chem.Atom(1))
+    try:
+        Chem.SanitizeMol(mol)
+        return Chem.RemoveHs(mol)
+    except (ValueError, RuntimeError):
+        raise InputError(f"core {text!r} cannot be used: refused by RDKit") from None
+
+
+def _growing(mol: Chem.Mol) -> list[int]:
+    """The atoms that may grow: in each piece those that had an attachment point, or else those with a hydrogen."""
+    growing: list[int] = []
+    for piece in Chem.GetMolFrags(mol):
+        with_hydrogen = [atom for atom in piece if mol.GetAtomWithIdx(atom).GetTotalNumHs()]
+        marked = [atom for atom in with_hydrogen if mol.GetAtomWithIdx(atom).HasProp(OPEN)]
+        growing += marked or with_hydrogen
+    return growing

@@ -34,6 +34,16 @@ def to_svg(
     return _svg(mol, width, height, highlight_atoms, dark=dark)
 
 
+def placed_svg(smiles: str, *, width: int, height: int, dark: bool = False) -> tuple[str, list[tuple[float, float]]]:
+    """The 2D structure as `to_svg` draws it, and where its atoms stand on it, in pixels from the upper left.
+
+    Raises Rejected for what is no molecule.
+    """
+    drawing, text = _drawn(laid_out(smiles), width, height, (), dark=dark)
+    points = [drawing.GetDrawCoords(atom) for atom in range(parse_smiles(smiles).GetNumAtoms())]
+    return text, [(point.x, point.y) for point in points]
+
+
 def to_png(smiles: str, *, width: int, height: int) -> bytes:
     """The 2D structure as a PNG of width x height pixels, on white. Raises Rejected for what is no molecule."""
     drawing = rdMolDraw2D.MolDraw2DCairo(width, height)
@@ -128,6 +138,12 @@ def laid_out(smiles: str, aligned_on: str | None = None) -> Chem.Mol:
 def _svg(
     mol: Chem.Mol, width: int, height: int, highlight_atoms: Sequence[int], prepare: bool = True, dark: bool = False
 ) -> str:
+    return _drawn(mol, width, height, highlight_atoms, prepare, dark)[1]
+
+
+def _drawn(
+    mol: Chem.Mol, width: int, height: int, highlight_atoms: Sequence[int], prepare: bool = True, dark: bool = False
+) -> tuple[rdMolDraw2D.MolDraw2DSVG, str]:
     drawing = rdMolDraw2D.MolDraw2DSVG(width, height)
     options = drawing.drawOptions()
     if dark:
@@ -144,4 +160,4 @@ def _svg(
         drawing.DrawMolecule(mol)
     drawing.FinishDrawing()
     text = drawing.GetDrawingText()
-    return text[text.index("<svg") :]
+    return drawing, text[text.index("<svg") :]

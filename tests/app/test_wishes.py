@@ -48,8 +48,59 @@ def test_fields_follow_what_the_model_can_do():
     assert "no core, no analogues, no property targets" in texts(app)
     told = opened(model="moses-digress-told")
     told.multiselect(key="targets").set_value(["mw"]).run()
-    assert {"from-mw", "to-mw"} <= {box.key for box in told.number_input}
+    assert told.slider(key="aim-mw").value == (258.325, 346.408)  # what most training molecules have
     assert "core" in {box.key for box in told.text_input}
+
+
+def test_the_ends_of_a_scale_are_open():
+    from making import Generation
+
+    def aiming():
+        app = opened(model="moses-digress-told", num="1")
+        app.number_input(key="steps-moses-digress-told").set_value(1)
+        app.multiselect(key="targets").set_value(["mw"]).run()
+        return fine(app)
+
+    def asked(ends: tuple[float, float]) -> str:
+        app = aiming()
+        app.slider(key="aim-mw").set_value(ends).run()
+        job = molecule_set(press(app, "Make molecules"))
+        assert isinstance(job, Generation)
+        job.stop.set()
+        return " ".join(job.settings.target_texts)
+
+    scale = aiming().slider(key="aim-mw")
+    low, high = scale.min, scale.max
+    assert asked((low, 300.0)) == "mw=258.325:300"  # to where most training molecules end
+    assert asked((300.0, high)) == "mw=300:346.408"
+    assert asked((300.0, 300.0)) == "mw=300"
+    assert asked((280.0, 320.0)) == "mw=280:320"
+    assert asked((low, high)) == ""
+
+
+def test_a_scale_spans_what_is_there():
+    from wishes import span
+
+    from molgen.data.dataset import TargetStatistics
+
+    assert span(TargetStatistics("qed", 0.8, 0.1, 0.6, 0.93)) == (0.5, 1.0, 0.01)
+    assert span(TargetStatistics("hbd", 1.1, 0.8, 0, 3)) == (0, 4, 1)
+    low, high, step = span(TargetStatistics("logp", 2.4, 0.9, 0.7, 3.8))
+    assert low < 0 < high and step == 0.1
+
+
+def test_a_click_on_an_atom_writes_an_attachment_point():
+    from picker import toggled
+
+    from molgen.generation.cores import growth_sites
+
+    text = toggled(growth_sites("c1ccncc1"), 0)
+    assert text == "c1([*:1])ccncc1"
+    text = toggled(growth_sites(text), 4)
+    assert growth_sites(text).growing == [0, 4]
+    assert toggled(growth_sites(toggled(growth_sites(text), 0)), 4) == "c1ccncc1"
+    core = opened(model="moses-digress-told", core="c1ccncc1")
+    assert "Click the atoms that may grow" in texts(core)
 
 
 @pytest.mark.parametrize(

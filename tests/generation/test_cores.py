@@ -3,7 +3,7 @@ import pytest
 import torch
 
 from molgen.errors import InputError
-from molgen.generation.cores import parse_core
+from molgen.generation.cores import growth_sites, parse_core, with_growth
 from molgen.molecules.encoding import GraphDecoder
 from molgen.molecules.graph import pair_count
 
@@ -72,3 +72,34 @@ def test_pieces_may_be_bound_to_each_other_where_both_are_open(vocabulary):
     closed = parse_core("*CC.*O", vocabulary)
     known = closed.condition(3, 1, torch.zeros(1, 0)).known_pairs[0]
     assert np.array_equal(known.numpy(), [True, False, True]) and pair_count(3) == 3
+
+
+@pytest.mark.parametrize(
+    ("text", "alone", "growing"),
+    [
+        ("c1ccncc1", "c1ccncc1", [0, 1, 2, 4, 5]),
+        ("[*:1]c1ccncc1", "c1ccncc1", [0]),
+        ("*n1cccc1", "[nH]1cccc1", [0]),
+        ("[*:3]CC(=O)NC.[*:1]c1ccccc1", "CC(=O)NC.c1ccccc1", [0, 5]),
+    ],
+)
+def test_the_atoms_that_may_grow_are_found_and_written(text, alone, growing):
+    sites = growth_sites(text)
+    assert sites.smiles == alone
+    assert sites.growing == growing
+    assert set(growing) <= set(sites.possible)
+    assert growth_sites(with_growth(sites.smiles, sites.growing)) == sites
+
+
+def test_any_choice_of_atoms_comes_back(vocabulary):
+    for core in ("CC1CC(=O)NC1", "c1ccc2[nH]ccc2c1", "C1CCNCC1", "OCC(CO)(CO)CO"):
+        sites = growth_sites(core)
+        for atom in sites.possible:
+            text = with_growth(sites.smiles, [atom])
+            assert growth_sites(text).growing == [atom]
+            assert (~parse_core(text, vocabulary).closed).sum() == 1
+
+
+def test_a_core_of_which_all_atoms_may_grow_needs_no_points():
+    sites = growth_sites("c1ccncc1")
+    assert with_growth(sites.smiles, sites.possible) == with_growth(sites.smiles, []) == "c1ccncc1"

@@ -11,7 +11,17 @@ from molgen.generation.latent import neighbours
 from molgen.generation.likelihood import likelihood_of
 from molgen.models.checkpoints import load_checkpoint
 from molgen.molecules.conformers import conformers, lowest_sdf
-from molgen.molecules.drawing import block_svg, clearance, graph_svg, laid_out, places_of, sheet_png, to_png, to_svg
+from molgen.molecules.drawing import (
+    block_svg,
+    clearance,
+    graph_svg,
+    laid_out,
+    placed_svg,
+    places_of,
+    sheet_png,
+    to_png,
+    to_svg,
+)
 from molgen.molecules.encoding import GraphDecoder, mol_to_graph
 from molgen.molecules.parsing import Rejected, clean, parse_smiles
 
@@ -33,6 +43,14 @@ def test_pictures_have_the_size_asked_for():
 
 def test_an_atom_that_is_marked_is_seen():
     assert to_svg("CCO", width=200, height=150) != to_svg("CCO", width=200, height=150, highlight_atoms=[2])
+
+
+def test_the_places_of_atoms_are_where_their_letters_stand():
+    svg, places = placed_svg("OCCN", width=300, height=200)
+    letters = atom_places(svg)
+    assert len(places) == 4
+    for place in (places[0], places[3]):
+        assert min(abs(x - place[0]) + abs(y - place[1]) for x, y in letters) < 20
 
 
 def test_a_dark_page_gets_light_bonds_and_no_white_box():
