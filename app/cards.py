@@ -6,10 +6,11 @@ from typing import Any
 
 import pandas as pd
 import streamlit as st
+from jobs import MoleculeSet
 from onward import KEEP, go_on, ways
 from table import aligned, are_named
 from ticks import tick_box
-from views import SHOWN, counted, picture, plain
+from views import OF_SOME, SHOWN, counted, picture, plain
 
 from molgen.molecules.alerts import parse_alerts
 
@@ -20,26 +21,28 @@ TITLE = 20  # characters
 
 
 def molecule_cards(
-    rows: pd.DataFrame, label: str, columns: list[str], marked: Callable[[str], tuple[int, ...]]
+    rows: pd.DataFrame, job: MoleculeSet, columns: list[str], marked: Callable[[str], tuple[int, ...]]
 ) -> None:
     """A card for each row of a set, in rows of as many as there is room for.
 
-    label: the key of the set, to which ticks belong; columns, marked: as `table` takes them. The first numbers among
-    the columns show.
+    job: the set, to which ticks belong; columns, marked: as `table` takes them. The first numbers among the columns
+    show.
     """
-    possible, named = ways(), are_named(rows)
+    label, possible, named = job.key, ways(), are_named(rows)
     with st.container(horizontal=True, gap="small"):
-        for row, (smiles, on) in zip(rows.to_dict("records"), aligned(rows), strict=True):
+        for row, (smiles, on) in zip(rows.to_dict("records"), aligned(rows, job.kept), strict=True):
             with st.container(border=True, width=CARD, gap="xsmall"):
                 _head(row, label, row["name"] if named and row["name"] else smiles)
                 st.image(picture(smiles, WIDTH, HEIGHT, on, marked(smiles)), width="stretch", alt=f"Structure {smiles}")
                 st.caption(" · ".join(numbers(row, columns)))
+                if row.get("note"):
+                    st.text(row["note"])
                 _foot(row, label, columns, possible)
 
 
 def numbers(row: Mapping[str, Any], columns: list[str]) -> list[str]:
     """The first properties among the columns, with their units, such as "MW 180.2 g/mol"."""
-    names = ["likeness", *(name for name in columns if name != "likeness")]
+    names = [*OF_SOME, *(name for name in columns if name not in OF_SOME)]
     shown = [name for name in names if name in SHOWN and name in row and not math.isnan(row[name])]
     texts = [f"{SHOWN[name].text(row[name])} {SHOWN[name].unit}".strip() for name in shown[:NUMBERS]]
     return [text.replace(" ", "\u00a0") for text in texts]  # a line breaks between them alone

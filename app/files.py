@@ -16,9 +16,10 @@ THREE_D_LIMIT = 200
 SHEET_LIMIT = 60
 DECIMALS = 4
 FILE_COLUMNS = (
-    *("name", "smiles", "isomer", "input", "row", "valid", "reason", "changes", "formula", "inchikey", *PROPERTIES),
+    *("name", "note", "smiles", "isomer", "input", "row", "valid", "reason", "changes", "formula", "inchikey"),
+    *PROPERTIES,
     *("fraction_sp3", "stereocentres", "np", "lipinski", "veber", "alerts", "scaffold", "novel", "nearest"),
-    *("similarity", "likeness", "rare_rings"),
+    *("similarity", "likeness", "rare_rings", "score"),
 )
 
 
@@ -89,7 +90,7 @@ def sheet_bytes(rows: pd.DataFrame) -> bytes:
 def _for_files(rows: pd.DataFrame) -> pd.DataFrame:
     """The columns of a file; numbers with as many digits as mean something."""
     rows = rows[[name for name in FILE_COLUMNS if name in rows]].copy()
-    for name in ("isomer", "changes"):
+    for name in ("note", "isomer", "changes"):
         if name in rows and (rows[name].isin(["", None]) | (rows[name] == rows["smiles"])).all():
             del rows[name]
     for name, quantity in QUANTITIES.items():

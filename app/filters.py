@@ -11,7 +11,7 @@ import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 from table import NAMED, USUAL, are_named, column_choices
 from viewer import sketcher
-from views import SHOWN, label_of
+from views import OF_SOME, SHOWN, label_of
 
 from molgen.errors import InputError
 from molgen.molecules.alerts import SETS, has_alert
@@ -29,8 +29,11 @@ class View(NamedTuple):
     marked: Callable[[str], tuple[int, ...]]
 
 
-def filtered(frame: pd.DataFrame) -> View:
-    """The fields over the molecules, and what they let through. What cannot be read is told, and filters nothing."""
+def filtered(frame: pd.DataFrame, core: str) -> View:
+    """The fields over the molecules, and what they let through. What cannot be read is told, and filters nothing.
+
+    core: SMILES of a part that is marked where no other is asked for, "" for none.
+    """
     kept = np.ones(len(frame), bool)
     part, place, falling = st.columns([4, 3, 2], vertical_alignment="bottom")
     smarts = part.text_input(
@@ -60,7 +63,7 @@ def filtered(frame: pd.DataFrame) -> View:
         key, usual = ("columns-named", NAMED) if are_named(frame) else ("columns", USUAL)
         columns = st.multiselect("Columns", column_choices(), usual, key=key, bind="query-params", format_func=label_of)
     frame = _sorted(frame[kept], place, falling)
-    return View(frame, columns, partial(_marked, smarts, drawn))
+    return View(frame, columns, partial(marked_atoms, smarts, drawn or ("" if smarts else core)))
 
 
 def _simple(frame: pd.DataFrame) -> np.ndarray:
@@ -142,8 +145,8 @@ def _ranges(frame: pd.DataFrame) -> np.ndarray:
 
 def _sorted(frame: pd.DataFrame, place: DeltaGenerator, beside: DeltaGenerator) -> pd.DataFrame:
     """The rows in the order that is asked for."""
-    orders = ["as made", *(name for name in ("likeness", *SHOWN) if name in frame and frame[name].notna().any())]
-    orders = list(dict.fromkeys(orders))
+    names = dict.fromkeys([*OF_SOME, *SHOWN])
+    orders = ["as made", *(name for name in names if name in frame and frame[name].notna().any())]
     if st.session_state.get("sort", "as made") not in orders:
         st.session_state.sort = "as made"
     order = place.selectbox("Sort by", orders, key="sort", bind="query-params", format_func=label_of)
@@ -160,7 +163,8 @@ def _read(function: Callable[..., np.ndarray], *arguments: object, otherwise: fl
         return np.array(otherwise)
 
 
-def _marked(smarts: str, drawn: str, smiles: str) -> tuple[int, ...]:
+def marked_atoms(smarts: str, drawn: str, smiles: str) -> tuple[int, ...]:
+    """The atoms of a molecule in the parts, SMARTS and the SMILES of a structure; "" for none."""
     atoms: set[int] = set()
     for text, is_drawn in ((smarts, False), (drawn, True)):
         if text:

@@ -1,6 +1,7 @@
 """Work that outlives a page, and the queue it waits in: few at once, in turn between visitors, not without end."""
 
 import ctypes
+import gc
 import itertools
 import secrets
 import threading
@@ -15,7 +16,7 @@ PER_VISITOR = 3  # waiting or running
 IN_ALL = 20  # waiting or running
 KEPT = 60  # ended jobs
 GONE_SECONDS = 300.0
-KEPT_SECONDS = 7_200.0
+KEPT_SECONDS = 900.0  # sets are on the disk by then; a report is made again
 FINISH_SECONDS = 10.0
 
 
@@ -110,6 +111,15 @@ def give_back_memory() -> None:
     trim = getattr(ctypes.CDLL(None), "malloc_trim", None)  # glibc alone has it
     if trim is not None:
         trim(0)
+
+
+def settle() -> None:
+    """Let what is there stay out of the collection of garbage, which Streamlit makes after every drawing of a page.
+
+    For what stays as long as the server, such as modules and models: half a second of each drawing goes to it else.
+    """
+    gc.collect()
+    gc.freeze()
 
 
 class JobQueue:

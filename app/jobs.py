@@ -13,12 +13,13 @@ import pandas as pd
 from job_queue import Job
 from references import Known, compared
 
-from molgen.data.readers import read_molecules
-from molgen.errors import InputError
+from molgen.data.readers import Row, read_molecules
+from molgen.errors import InputError, MolgenError
 from molgen.evaluation.account import Account, told
 from molgen.evaluation.assessment import assess
 from molgen.evaluation.report import Report
 from molgen.evaluation.screening import parse_profile
+from molgen.generation.cores import growth_sites
 
 MAX_UNPACKED = 64_000_000  # bytes
 
@@ -27,18 +28,37 @@ class MoleculeSet(Job):
     """A job that makes a table of molecules: the columns of `assess`, and what a reference adds.
 
     known: what it is compared with; novel_to: outside of what molecules are called new; core: what all were made to
-    contain, as SMILES, "" for nothing; requested, reasons: rows or samples so far, and why some are no molecules;
-    whole: the table when the job has ended.
+    contain, as SMILES, "" for nothing; note: what the visitor has written; requested, reasons: rows or samples so far,
+    and why some are no molecules; whole: the table when the job has ended.
     """
 
     def __init__(self, label: str, minutes: float, known: Known) -> None:
         super().__init__(label, minutes)
-        self.known, self.novel_to, self.core = known, "", ""
+        self.known, self.novel_to, self.core, self.note = known, "", "", ""
         self.parts: list[pd.DataFrame] = []
         self.whole: pd.DataFrame | None = None
         self.command = ""
         self.requested = 0
         self.reasons: Counter[str] = Counter()
+
+    def tell_stage(self, stage: str, done: int, total: int | None) -> None:
+        """Progress of work that is no molecules, such as known ones that are made ready."""
+        self.doing = f"{stage}: {done:,} of {total:,}" if total else stage
+        self.check()
+
+    def compare(self, frame: pd.DataFrame) -> None:
+        """Add what known molecules say to molecules of a model; without them these are there all the same."""
+        try:
+            found = compared(frame, self.known.get(self.tell_stage), self.tell_stage)
+        except MolgenError as error:
+            self.error = str(error)
+        else:
+            self.whole = found.assign(novel=frame["novel"])  # not in the training data, as `molgen generate` says it
+
+    @property
+    def kept(self) -> str:
+        """The core without its attachment points, to mark it and to lay molecules out on it; "" for none."""
+        return growth_sites(self.core).smiles if self.core else ""
 
     def frame(self) -> pd.DataFrame:
         """The molecules so far."""
@@ -74,7 +94,8 @@ class MoleculeSet(Job):
 class Upload(MoleculeSet):
     """A visitor's own molecules. content: the bytes of a file whose name, as sent, gives the format.
 
-    standardise: judge the parent of each molecule, without salts, solvents and charges.
+    standardise: judge the parent of each molecule, without salts, solvents and charges. column: of a table, which one
+    holds the SMILES, "" where that is to be found; afterwards the one that was read, "" for what is no table.
     """
 
     def __init__(
@@ -86,10 +107,12 @@ class Upload(MoleculeSet):
         known: Known,
         workers: int,
         standardise: bool = False,
+        column: str = "",
     ) -> None:
         # a name can hold anything, a path too: only its last part is shown, and only its ending is used
         super().__init__(name.replace("\\", "/").split("/")[-1][:80] or "molecules", minutes, known)
         self.content, self.max_rows, self.workers, self.standardise = content, max_rows, workers, standardise
+        self.column = column
 
     def work(self) -> None:
         endings = [ending for ending in Path(self.label.lower()).suffixes[-2:] if ending.isascii()]
@@ -98,7 +121,7 @@ class Upload(MoleculeSet):
             path = folder / f"upload{''.join(endings)[:20]}"
             path.write_bytes(self.content)
             self.content = b""
-            rows = list(islice(read_molecules(path, max_bytes=MAX_UNPACKED, label=self.label), self.max_rows + 1))
+            rows = list(islice(self._read(path), self.max_rows + 1))
             if len(rows) > self.max_rows:
                 raise InputError(
                     f"{self.label} has more than {self.max_rows:,} rows, the most that this server takes; "
@@ -114,6 +137,19 @@ class Upload(MoleculeSet):
         finally:
             shutil.rmtree(folder, ignore_errors=True)
             self.whole = self.frame()
+
+    def _read(self, path: Path) -> Iterator[Row]:
+        wanted, self.column = self.column or None, ""
+
+        def found(name: str) -> None:
+            self.column = name
+
+        try:
+            yield from read_molecules(path, wanted, MAX_UNPACKED, self.label, on_column=found)
+        except InputError as error:
+            if error.parameter != "smiles_column":
+                raise
+            raise InputError(f"{error} in the field under the file") from None
 
     def account(self) -> list[str]:
         """What is to be told of the valid molecules: stereo that was left out, repeats, what was changed."""
@@ -134,7 +170,7 @@ class Basket(MoleculeSet):
 
     def __init__(self, known: Known) -> None:
         super().__init__("Basket", 0, known)
-        self.state, self.doing, self.whole = "done", "", pd.DataFrame(columns=["smiles", "valid", "row"])
+        self.state, self.doing, self.whole = "done", "", pd.DataFrame(columns=["smiles", "valid", "row", "note"])
         self.novel_to = "what the molecule's set was compared with"
         self.over.set()
 
@@ -154,11 +190,16 @@ class Basket(MoleculeSet):
         new = rows[(rows["smiles"] != "") & ~rows["smiles"].isin(held["smiles"])].drop_duplicates("smiles")
         new = new[: self.LIMIT - len(held)].drop(columns="sample", errors="ignore")
         first = int(held["row"].max()) + 1 if len(held) else 1
-        new = new.assign(row=range(first, first + len(new)))
+        new = new.assign(row=range(first, first + len(new)), note="")
         if len(new):
             self.whole = pd.concat([held, new], ignore_index=True) if len(held) else new.reset_index(drop=True)
         self.requested = len(self.frame())
         return len(new)
+
+    def write(self, smiles: str, note: str) -> None:
+        """Write a note on a molecule."""
+        held = self.frame()
+        self.whole = held.assign(note=held["note"].where(held["smiles"] != smiles, note))
 
     def take_out(self, rows: pd.DataFrame) -> None:
         """Put molecules back."""

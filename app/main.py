@@ -25,6 +25,7 @@ def main() -> None:
     page = st.navigation(
         [
             st.Page("screens/generate.py", title="Make molecules", icon=":material/auto_awesome:", default=True),
+            st.Page("screens/improve.py", title="Improve", icon=":material/trending_up:"),
             st.Page("screens/molecules.py", title="Look and filter", icon=":material/grid_view:"),
             st.Page("screens/molecule.py", title="One molecule", icon=":material/hexagon:"),
             st.Page("screens/film.py", title="Watch it form", icon=":material/movie:"),

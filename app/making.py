@@ -8,11 +8,10 @@ from typing import Any
 import pandas as pd
 from job_queue import FINISH_SECONDS, Job
 from jobs import MoleculeSet
-from references import Known, compared
+from references import Known
 
 from molgen.data.readers import Row
 from molgen.data.writers import molecule_name
-from molgen.errors import MolgenError
 from molgen.evaluation.assessment import assess_one
 from molgen.generation.analogues import with_noise
 from molgen.generation.runs import Tally, taken
@@ -58,7 +57,7 @@ class Generation(MoleculeSet):
         return self.requested if self.filter is None else None
 
     def work(self) -> None:
-        settings = with_noise(self.model, self.settings, self._tries)
+        settings = with_noise(self.model, self.settings, self.tell_stage)
         batches: list[pd.DataFrame] = []
 
         def show(batch: pd.DataFrame) -> None:
@@ -78,16 +77,7 @@ class Generation(MoleculeSet):
             self.whole = self._counted(batches)
         self.pace = self.drawing_seconds / (self.requested * evaluations(settings.steps, settings.guidance))
         if len(self.whole):
-            self._compare(self.whole)
-
-    def _compare(self, frame: pd.DataFrame) -> None:
-        """Add what known molecules say; without them the molecules are there all the same."""
-        try:
-            found = compared(frame, self.known.get(self._tries), self._tries)
-        except MolgenError as error:
-            self.error = str(error)
-        else:
-            self.whole = found.assign(novel=frame["novel"])  # not in the training data, as `molgen generate` says it
+            self.compare(self.whole)
 
     def _drawn(self, _stage: str, done: int, _total: int | None) -> None:
         self.doing, self.drawing_from = "", self.drawing_from or time.monotonic()
@@ -98,10 +88,6 @@ class Generation(MoleculeSet):
 
     def _new_tally(self) -> Tally:
         return Tally(self.settings.unique, self.tally.targets, self.filter)
-
-    def _tries(self, stage: str, done: int, total: int | None) -> None:
-        self.doing = f"{stage}: {done:,} of {total:,}" if total else stage
-        self.check()
 
     def _counted(self, batches: list[pd.DataFrame]) -> pd.DataFrame:
         """The molecules that belong into the set, in order; counts all that were drawn."""
@@ -115,20 +101,24 @@ class Generation(MoleculeSet):
         return frame
 
     def _assessed(self, batch: pd.DataFrame) -> pd.DataFrame:
-        """The valid molecules of a batch that the filter lets through, with the columns of an assessment.
-
-        They are our own graphs, too small to harm RDKit: no process is needed.
-        """
+        """The valid molecules of a batch that the filter lets through, with the columns of an assessment."""
         kept = batch["reason"] == ""
         if self.filter is not None:
             kept &= batch["stopped_by"] < 0
         records = []
         for row in batch[kept].to_dict("records"):
-            name = molecule_name(row["sample"])
-            record = {"row": row["sample"], "name": name, "input": row["smiles"], "sample": row["sample"]}
-            record |= assess_one(Row(row["sample"], name, row["smiles"])) | {"novel": row["novel"]}
+            record = assessed_sample(row["sample"], row["smiles"]) | {"novel": row["novel"]}
             records.append(record | ({"likeness": row["similarity"]} if "similarity" in row else {}))  # to the lead
         return pd.DataFrame(records)
+
+
+def assessed_sample(number: int, smiles: str) -> dict[str, object]:
+    """A molecule that a model made, with the columns of an assessment.
+
+    It was our own graph, too small to harm RDKit: no process is needed.
+    """
+    name = molecule_name(number)
+    return {"row": number, "name": name, "input": smiles, "sample": number} | assess_one(Row(number, name, smiles))
 
 
 def evaluations(steps: int, guidance: float | None) -> int:

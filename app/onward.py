@@ -14,6 +14,7 @@ from molgen.models.checkpoints import Model
 
 LIKE, KEEP = "More like this", "Keep this part"
 FIELD = {LIKE: "lead", KEEP: "core"}  # of the page that makes molecules
+USUAL_CHANGER = "moses-digress-told"
 CONDITIONS = ("formula", "core", "size", "lead", "targets", "atoms")  # fields that may contradict each other
 
 
@@ -25,7 +26,14 @@ def can(model: Model, way: str) -> bool:
 @st.cache_resource(show_spinner=False)
 def ways() -> list[str]:
     """What some model can do, of LIKE and KEEP; models are loaded until one is found."""
-    return [way for way in FIELD if any(can(model, way) for model in _models())]
+    return [way for way in FIELD if any(can(model, way) for _, model in _models())]
+
+
+@st.cache_resource(show_spinner="Loading models ...")
+def changers() -> list[str]:
+    """Names of the models that can change molecules, the usual one first."""
+    names = [name for name, model in _models() if any(can(model, way) for way in FIELD)]
+    return sorted(names, key=lambda name: name != USUAL_CHANGER)
 
 
 def go_on(way: str, row: Mapping[str, object]) -> None:
@@ -58,7 +66,7 @@ def _model_for(way: str, text: str) -> tuple[str, str]:
     return "", why
 
 
-def _models() -> Iterator[Model]:
+def _models() -> Iterator[tuple[str, Model]]:
     for name in server().names():
         with contextlib.suppress(MolgenError):
-            yield server().model(name)
+            yield name, server().model(name)

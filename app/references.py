@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import pandas as pd
+from job_queue import settle
 
 from molgen.data.public import PUBLIC
 from molgen.errors import MolgenError
@@ -49,6 +50,7 @@ class _Loading:
     def _run(self) -> None:
         try:
             self.found = self.work(self._tell)
+            settle()
         except MolgenError as error:
             self.why = str(error)
         except Exception as error:  # whoever waits must hear of it, and the log must say it all
@@ -87,6 +89,12 @@ class References:
     def ready(self, source: str) -> bool:
         """Whether `get` answers at once; if not, the known molecules begin to be made ready."""
         return self._loading(source, False).found is not None
+
+    def at_hand(self, source: str) -> Reference | None:
+        """What is ready; nothing is begun."""
+        with self.lock:
+            loading = self.loadings.get((source, False))
+        return loading and loading.found
 
     def why(self, source: str) -> str:
         """Why they could not be made ready, "" where nothing went wrong; the next job that needs them tries again."""

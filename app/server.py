@@ -1,19 +1,23 @@
 """What all visitors share: models, known molecules, jobs and limits. It outlives pages, reloads and visitors."""
 
 import os
+import shutil
 import threading
 import time
+from contextlib import suppress
 from pathlib import Path
 
 import streamlit as st
-from job_queue import Job, JobQueue
+from job_queue import Job, JobQueue, settle
 from jobs import MoleculeSet
 from references import Known, References
+from searching import Plan, Searching, read_plan
 from store import Store
 from streamlit import runtime
 from streamlit.runtime.scriptrunner import get_script_run_ctx
 
 from molgen.data.prepared import cache_folder
+from molgen.errors import MolgenError
 from molgen.models.checkpoints import Model, list_models, load_checkpoint
 from molgen.parallel import available_cores
 
@@ -30,6 +34,7 @@ class Server:
         self.max_rows = 5 * self.max_molecules
         self.queue = JobQueue(is_here, ended=self._put_down)
         self.store = Store(Path(os.environ.get("MOLGEN_APP_SETS") or cache_folder() / "app" / "sets.sqlite"))
+        self.searches = self.store.path.with_suffix(".searches")
         self.models: dict[str, Model] = {}
         self.lock = threading.RLock()
         self.workers = max(1, available_cores() - 1)
@@ -46,6 +51,7 @@ class Server:
         with self.lock:
             if name not in self.models:
                 self.models[name] = load_checkpoint(name)
+                settle()
             return self.models[name]
 
     def known_for(self, name: str) -> Known:
@@ -59,15 +65,39 @@ class Server:
 
     def set_of(self, key: str) -> MoleculeSet | None:
         """The set of a key, from the disk where it is not at hand; None where there is none."""
-        job = self.jobs.get(key) or self.store.load(key, self.references)
+        job = self.jobs.get(key) or self._stored(key)
         if not isinstance(job, MoleculeSet):
             return None
         if key not in self.jobs:
             self.queue.keep(job, visitor())
         return job
 
+    def _stored(self, key: str) -> MoleculeSet | None:
+        """A set from the disk; a search can be gone on with, if its model is still there."""
+        stored = self.store.load(key, self.references)
+        plan = stored and read_plan(self.searches / key)
+        if stored and plan:
+            with suppress(MolgenError):
+                return self.search(plan).as_left(stored)
+        return stored
+
+    def search(self, plan: Plan) -> Searching:
+        """A search that is not started. Raises MolgenError for what is wrong with its plan."""
+        model = self.model(plan.model)
+        known = self.references.usual_for(model)
+        return Searching(plan, self.searches, model, self.max_minutes, known, self._put_down)
+
+    def tidy(self) -> None:
+        """Remove the folders of searches whose sets are gone."""
+        for folder in self.searches.glob("*"):
+            key = folder.name
+            if key not in self.jobs and key not in self.queue.running and not self.store.has(key):
+                shutil.rmtree(folder, ignore_errors=True)
+
     def _put_down(self, job: Job) -> None:
-        if isinstance(job, MoleculeSet) and job.key in self.jobs and len(job.frame()):  # not one that was removed
+        if not isinstance(job, MoleculeSet) or job.key not in self.jobs:  # it was removed
+            return
+        if len(job.frame()) or isinstance(job, Searching):
             self.store.save(job)
 
     def start(self, job: Job) -> Job:
@@ -92,11 +122,12 @@ def server() -> Server:
     """The one server; known molecules are made ready beside, and the queue is kept in order."""
     made = Server()
     made.references.ready(made.references.choices[0])
-    threading.Thread(target=_sweep_for_ever, args=[made.queue], daemon=True).start()
+    threading.Thread(target=_sweep_for_ever, args=[made], daemon=True).start()
     return made
 
 
-def _sweep_for_ever(queue: JobQueue) -> None:
+def _sweep_for_ever(made: Server) -> None:
     while True:
         time.sleep(SWEEP_SECONDS)
-        queue.sweep()
+        made.queue.sweep()
+        made.tidy()

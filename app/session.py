@@ -12,7 +12,7 @@ from store import KEPT_DAYS
 
 from molgen.errors import MolgenError
 
-NAME_LENGTH = 80
+NAME_LENGTH, NOTE_LENGTH = 80, 2_000
 # fields that a page finds as it left them, by the page's path; a name that ends in - stands for all that begin so
 FIELDS = {
     "": (
@@ -140,7 +140,22 @@ def remove(job: MoleculeSet) -> None:
 def rename(job: Job, field: str) -> None:
     """Call a set what a field holds, if that is something."""
     job.label = " ".join(st.session_state[field].split())[:NAME_LENGTH] or job.label
-    server().store.rename(job.key, job.label)
+    server().store.tell(job.key, "label", job.label)
+
+
+def write_note(job: MoleculeSet, field: str) -> None:
+    """Let the note on a set be what a field holds."""
+    job.note = st.session_state[field].strip()[:NOTE_LENGTH]
+    server().store.tell(job.key, "note", job.note)
+
+
+def take_in(found: Iterable[MoleculeSet]) -> None:
+    """Add sets that are done to those of this visitor, and put them down."""
+    for job in found:
+        server().queue.keep(job, visitor())
+        server().store.save(job)
+        st.session_state.sets = [*st.session_state.sets, job.key]
+    _name_in_address()
 
 
 def begin(job: MoleculeSet) -> None:
@@ -178,10 +193,21 @@ def basket() -> Basket | None:
     return next((job for job in mine() if isinstance(job, Basket)), None)
 
 
-def in_basket(smiles: str) -> bool:
-    """Whether a molecule, as canonical SMILES, is put aside."""
+def in_basket(smiles: str) -> pd.Series | None:
+    """The row of a molecule, as canonical SMILES, that is put aside; None where it is not."""
     held = basket()
-    return held is not None and bool((held.frame()["smiles"] == smiles).any())
+    if held is None:
+        return None
+    found = held.frame()[held.frame()["smiles"] == smiles]
+    return None if found.empty else found.iloc[0]
+
+
+def note_in_basket(smiles: str, field: str) -> None:
+    """Let the note on a molecule that is put aside be what a field holds."""
+    held = basket()
+    if held is not None:
+        held.write(smiles, st.session_state[field].strip()[:NOTE_LENGTH])
+        server().store.save(held)
 
 
 def put_in_basket(rows: pd.DataFrame) -> int:

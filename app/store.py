@@ -5,7 +5,7 @@ import logging
 import sqlite3
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import closing
 from io import BytesIO
 from pathlib import Path
@@ -55,14 +55,9 @@ class Store:
 
     def save(self, job: MoleculeSet) -> None:
         """Put a set down, in place of what is there under its key; sets that nobody has opened for long go."""
-        about = {
-            **{"label": job.label, "source": job.known.source, "novel_to": job.novel_to, "command": job.command},
-            **{"requested": job.requested, "drawn_for": job.drawn_for, "counts": job.counts(), "reasons": job.reasons},
-            **{"state": job.state, "error": job.error, "core": job.core},
-        }
         content = BytesIO()
         job.frame().to_parquet(content)
-        row = (job.key, isinstance(job, Basket), json.dumps(about), content.getvalue(), time.time())
+        row = (job.key, isinstance(job, Basket), json.dumps(described(job)), content.getvalue(), time.time())
         self._do("INSERT OR REPLACE INTO sets VALUES (?, ?, ?, ?, ?)", row)
         self._do("DELETE FROM sets WHERE seen < ?", (time.time() - 86_400 * KEPT_DAYS,))
         self._do(CROWDED_OUT, (MOST_BYTES,))
@@ -79,9 +74,14 @@ class Store:
             logging.getLogger(__name__).warning("a set in %s is damaged: %s", self.path, error)
             return None
 
-    def rename(self, key: str, label: str) -> None:
-        """Call a set something else."""
-        self._do("UPDATE sets SET about = json_set(about, '$.label', ?) WHERE key = ?", (label, key))
+    def has(self, key: str) -> bool:
+        """Whether a set is there; also where that cannot be read."""
+        found = self._do("SELECT EXISTS (SELECT 1 FROM sets WHERE key = ?)", (key,))
+        return not found or bool(found[0][0])
+
+    def tell(self, key: str, what: str, text: str) -> None:
+        """Change what is told of a set, if it is there: its label or note."""
+        self._do("UPDATE sets SET about = json_set(about, ?, ?) WHERE key = ?", (f"$.{what}", text, key))
 
     def remove(self, key: str) -> None:
         """Forget a set, if it is there."""
@@ -100,14 +100,31 @@ class Store:
             return []
 
 
-def _read(key: str, basket: int, text: str, molecules: bytes, references: References) -> MoleculeSet:
-    """A set of what is kept of it. Raises KeyError, ValueError, OSError where that is damaged."""
-    about = json.loads(text)
+def described(job: MoleculeSet) -> dict[str, Any]:
+    """What is kept of a set beside its molecules, as JSON holds it."""
+    return {
+        **{"label": job.label, "source": job.known.source, "novel_to": job.novel_to, "command": job.command},
+        **{"requested": job.requested, "drawn_for": job.drawn_for, "counts": job.counts(), "reasons": job.reasons},
+        **{"state": job.state, "error": job.error, "core": job.core, "note": job.note},
+    }
+
+
+def put_back(about: Mapping[str, Any], references: References, basket: bool = False) -> MoleculeSet:
+    """A set of what `described` told of it, without molecules. Raises KeyError."""
     known = references.known(about["source"])
     job = Basket(known) if basket else Stored(known, about["counts"], about["drawn_for"])
-    job.key, job.label, job.state, job.error = key, about["label"], about["state"], about["error"]
+    job.label, job.state, job.error = about["label"], about["state"], about["error"]
     job.novel_to, job.command, job.requested = about["novel_to"], about["command"], about["requested"]
-    job.core, job.reasons, job.doing = about["core"], Counter(about["reasons"]), ""
-    job.whole = pd.read_parquet(BytesIO(molecules))
+    job.core, job.note, job.doing = about["core"], about.get("note", ""), ""
+    job.reasons = Counter(about["reasons"])
     job.over.set()
+    return job
+
+
+def _read(key: str, basket: int, text: str, molecules: bytes, references: References) -> MoleculeSet:
+    """A set of what is kept of it. Raises KeyError, ValueError, OSError where that is damaged."""
+    job = put_back(json.loads(text), references, bool(basket))
+    job.key, job.whole = key, pd.read_parquet(BytesIO(molecules))
+    if isinstance(job, Basket) and "note" not in job.whole:
+        job.whole["note"] = ""
     return job

@@ -6,8 +6,9 @@ from typing import NamedTuple
 
 import pandas as pd
 import streamlit as st
+from jobs import MoleculeSet
 from ticks import name_in_address, ticks
-from views import SHOWN, data_uri, heading, picture
+from views import OF_SOME, SHOWN, data_uri, heading, picture
 
 from molgen.molecules.alerts import parse_alerts
 
@@ -20,7 +21,7 @@ TEXTS = ("name", "alerts", "novel", "formula", "nearest")
 
 def column_choices() -> list[str]:
     """The columns that a table can show beside structures and SMILES."""
-    return [*TEXTS[:1], *(name for name in SHOWN if name != "likeness"), *TEXTS[1:]]
+    return [*TEXTS[:1], *(name for name in SHOWN if name not in OF_SOME), *TEXTS[1:]]
 
 
 def are_named(rows: pd.DataFrame) -> bool:
@@ -34,13 +35,13 @@ def table(
     ticked: list[int],
     columns: list[str],
     marked: Callable[[str], tuple[int, ...]],
-    novel_to: str,
+    job: MoleculeSet,
 ) -> list[int]:
     """A table with structures; the positions of the rows that are ticked. ticked: those at first, for a new key.
 
-    marked: the atoms of a SMILES that are marked; novel_to: outside of what a molecule is called new.
+    marked: the atoms of a SMILES that are marked; job: the set that they are of.
     """
-    pictures = [data_uri(picture(s, WIDTH, HEIGHT, a, marked(s))) for s, a in aligned(rows)]
+    pictures = [data_uri(picture(s, WIDTH, HEIGHT, a, marked(s))) for s, a in aligned(rows, job.kept)]
     shown = pd.DataFrame({"structure": pictures, "SMILES": rows["smiles"].to_numpy()})
     settings = {
         "structure": st.column_config.ImageColumn("structure", width=WIDTH + 16, pinned=True),
@@ -48,17 +49,17 @@ def table(
         "alerts": st.column_config.NumberColumn(
             "alerts", width=60, help="structural alerts of all sets; see the molecule's page"
         ),
-        "novel": st.column_config.TextColumn("new", width=60, help=f"new: not in {novel_to}"),
+        "novel": st.column_config.TextColumn("new", width=60, help=f"new: not in {job.novel_to}"),
         "name": st.column_config.TextColumn("name", width=100),
     }
-    for name in ["likeness", *columns]:
+    for name in [*OF_SOME, *columns, "note"]:
         if name not in rows:
             continue
         if name == "novel":
             shown[name] = rows[name].map({True: "new", False: "known"}).fillna("").to_numpy()
         elif name == "alerts":
             shown[name] = [len(parse_alerts(text)) for text in rows[name]]
-        elif name in TEXTS:
+        elif name in (*TEXTS, "note"):
             shown[name] = rows[name].fillna("").to_numpy()
         else:
             quantity = SHOWN[name]
@@ -80,8 +81,10 @@ def table(
     return [position for position in event["selection"]["rows"] if position < len(rows)]
 
 
-def aligned(rows: pd.DataFrame) -> list[tuple[str, str]]:
-    """Each SMILES with that of the part that its picture is aligned on, "" for none."""
+def aligned(rows: pd.DataFrame, core: str) -> list[tuple[str, str]]:
+    """Each SMILES with that of the part that its picture is aligned on: the core, or else its scaffold; "" for none."""
+    if core and "." not in core:
+        return [(smiles, core) for smiles in rows["smiles"]]
     scaffolds = rows["scaffold"].fillna("") if "scaffold" in rows else [""] * len(rows)
     return list(zip(rows["smiles"], scaffolds, strict=True))
 

@@ -126,8 +126,8 @@ def tiles() -> None:
         st.page_link("screens/score.py", label="Judge your own file", icon=":material/fact_check:")
         st.caption("validity, novelty, properties, alerts, a report")
     with places[len(TASKS) + 1]:
-        st.page_link("screens/improve.py", label="Improve against an objective", icon=":material/trending_up:")
-        st.caption("a search for high scores under what you want, with weights and curves")
+        st.page_link("screens/improve.py", label="Search for high scores", icon=":material/trending_up:")
+        st.caption("under an objective of your own, with weights and curves")
 
 
 def choose(key: str) -> None:

@@ -3,7 +3,6 @@
 import base64
 import re
 
-import pandas as pd
 import streamlit as st
 from references import source_name
 from server import server
@@ -13,8 +12,12 @@ from molgen.molecules.drawing import to_svg
 from molgen.molecules.parsing import Rejected
 from molgen.molecules.properties import Quantity
 
-SHOWN: dict[str, Quantity] = {**QUANTITIES, "likeness": Quantity("likeness", "likeness", decimals=2)}
-ON_CARD = ("qed", "sa")
+# columns of some sets alone, which show wherever they are there
+OF_SOME = {
+    "score": Quantity("score", "score of the search", decimals=3, scale="0 to 1", short="score"),
+    "likeness": Quantity("likeness", "likeness", decimals=2),
+}
+SHOWN: dict[str, Quantity] = {**QUANTITIES, **OF_SOME}
 
 
 def label_of(name: str) -> str:
@@ -81,15 +84,6 @@ def choose_known(usual: str, key: str = "known") -> str:
 def data_uri(svg: str) -> str:
     """A picture for the src of an image."""
     return "data:image/svg+xml;base64," + base64.b64encode(svg.encode("utf-8")).decode("ascii")
-
-
-def cards(rows: pd.DataFrame, columns: int = 6) -> None:
-    """Structures in rows, each with its SMILES and two properties."""
-    places = st.columns(columns)
-    for number, row in enumerate(rows.to_dict("records")):
-        with places[number % columns]:
-            st.image(picture(row["smiles"], 200, 150), width="stretch", alt=f"Structure {row['smiles']}")
-            st.caption(" · ".join(SHOWN[name].text(row[name]) for name in ON_CARD))
 
 
 def out_of_bounds(label: str, value: int | None, low: int, high: int) -> bool:

@@ -16,7 +16,6 @@ from molgen.evaluation.screening import load_profile, shipped_profiles
 from molgen.generation.filters import KNOWN_RINGS
 from molgen.models.checkpoints import Model
 from molgen.models.effort import Effort, efforts
-from molgen.progress import silent
 
 MAX_STEPS = 1_000
 MAX_SEED = 2**32
@@ -194,11 +193,9 @@ def _target(model: Model, usual: TargetStatistics) -> str:
     usually = (max(usual.low, low), min(usual.high, high))
     if key in st.session_state:  # chosen for another model, perhaps
         st.session_state[key] = tuple(min(max(end, low), high) for end in st.session_state[key])
-    source = server().known_for(model.name).source
-    if server().references.ready(source):
-        assessed = server().references.known(source).get(silent).assessed
-        if usual.name in assessed:
-            st.altair_chart(distribution(assessed[usual.name].to_numpy(float), low, high), height=52)
+    reference = server().references.at_hand(server().known_for(model.name).source)
+    if reference is not None and usual.name in reference.assessed:
+        st.altair_chart(distribution(reference.assessed[usual.name].to_numpy(float), low, high), height=52)
     first, last = st.slider(
         label_of(usual.name),
         low,

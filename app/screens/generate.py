@@ -1,12 +1,16 @@
 """Make molecules: begin with a task, say what is wanted, start, watch, stop."""
 
+from functools import partial
+
 import streamlit as st
+from cards import molecule_cards
+from filters import marked_atoms
 from making import Generation, expected_seconds
 from pace import duration, pace
 from server import server
 from session import begin, current, stop_button
+from table import USUAL
 from tasks import example, tiles
-from views import cards
 from wishes import wishes
 
 from molgen.errors import MolgenError
@@ -93,7 +97,8 @@ def watch(job: Generation) -> None:
             share = f"{value / counts[of]:.1%} of {of}" if of and counts[of] else None
             place.metric(name, f"{value:,}", share, delta_color="off", delta_arrow="off")
         if len(frame):
-            cards(frame.tail(SHOWN) if job.busy else frame.head(SHOWN))
+            shown = frame.tail(SHOWN) if job.busy else frame.head(SHOWN)
+            molecule_cards(shown, job, list(USUAL), partial(marked_atoms, "", job.kept))
         elif job.started and not job.busy and not job.error:
             st.info(
                 "Valid molecules came out, and the filters keep none of them. Wider filters or more molecules may help."

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import streamlit as st
 from server import server
-from session import active, in_basket, put_in_basket
+from session import NOTE_LENGTH, active, in_basket, note_in_basket, put_in_basket, take_out_of_basket
 from viewer import HEIGHT, STYLES, viewer_page
 from views import choose_known, dark, picture
 
@@ -71,9 +71,26 @@ def structure(row: dict[str, Any]) -> None:
     png.download_button(
         "PNG", lambda: to_png(row["smiles"], width=1200, height=900), "molecule.png", "image/png", on_click="ignore"
     )
-    if keep.button("To the basket", icon=":material/shopping_basket:", disabled=in_basket(row["smiles"])):
-        put_in_basket(pd.DataFrame([row | {"name": "", "row": 1, "input": row["smiles"]}]))
+    held = in_basket(row["smiles"])
+    if held is None:
+        if keep.button("To the basket", icon=":material/shopping_basket:"):
+            put_in_basket(pd.DataFrame([row | {"name": "", "row": 1, "input": row["smiles"]}]))
+            st.rerun()
+        return
+    if keep.button("Out of the basket", icon=":material/remove_shopping_cart:"):
+        take_out_of_basket(pd.DataFrame([row]))
         st.rerun()
+    field = f"note-on-{held['row']}"
+    st.text_area(
+        "Note on this molecule",
+        held["note"],
+        max_chars=NOTE_LENGTH,
+        height=70,
+        key=field,
+        on_change=note_in_basket,
+        args=[row["smiles"], field],
+        help="kept with the molecule in the basket, and a column of its files",
+    )
 
 
 def in_space(smiles: str) -> None:

@@ -89,7 +89,7 @@ def actions(job: MoleculeSet, selected: pd.DataFrame) -> None:
 
 def show(job: MoleculeSet, frame: pd.DataFrame) -> None:
     """Filters, one of the views, selection, downloads."""
-    view: View = filtered(frame)
+    view: View = filtered(frame, job.kept)
     st.session_state.browsed = view.rows["smiles"].drop_duplicates().tolist()
     count, switch, turn = st.columns([2, 4, 2], vertical_alignment="bottom")
     count.markdown(f"**{len(view.rows):,}** of {counted(len(frame), 'molecule')}")
@@ -134,13 +134,11 @@ def molecules(job: MoleculeSet, frame: pd.DataFrame, view: View, how: str, turn:
     rows = page_of(view.rows, PAGE[how], turn)
     above = st.container()
     if how == TABLE:
-        chosen = selection(
-            rows, job.key, lambda key, ticked: table(rows, key, ticked, view.columns, view.marked, job.novel_to)
-        )
+        chosen = selection(rows, job.key, lambda key, ticked: table(rows, key, ticked, view.columns, view.marked, job))
     else:
         chosen = ticks(job.key)
         name_in_address(chosen)
-        molecule_cards(rows, job.key, view.columns, view.marked)
+        molecule_cards(rows, job, view.columns, view.marked)
     selected = frame[frame["row"].isin(chosen)]
     with above:
         actions(job, selected)
@@ -166,6 +164,8 @@ else:
     frame = frame[frame["valid"].astype(bool)].reset_index(drop=True) if len(frame) else frame
     running = " (still running)" if job.busy else ""
     st.caption(f"{job.label}{running}. New: not in {job.novel_to}." if job.novel_to else f"{job.label}{running}")
+    if job.note:
+        st.text(job.note)
     if frame.empty:
         st.info("This set holds no valid molecule" + (" yet." if job.busy else "."))
     else:

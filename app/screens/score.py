@@ -6,7 +6,7 @@ from jobs import Upload
 from server import server
 from session import begin, current, stop_button
 from viewer import sketcher
-from views import choose_known, counted
+from views import choose_known, counted, plain
 
 from molgen.data.readers import FORMATS
 
@@ -30,14 +30,20 @@ def bring() -> None:
         "Stereo is kept in files and left out of figures: two stereoisomers are one molecule, as the models have none."
     )
     upload, paste, draw = st.tabs(["Upload a file", "Paste", "Draw"])
-    name, content = "", b""
+    name, content, column = "", b"", ""
     with upload:
         file = st.file_uploader(
             f"Molecules: {', '.join(FORMATS)}, each also .gz; at most 20 MB (a larger one is refused), 64 MB unpacked, "
-            f"{place.max_rows:,} rows. The column of the SMILES is found by itself."
+            f"{place.max_rows:,} rows."
         )
+        named = st.text_input(
+            "SMILES column of a table",
+            key="column",
+            placeholder="found by itself",
+            help="its name in the first line; where several columns can be meant, the page asks for it",
+        ).strip()
         if file is not None and st.button("Judge the file", type="primary", key=f"judge-{file.file_id}"):
-            name, content = file.name, file.getvalue()
+            name, content, column = file.name, file.getvalue(), named
     with paste, st.form("paste", border=False):  # a form: what was typed comes with the press of the button
         text = st.text_area(
             "SMILES, one to a line; a name may follow", height=150, placeholder="CC(=O)Oc1ccccc1C(=O)O aspirin"
@@ -56,7 +62,7 @@ def bring() -> None:
     if name and not content:
         st.error(f"{name} is empty: there is nothing to judge", icon=":material/error:")
     elif name:
-        begin(Upload(name, content, place.max_minutes, place.max_rows, known, place.workers, standardise))
+        begin(Upload(name, content, place.max_minutes, place.max_rows, known, place.workers, standardise, column))
 
 
 def watch(job: Upload) -> None:
@@ -93,6 +99,8 @@ def report(job: Upload) -> None:
     """What became of the rows."""
     frame = job.frame()
     rejected = frame[~frame["valid"].astype(bool)]
+    if job.column:
+        st.markdown(f"SMILES column: {plain(job.column)}")
     for line in job.account():
         st.markdown(line)
     if len(rejected):

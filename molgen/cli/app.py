@@ -12,6 +12,9 @@ import click
 
 from molgen.errors import InputError
 
+# Threads come and go with the drawings of pages; with a heap for each, as is usual, free memory lies about in all.
+MEMORY = {"MALLOC_ARENA_MAX": "2", "ARROW_DEFAULT_MEMORY_POOL": "system"}
+
 
 @click.command("app", short_help="Open the app: make, look at, filter and judge molecules in the browser.")
 @click.option("--port", type=click.IntRange(1, 65535), default=8501, show_default=True, help="Port to listen on.")
@@ -85,12 +88,13 @@ def command(
     words += [f"--server.headless={str(headless).lower()}", f"--server.address={address}"]
     if not ipaddress.ip_address(address).is_loopback:
         words.append("--server.allowedHosts=")  # it is not known by what name others reach it
+    environment = MEMORY | os.environ | limits
     # Streamlit reads the settings that lie beside main.py when it is started there
     if os.name == "posix":  # the server takes the place of this process: whatever ends one ends the other
         sys.stdout.flush()
         os.chdir(folder)
-        os.execve(sys.executable, words, os.environ | limits)
+        os.execve(sys.executable, words, environment)
     try:
-        sys.exit(subprocess.run(words, cwd=folder, env=os.environ | limits, check=False).returncode)
+        sys.exit(subprocess.run(words, cwd=folder, env=environment, check=False).returncode)
     except KeyboardInterrupt:
         sys.exit(130)

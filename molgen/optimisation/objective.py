@@ -130,7 +130,10 @@ def load_objective(path: Path | str, model: Model) -> Objective:
 
 
 def parse_objective(text: str, label: str, place: Place) -> Objective:
-    """The same from its text; label: what errors call it."""
+    """The same from its text; label: what errors call it.
+
+    Where the place has no folder, a component that brings files or code is refused.
+    """
     try:
         table = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
@@ -148,7 +151,7 @@ def parse_objective(text: str, label: str, place: Place) -> Objective:
     try:
         for number, part in enumerate(parts, 1):
             try:
-                made.append(_component(part, place))
+                made.append(parse_component(part, place))
             except MolgenError as error:
                 raise InputError(f"{label}, component {number}: {error}") from None
         names = [each.name for each in made]
@@ -165,7 +168,8 @@ def parse_objective(text: str, label: str, place: Place) -> Objective:
     return Objective(mean, tuple(made), record)
 
 
-def _component(part: Mapping[str, object], place: Place) -> Component:
+def parse_component(part: Mapping[str, object], place: Place) -> Component:
+    """One component from what stands below its [[component]]. Raises InputError that names the key at fault."""
     kinds = [key for key in part if key in (*BUILT_IN, *EXTERNAL)]
     if len(kinds) != 1:
         got = " and ".join(kinds) or "none"
@@ -206,25 +210,30 @@ def _scorer(kind: str, value: object, part: Mapping[str, object], place: Place) 
             return BUILT_IN[kind](value, place), pinned_files(kind, value, place.folder)
         except InputError as error:
             raise InputError(f"{kind}: {error}") from None
+    folder = place.folder
+    if folder is None:
+        raise InputError(
+            f"{kind}: code and files of your own are not run here; molgen optimize in a terminal runs them"
+        )
     seconds, batch = part.get("time_limit", SECONDS), part.get("batch", BATCH)
     if isinstance(seconds, bool) or not isinstance(seconds, int | float) or not 0 < seconds < float("inf"):
         raise InputError(f"time_limit should be seconds for a molecule, above 0, got {seconds!r}")
     if isinstance(batch, bool) or not isinstance(batch, int) or batch < 1:
         raise InputError(f"batch should be a number of molecules, at least 1, got {batch!r}")
     if kind == "program":
-        words, files = _words(value, place.folder)
-        return External(Program(words, place.folder, float(seconds)), batch, AsItIs()), files
+        words, files = _words(value, folder)
+        return External(Program(words, folder, float(seconds)), batch, AsItIs()), files
     if not isinstance(value, str):
         raise InputError(f"{kind} should be a text, got {value!r}")
     if kind == "onnx":
-        path = place.folder / value
+        path = folder / value
         if not path.is_file():
             raise InputError(f"onnx: there is no file {path}")
         return External(OnnxModel(path), batch, AsItIs()), [path]
     module, _, function = value.partition(":")
     if not re.fullmatch(r"\w+(\.\w+)*", module) or not function.isidentifier():
         raise InputError(f"function should be module:function, such as mine:affinity, got {value!r}")
-    called = Function(module, function, place.folder, float(seconds))
+    called = Function(module, function, folder, float(seconds))
     files = [Path(called.path)] if Path(called.path).is_file() else []
     return External(called, batch, AsItIs()), files
 

@@ -16,7 +16,7 @@ import json
 import secrets
 import time
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -58,7 +58,7 @@ class Optimised:
 
 def optimise(
     model: Model,
-    objective: Path | str,
+    objective: Path | str | Objective,
     folder: Path | str,
     *,
     budget: int,
@@ -71,12 +71,16 @@ def optimise(
     per_scaffold: int | None = None,
     device: str = "auto",
     progress: Progress = silent,
+    watch: Callable[[Search], object] = lambda search: None,
+    likelihood: bool = True,
 ) -> Optimised:
     """Search for molecules with a high score, asking for the score of `budget` different molecules.
 
-    objective: a TOML file (molgen.optimisation.objective); core: SMILES that every molecule contains; batch,
-    population, per_scaffold: see `SearchSettings`. A search that was stopped is resumed by the same call, and with a
-    larger budget goes on. progress: of the molecules scored.
+    objective: a TOML file (molgen.optimisation.objective), or what was read of one, which is closed in the end; core:
+    SMILES that every molecule contains; batch, population, per_scaffold: see `SearchSettings`. A search that was
+    stopped is resumed by the same call, and with a larger budget goes on. progress: of the molecules scored; watch:
+    called with the search at its beginning and after every generation, when all that was asked is scored; likelihood:
+    that of the best, see `results`.
     Raises InputError for what cannot be used, and where the folder holds another search; MolgenError where the user's
     own scorer gives nothing at all.
     """
@@ -84,7 +88,7 @@ def optimise(
     if not 1 <= budget <= MOST_CALLS:
         raise InputError(f"budget should be 1 to {MOST_CALLS:,} molecules, got {budget:,}", "budget")
     settings = _settings(model, seed, core, sampler, steps, batch, population, per_scaffold, device)
-    wanted = load_objective(objective, model)
+    wanted = objective if isinstance(objective, Objective) else load_objective(objective, model)
     try:
         # raises what is wrong with model and core before a folder is made
         Moves(model, None if core is None else parse_core(core, model.vocabulary), wanted.aims)
@@ -97,14 +101,16 @@ def optimise(
                 finished = False
                 try:
                     for _ in search.run(budget, progress):
-                        pass
+                        watch(search)
                     finished = True
                 finally:  # also of a search that was stopped there is something to see, and what follows takes a while
                     facts: dict[str, object] = {"finished": finished, "asked_in_earlier_starts": earlier}
                     facts["seconds"] = round(time.monotonic() - started, 2)
                     if len(log):
-                        _write(folder, search, results(search, likelihood=False), budget, facts)
-                return _write(folder, search, results(search, progress), budget, facts)
+                        done = _write(folder, search, results(search, likelihood=False), budget, facts)
+                if len(log) and not likelihood:
+                    return done
+                return _write(folder, search, results(search, progress, likelihood=likelihood), budget, facts)
     finally:
         wanted.close()
 

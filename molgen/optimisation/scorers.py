@@ -52,10 +52,13 @@ class Scorer(Protocol):
 
 
 class Place(NamedTuple):
-    """Where an objective is used: by a model, and from the folder in which its files are looked for."""
+    """Where an objective is used: by a model, and from the folder in which its files are looked for.
+
+    folder: None where it may name no files and bring no code, as on a server.
+    """
 
     model: Model
-    folder: Path
+    folder: Path | None
 
 
 @dataclass(frozen=True, eq=False)
@@ -81,8 +84,12 @@ class Likelihood:
     curve: Curve | None
 
     def answers(self, smiles: Sequence[str]) -> Iterator[Answers]:
-        """See `Scorer`; all in one part."""
-        yield Answers(list(smiles), percentiles(self.typical, smiles))
+        """See `Scorer`; molecules of one size at a time, as bounds take a while."""
+        sizes: dict[int, list[str]] = {}
+        for text in smiles:
+            sizes.setdefault(Chem.MolFromSmiles(text).GetNumHeavyAtoms(), []).append(text)
+        for part in sizes.values():
+            yield Answers(part, percentiles(self.typical, part))
 
     def close(self) -> None:
         """Nothing was started."""
@@ -121,13 +128,14 @@ def _alerts(value: object, _place: Place) -> Scorer:
 
 
 def _unseen_rings(value: object, place: Place) -> Scorer:
-    known = known_rings(place.model) if value == "model" else _rings_of(_source(value), place.folder)
+    source = _source(value, place.folder)
+    known = known_rings(place.model) if source == "model" else _rings_of(source)
     return Plain(lambda mol: unseen(mol, known), HalvedByEach())
 
 
 def _novel(value: object, place: Place) -> Scorer:
-    source = _source(value)
-    known = place.model.known if source == "model" else open_reference(_located(source, place.folder)).known
+    source = _source(value, place.folder)
+    known = place.model.known if source == "model" else open_reference(source).known
     return Plain(lambda mol: float(not contains(known, smiles_hashes([Chem.MolToSmiles(mol)]))[0]), AsItIs())
 
 
@@ -176,31 +184,31 @@ def unseen(mol: Chem.Mol, known: np.ndarray) -> int:
     return int((~contains(known, smiles_hashes(systems))).sum()) if systems else 0
 
 
-def pinned_files(kind: str, value: object, folder: Path) -> list[Path]:
+def pinned_files(kind: str, value: object, folder: Path | None) -> list[Path]:
     """The files, if any, that a built-in component reads."""
-    if kind in ("unseen_rings", "novel") and isinstance(value, str):
-        path = Path(_located(value, folder))
+    if kind in ("unseen_rings", "novel"):
+        path = Path(_source(value, folder))
         return [path] if path.is_file() else []
     return []
 
 
-def _rings_of(source: str, folder: Path) -> np.ndarray:
-    reference = open_reference(_located(source, folder))
+def _rings_of(source: str) -> np.ndarray:
+    reference = open_reference(source)
     reference.require_molecules()
     return np.sort(smiles_hashes(reference.rings))
 
 
-def _located(source: str, folder: Path) -> str:
-    """A file beside the objective, or a name."""
-    return str(folder / source) if (folder / source).is_file() else source
-
-
-def _source(value: object) -> str:
+def _source(value: object, folder: Path | None) -> str:
+    """What molecules are compared with: "model", a file beside the objective, or a name."""
+    if folder is None:
+        if value != "model":
+            raise InputError(f'can only be "model" here (what it was trained on), got {value!r}: no files are read')
+        return "model"
     if not isinstance(value, str) or not value:
         raise InputError(
             f'should be "model" (what it was trained on), a data set or a file of molecules, got {value!r}'
         )
-    return value
+    return str(folder / value) if value != "model" and (folder / value).is_file() else value
 
 
 def _nearest(references: Sequence[str]) -> Callable[[Chem.Mol], float]:

@@ -19,7 +19,7 @@ from molgen.device import place
 from molgen.errors import InputError, MolgenError
 from molgen.generation.cores import parse_core
 from molgen.generation.sampling import ENTRIES_PER_BATCH
-from molgen.models.base import Start
+from molgen.models.base import Callback, Start
 from molgen.models.checkpoints import Model
 from molgen.models.conditions import Condition
 from molgen.molecules.graph import GraphBatch, pair_count
@@ -77,14 +77,20 @@ class Search:
         place(model.backend, settings.device)
 
     def run(self, budget: int, progress: Progress = silent) -> Iterator[None]:
-        """Ask for molecules until there are `budget`; yields after every generation.
+        """Ask for molecules until there are `budget`; yields after every generation, and before the first new one.
 
-        Ends earlier where nothing new is found any more. progress: of the molecules scored.
+        Ends earlier where nothing new is found any more. progress: of the molecules scored; also told after each
+        network evaluation, so that it can end a search soon.
         """
-        self._score(budget, progress)
-        while len(self.log) < budget:
+
+        def evaluated(*_: object) -> None:
             progress("drawing", len(self.log), budget)
-            new = self._new(min(self.settings.batch, budget - len(self.log)))
+
+        self._score(budget, progress)
+        yield
+        while len(self.log) < budget:
+            evaluated()
+            new = self._new(min(self.settings.batch, budget - len(self.log)), evaluated)
             if not new:
                 return
             self.log.ask(self.log.generation + 1, new)
@@ -140,7 +146,7 @@ class Search:
             except MolgenError as error:
                 raise type(error)(f"component {component.name}: {error}") from None
 
-    def _new(self, count: int) -> list[Molecule]:
+    def _new(self, count: int, evaluated: Callback) -> list[Molecule]:
         """Up to `count` molecules that were never asked; fewer where few are found, in the end none."""
         generation = self.log.generation + 1
         scores = self.scores()
@@ -157,7 +163,7 @@ class Search:
             noise = torch.Generator().manual_seed(int(seeds[1].generate_state(1, np.uint64)[0] >> np.uint64(1)))
             level = float(random.choice(NOISES))  # one for all, so that they are drawn together
             plans = [self._planned(shares, parents, level, random) for _ in range(ceil(1.2 * lacking) + 4)]
-            for smiles, plan in zip(self.draw(plans, noise), plans, strict=True):
+            for smiles, plan in zip(self.draw(plans, noise, evaluated), plans, strict=True):
                 if smiles and smiles not in self.log.smiles and len(found) < count:
                     found.setdefault(smiles, (smiles, plan.move, plan.parents))
         return list(found.values())
@@ -191,12 +197,12 @@ class Search:
         chosen = random.choice(len(parents), size=count, replace=False, p=ranks / ranks.sum())
         return self.moves.plan(move, [parents[place] for place in chosen], level, random)
 
-    def draw(self, plans: Sequence[Plan], generator: torch.Generator) -> list[str]:
+    def draw(self, plans: Sequence[Plan], generator: torch.Generator, evaluated: Callback | None = None) -> list[str]:
         """The canonical SMILES that each plan came to, "" where it is no valid molecule."""
         smiles = [""] * len(plans)
         for positions in _batches(plans):
             chosen = [plans[position] for position in positions]
-            graphs = self._sample(chosen, generator)
+            graphs = self._sample(chosen, generator, evaluated)
             for position, plan, nodes, pairs in zip(
                 positions, chosen, graphs.nodes.cpu().numpy(), graphs.pairs.cpu().numpy(), strict=True
             ):
@@ -206,7 +212,9 @@ class Search:
                     smiles[position] = verdict.smiles
         return smiles
 
-    def _sample(self, plans: Sequence[Plan], generator: torch.Generator) -> GraphBatch:
+    def _sample(
+        self, plans: Sequence[Plan], generator: torch.Generator, evaluated: Callback | None = None
+    ) -> GraphBatch:
         """One batch of graphs of one size, all with or all without noise and targets."""
         backend, first, count = self.model.backend, plans[0], len(plans)
 
@@ -226,6 +234,7 @@ class Search:
             steps=self.settings.steps,
             sampler=self.settings.sampler,
             generator=generator,
+            callback=evaluated,
             condition=condition if asked else None,
             guidance=GUIDANCE if first.told else 0.0,
             start=None if first.noise is None else Start(graph, first.noise),

@@ -125,6 +125,17 @@ def narrowed(page) -> tuple[int, int]:
     raise AssertionError("the filter let all molecules through, or none")
 
 
+def draw_an_oxygen(page) -> None:
+    """Draw one atom in the sketcher on the page, and apply it."""
+    frame = page.frame_locator("iframe")
+    frame.get_by_title("Oxygen", exact=False).first.click()
+    canvas = frame.locator("[data-testid=ketcher-canvas], .Ketcher-root svg, canvas").first
+    box = frame.locator("svg").filter(has=page.locator("defs")).last.bounding_box()
+    assert canvas is not None and box is not None
+    page.mouse.click(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
+    frame.get_by_role("button", name="Apply").click()
+
+
 def colours(page, frame_locator) -> int:
     """How many colours a frame shows."""
     import numpy as np
@@ -194,7 +205,7 @@ def test_a_messy_file_shows_its_rejects_and_runs_nothing(page, address: str):
         f'smiles,name,"{hostile}"\nCCO,{hostile},1\n{hostile},x,2\nCC.O,salt,3\nc1ccccc1,=cmd,4\nC(C)(C)(C)(C)C,y,5\n'
     )
     page.goto(f"{address}/score")
-    page.locator("input[type=file]").set_input_files(
+    page.get_by_test_id("stMain").locator("input[type=file]").set_input_files(
         [{"name": f"{hostile.replace('/', '')}.csv", "mimeType": "text/csv", "buffer": content.encode()}]
     )
     page.get_by_role("button", name="Judge the file").click()
@@ -211,7 +222,7 @@ def test_a_messy_file_shows_its_rejects_and_runs_nothing(page, address: str):
     block += "    0.0000    0.0000    0.0000 C   0  0\n    1.0000    0.0000    0.0000 O   0  0\n  1  2  1  0\nM  END\n"
     sdf = f"{block}>  <{hostile}>\n{hostile}\n\n$$$$\n"
     page.goto(f"{address}/score")
-    page.locator("input[type=file]").set_input_files(
+    page.get_by_test_id("stMain").locator("input[type=file]").set_input_files(
         [{"name": "x.sdf", "mimeType": "text/plain", "buffer": sdf.encode()}]
     )
     page.get_by_role("button", name="Judge the file").click()
@@ -257,13 +268,63 @@ def test_a_drawn_part_filters(page, address: str):
     link(page, "Look and filter")
     page.get_by_text("More filters, columns, drawing").click()
     page.get_by_text("draw a part or a molecule").click()
-    frame = page.frame_locator("iframe")
-    frame.get_by_title("Oxygen", exact=False).first.click()
-    canvas = frame.locator("[data-testid=ketcher-canvas], .Ketcher-root svg, canvas").first
-    box = frame.locator("svg").filter(has=page.locator("defs")).last.bounding_box()
-    assert canvas is not None and box is not None
-    page.mouse.click(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
-    frame.get_by_role("button", name="Apply").click()
+    draw_an_oxygen(page)
     page.get_by_text("Keep molecules").wait_for()
     narrowed(page)
     picture(page, "sketch", 1500)
+
+
+def test_a_core_is_drawn_its_atoms_are_clicked_and_it_grows(page, address: str):
+    page.goto(f"{address}/?steps-moses-digress-told=8")
+    page.get_by_role("button", name="Grow from a core").click()
+    core = page.get_by_role("textbox", name="Core that every molecule contains (SMILES)")
+    page.wait_for_function("document.querySelector('[data-testid=stMain]').innerText.includes('Click the atoms')")
+    settled(page)
+    assert core.input_value() == "c1ccc2[nH]ccc2c1"
+    page.get_by_role("button", name="atom 5 may grow").click()  # the nitrogen alone
+    page.get_by_role("button", name="atom 1 stays as it is").wait_for()
+    assert core.input_value() == "c1ccc2n([*:1])ccc2c1"
+    page.get_by_role("button", name="atom 6 stays as it is").click()
+    page.get_by_role("button", name="atom 6 may grow").wait_for()
+    settled(page)
+    picture(page, "core", 1400)
+    page.get_by_role("spinbutton", name="How many").fill("6")
+    page.keyboard.press("Enter")
+    settled(page)
+    page.get_by_role("button", name="Make molecules").click()
+    page.get_by_text("The same molecules on the command line").wait_for()
+    settled(page)
+    assert "--core 'c1ccc2n([*:1])c([*:2])cc2c1'" in page.get_by_test_id("stMain").inner_text()
+    picture(page, "grown", 1900)
+    page.get_by_role("button", name="Make", exact=True).first.click()
+    page.get_by_text("Keep this part").click()
+    page.wait_for_url(re.compile("core="))
+    settled(page)
+    assert core.input_value() != "c1ccc2n([*:1])c([*:2])cc2c1"
+
+
+def test_a_lead_is_drawn_in_a_window(page, address: str):
+    pytest.importorskip("streamlit_ketcher")
+    page.goto(f"{address}/?model=moses-digress")
+    page.get_by_text("Ask for: what is drawn").click()
+    page.get_by_role("button", name="Draw it: analogues of the molecule (SMILES)").click()
+    page.get_by_role("dialog").wait_for()
+    draw_an_oxygen(page)
+    page.get_by_role("dialog").wait_for(state="hidden")
+    settled(page)
+    assert page.get_by_role("textbox", name="Analogues of the molecule (SMILES)").input_value() == "O"
+
+
+def test_a_project_goes_from_one_visitor_to_another(page, address: str, tmp_path):
+    made(page, address, "num=20&seed=3")
+    page.get_by_text("Project file").click()
+    kept = tmp_path / "project.json.gz"
+    kept.write_bytes(downloaded(page, "Download all sets"))
+    other = page.context.browser.new_context().new_page()
+    other.goto(address)
+    other.get_by_text("Project file").click()
+    other.get_by_test_id("stSidebar").locator("input[type=file]").set_input_files(kept)
+    other.get_by_role("button", name=re.compile("qm9-digress: .* molecules")).wait_for()
+    settled(other)
+    link(other, "Look and filter")
+    other.get_by_text("molgen generate --model qm9-digress --num 20").wait_for()

@@ -99,3 +99,19 @@ def test_whoever_waits_for_known_molecules_hears_how_far_they_are_and_can_leave(
     with pytest.raises(MolgenError, match="nowhere"):
         places.get("nowhere.smi")
     assert "nowhere.smi" in places.why("nowhere.smi") and not places.why(str(known))
+
+
+def test_the_column_of_a_table_is_told_and_can_be_chosen():
+    content = b"id,smiles_1,smiles_2\na,CCO,CCN\nb,CCC,CCCl\n"
+    app = opened("score")
+    app.file_uploader[0].set_value(("two.csv", content, "text/csv")).run()
+    press(app, "Judge the file")
+    until_done(app)
+    assert "several columns" in app.error[0].value and "'smiles_1', 'smiles_2'" in app.error[0].value
+    app.text_input(key="column").set_value("smiles_2").run()
+    until_done(press(app, "Judge the file"))
+    assert "SMILES column: smiles\\_2" in texts(app)
+    assert molecule_set(app).frame()["smiles"].tolist() == ["CCN", "CCCl"]
+    app.text_input(key="column").set_value("nope").run()
+    until_done(press(app, "Judge the file"))
+    assert "nope" in app.error[0].value and "smiles_1" in app.error[0].value

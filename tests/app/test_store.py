@@ -173,3 +173,20 @@ def test_without_a_place_for_sets_the_app_works(tmp_path, monkeypatch, caplog):
     app = made(num=6)
     assert "The same molecules" in texts(app) and "sets are not kept" in caplog.text
     started_anew()
+
+
+def test_a_note_on_a_molecule_stays_with_it():
+    app = opened("molecule", smiles="c1ccccc1O")
+    press(app, "To the basket")
+    box = next(area for area in app.text_area if area.label == "Note on this molecule")
+    box.set_value("ask for a sample").run()
+    named = app.query_params["sets"]
+    started_anew()
+    look = opened("molecules", sets=named)
+    assert "ask for a sample" in texts(look)
+    look = opened("molecules", sets=named, view="Table")
+    assert look.dataframe[0].value["note"].tolist() == ["ask for a sample"]
+    again = opened("molecule", sets=named, smiles="Oc1ccccc1")
+    assert any(area.value == "ask for a sample" for area in again.text_area)
+    press(again, "Out of the basket")
+    assert molecule_set(opened(sets=named)).frame().empty

@@ -168,3 +168,23 @@ def test_files_that_are_no_objective(tmp_path):
         load_objective(tmp_path / "bytes.toml", MODEL)
     with pytest.raises(InputError, match="should be a regular file"):
         load_objective(tmp_path, MODEL)
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ('function = "mine:affinity"', "code and files of your own are not run here"),
+        ('program = "./dock.sh"', "code and files of your own are not run here"),
+        ('onnx = "model.onnx"', "code and files of your own are not run here"),
+        ('novel = "qm9"', 'novel: can only be "model" here'),
+        ("unseen_rings = 1", 'unseen_rings: can only be "model" here'),
+    ],
+)
+def test_without_a_folder_neither_code_nor_files_are_taken(text: str, told: str):
+    with pytest.raises(InputError, match=told):
+        parse_objective(f"[[component]]\n{text}", "objective.toml", Place(MODEL, None))
+
+
+def test_without_a_folder_the_rest_is_as_with_one():
+    text = '[[component]]\nproperty = "qed"\n\n[[component]]\nnovel = "model"\n\n[[component]]\nunseen_rings = "model"'
+    assert parse_objective(text, "objective.toml", Place(MODEL, None)).record["mean"] == "geometric"

@@ -15,7 +15,9 @@ from rdkit import Chem
 
 from molgen.errors import InputError, MolgenError
 from molgen.optimisation.log import Log
+from molgen.optimisation.objective import parse_objective
 from molgen.optimisation.run import optimise
+from molgen.optimisation.scorers import Place
 from tests.optimisation.trees import OPTIONS, model
 
 OBJECTIVE = """
@@ -264,3 +266,21 @@ def test_a_space_that_is_searched_out_ends_the_run(tmp_path):
     done = search(tmp_path, budget=500, model=small)
     assert 0 < len(done.results.molecules) < 30  # chains of three of C, N and O
     assert any("nothing new was found" in text for text in done.warnings)
+
+
+def test_a_search_is_watched_and_can_be_ended_while_it_draws(tmp_path):
+    def stop(stage: str, done: int, _total: int | None) -> None:
+        if stage == "drawing" and done == 24:
+            raise KeyboardInterrupt
+
+    seen = []
+    watch = {"watch": lambda one: seen.append((len(one.log), bool(np.isnan(one.scores()).any())))}
+    with pytest.raises(KeyboardInterrupt):
+        search(tmp_path, progress=stop, **watch)
+    assert seen == [(0, False), (12, False), (24, False)]
+    assert len(molecules(tmp_path / "run")) == 24
+    seen.clear()
+    made = parse_objective(OBJECTIVE, "objective", Place(model(), None))
+    optimise(model(), made, tmp_path / "run", budget=36, **OPTIONS, **watch, likelihood=False)
+    assert seen == [(24, False), (36, False)]
+    assert molecules(tmp_path / "run")["nll_percentile"].isna().all()
