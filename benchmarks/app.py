@@ -1,47 +1,43 @@
-"""How fast the app answers: first molecule on screen, cards and a table of 1,000, memory with five visitors.
+"""How fast the app answers: first page, first molecules, a filter on 10,000, a report on 300, memory with ten visitors.
 
 python benchmarks/app.py
 
-Starts the app as `molgen app` does and uses it in a headless Chromium, which needs a part of the same cores. Linux only
-(memory is read from /proc).
+Starts the app as `molgen app` does and uses it in a headless Chromium, which needs a part of the same cores; known
+molecules are in molgen's cache before the clock starts. Linux only (memory is read from /proc).
 """
 
 import argparse
 import shutil
-import socket
-import subprocess
-import sys
+import tempfile
 import time
-import urllib.request
+from collections.abc import Callable
+from pathlib import Path
 
+from faults_tools import app
 from playwright.sync_api import Page, sync_playwright
 from processes import memory
 
-VISITORS = 5
-START = "from molgen.cli import main; main()"
+from molgen.data.prepared import prepare
+
+VISITORS = 10
+MANY, JUDGED = 10_000, 300  # molecules that are filtered, and that a report is written on
+WAIT = 600_000  # milliseconds
 
 
-def started() -> tuple[subprocess.Popen, str]:
-    """The app on a free port, and its address, when it answers."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    words = [sys.executable, "-c", START, "app", "--headless", f"--port={port}"]
-    process = subprocess.Popen(words, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    address = f"http://127.0.0.1:{port}"
-    for _ in range(300):
-        try:
-            with urllib.request.urlopen(f"{address}/_stcore/health", timeout=1):
-                return process, address
-        except OSError:
-            time.sleep(0.1)
-    raise SystemExit("the app did not start")
+def seconds(action: Callable[[], object]) -> float:
+    begun = time.perf_counter()
+    action()
+    return time.perf_counter() - begun
+
+
+def opened(page: Page, address: str) -> None:
+    page.goto(address)
+    page.get_by_role("button", name="Make molecules").wait_for()
 
 
 def make(page: Page, address: str, count: int, seed: int) -> tuple[float, float]:
     """Seconds from the click to the first structure and to the end."""
-    page.goto(f"{address}/?num={count}&seed={seed}")
-    page.get_by_role("button", name="Make molecules").wait_for()
+    opened(page, f"{address}/?num={count}&seed={seed}")
     page.wait_for_timeout(1_000)
     begun = time.perf_counter()
     page.get_by_role("button", name="Make molecules").click()
@@ -51,42 +47,92 @@ def make(page: Page, address: str, count: int, seed: int) -> tuple[float, float]
     return first, time.perf_counter() - begun
 
 
+def judge(page: Page, address: str, file: Path) -> None:
+    """Bring a file and wait until it is judged."""
+    page.goto(f"{address}/score")
+    page.get_by_test_id("stMain").locator("input[type=file]").set_input_files(file)
+    page.get_by_role("button", name="Judge the file").click()
+    page.get_by_role("link", name="Look at them and filter").wait_for()
+
+
+def narrow(page: Page, part: str, before: str) -> str:
+    """Ask for a part, and wait for the number of molecules that have it."""
+    field = page.get_by_label("Has the part (SMARTS)")
+    field.fill(part)
+    field.press("Enter")
+    count = page.locator("[data-testid=stMarkdown]", has_text=f"of {MANY:,} molecules").first
+    changed = "([element, before]) => element.isConnected && element.innerText !== before"
+    page.wait_for_function(changed, arg=[count.element_handle(), before])
+    return count.inner_text()
+
+
+def report(page: Page, address: str) -> None:
+    page.get_by_role("button", name="Judge and write the report").click()
+    page.get_by_role("button", name="report.html").wait_for()
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.parse_args()
-    process, address = started()
-    try:
-        with sync_playwright() as driver:
-            browser = driver.chromium.launch(executable_path=shutil.which("chromium"), args=["--no-sandbox"])
-            page = browser.new_page(viewport={"width": 1280, "height": 1000})
-            page.set_default_timeout(300_000)
-            page.goto(f"{address}/molecule?smiles=CCO")
-            page.get_by_text("Nearest in").first.wait_for()  # the known molecules are ready
-            first, whole = make(page, address, 100, 1)
+    smiles = prepare("qm9").smiles("test")
+    with tempfile.TemporaryDirectory() as folder, sync_playwright() as driver:
+        many, judged = Path(folder) / "many.smi", Path(folder) / "judged.smi"
+        many.write_text("\n".join(smiles[:MANY]), encoding="utf-8")
+        judged.write_text("\n".join(smiles[:JUDGED]), encoding="utf-8")
+        browser = driver.chromium.launch(executable_path=shutil.which("chromium"), args=["--no-sandbox"])
+
+        def visitor() -> Page:
+            page = browser.new_context(viewport={"width": 1280, "height": 1000}).new_page()
+            page.set_default_timeout(WAIT)
+            return page
+
+        process, address = app()
+        try:
             print("| what | |\n|---|---|")
-            print(f"| first molecule on screen, s | {first:.1f} |\n| all 100, judged and compared, s | {whole:.1f} |")
-            again, whole = make(page, address, 1_000, 2)
-            print(f"| first of 1,000 on screen, s | {again:.1f} |\n| all 1,000, judged and compared, s | {whole:.1f} |")
-            begun = time.perf_counter()
-            page.get_by_text("Look at all of them").click()
-            page.get_by_role("heading", name="Download").wait_for()
-            page.get_by_test_id("stImage").nth(23).wait_for()
-            print(f"| cards of 1,000 on screen (24 to a page), s | {time.perf_counter() - begun:.1f} |")
-            begun = time.perf_counter()
-            page.get_by_test_id("stButtonGroup").get_by_text("Table", exact=True).click()
-            page.get_by_test_id("stDataFrame").first.wait_for()
-            print(f"| table of 1,000 on screen (50 to a page), s | {time.perf_counter() - begun:.1f} |")
-            alone = memory(process.pid)
-            for visitor in range(1, VISITORS):
-                other = browser.new_context().new_page()
-                other.set_default_timeout(300_000)
-                make(other, address, 100, 10 + visitor)
-            print(f"| memory of the server with one visitor, GB | {alone:.2f} |")
-            print(f"| memory with {VISITORS} visitors, each with a set, GB | {memory(process.pid):.2f} |")
+
+            def tell(what: str, value: float, unit: str = "s") -> None:
+                print(f"| {what}, {unit} | {value:.2f} |", flush=True)
+
+            page = visitor()
+            tell("first page of a server that has just started", seconds(lambda: opened(page, address)))
+            first, whole = make(page, address, 100, 1)
+            tell("first molecule, the model not yet loaded", first)
+            tell("all of 100, judged and compared", whole)
+            page = visitor()
+            tell("first page of the next visitor", seconds(lambda: opened(page, address)))
+            first, whole = make(page, address, 100, 2)
+            tell("first molecule, the model loaded", first)
+            tell("all of 100", whole)
+            page = visitor()
+            tell(f"a file of {MANY:,}, judged and compared", seconds(lambda: judge(page, address, many)))
+
+            def look() -> None:
+                page.get_by_role("link", name="Look at them and filter").click()
+                page.get_by_test_id("stImage").nth(23).wait_for()
+
+            tell(f"cards of {MANY:,} (24 to a page)", seconds(look))
+            before = page.locator("[data-testid=stMarkdown]", has_text=f"of {MANY:,} molecules").first.inner_text()
+            for part in ("[#7]", "c1ccccc1"):
+                begun = time.perf_counter()
+                before = narrow(page, part, before)
+                tell(f"filter of {MANY:,} by the part {part}", time.perf_counter() - begun)
+            page = visitor()
+            judge(page, address, judged)
+            page.get_by_role("link", name="Screen them and write a report").click()
+            page.get_by_role("button", name="Judge and write the report").wait_for()
+            tell(f"report on {JUDGED}, the first since the server started", seconds(lambda: report(page, address)))
+            page = visitor()
+            judge(page, address, judged)
+            page.get_by_role("link", name="Screen them and write a report").click()
+            page.get_by_role("button", name="Judge and write the report").wait_for()
+            tell(f"report on {JUDGED}, the next", seconds(lambda: report(page, address)))
+            for number in range(VISITORS):
+                make(visitor(), address, 100, 10 + number)
+            tell(f"memory of the server with {VISITORS} more visitors, each with a set", memory(process.pid), "GB")
+        finally:
             browser.close()
-    finally:
-        process.terminate()
-        process.wait(10)
+            process.terminate()
+            process.wait(30)
 
 
 if __name__ == "__main__":

@@ -68,7 +68,7 @@ class Visitors:
         chains = ["C" * length + self.random.choice("ONC") for length in range(1, 12)]
         content = "smiles\n" + "".join(f"{chain}\n" for chain in [*chains, "CC.O", "nonsense"])
         link(page, "Judge your own")
-        page.locator("input[type=file]").set_input_files(
+        page.get_by_test_id("stMain").locator("input[type=file]").set_input_files(
             [{"name": "mine.csv", "mimeType": "text/csv", "buffer": content.encode()}]
         )
         page.get_by_role("button", name="Judge the file").click()
