@@ -106,7 +106,8 @@ def watch(job: Generation) -> None:
                 else "No valid molecule came out. More steps, another formula or another model may help."
             )
 
-    with st.container(border=True):
+    st.divider()
+    with st.container():
         state = {"done": "done", "stopped": "stopped; what was there is kept", "failed": "failed"}.get(job.state, "")
         st.subheader(f"{job.label} {state}".strip())
         if job.error:

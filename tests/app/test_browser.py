@@ -328,3 +328,20 @@ def test_a_project_goes_from_one_visitor_to_another(page, address: str, tmp_path
     settled(other)
     link(other, "Look and filter")
     other.get_by_text("molgen generate --model qm9-digress --num 20").wait_for()
+
+
+def test_a_search_climbs_and_goes_on(page, address: str):
+    small = "search-model=qm9-digress&budget=12&batch=6&search-steps-qm9-digress=5&search-seed=1"
+    page.goto(f"{address}/improve?{small}")
+    page.get_by_role("button", name="Search", exact=True).click()
+    page.get_by_role("link", name="Look at all 12").wait_for()
+    settled(page)
+    picture(page, "improve", 1400)
+    page.get_by_role("spinbutton", name="Molecules in all").fill("18")
+    page.keyboard.press("Enter")
+    settled(page)
+    page.get_by_role("button", name="Go on").click()
+    page.get_by_role("link", name="Look at all 18").click()
+    page.get_by_role("heading", name="Look and filter").wait_for()
+    page.get_by_text("18 of 18 molecules").wait_for()
+    assert "score" in page.get_by_test_id("stMain").inner_text()
