@@ -17,7 +17,7 @@ from session import (
     take_in,
     write_note,
 )
-from views import counted
+from views import counted, plain
 
 SHOWN = 12
 
@@ -85,7 +85,7 @@ def _watch(job: Opening) -> None:
 
 def _entry(job: MoleculeSet, first: bool) -> None:
     choose, more = st.columns([5, 1], vertical_alignment="center", gap="small")
-    text = f"{job.label}: {counted(job.size, 'molecule')}"
+    text = f"{plain(job.label)}: {counted(job.size, 'molecule')}"
     if choose.button(text, key=f"set-{job.key}", type="primary" if first else "secondary", width="stretch"):
         put_first(job)
         st.rerun()

@@ -85,8 +85,8 @@ def results(job: Comparison) -> None:
         table[done["file"]] = cells
     st.dataframe(pd.DataFrame(table), height=36 * (len(cells) + 1) + 2)
     st.caption(
-        f"Novel: {record['novel']}. Rare rings: {record['rare rings']}. Quality: {MEANINGS['quality']}. "
-        "Its floor: the FCD of as many real molecules."
+        f"Novel: {record['novel']}. V.U.N.: {MEANINGS['V.U.N.']}. Rare rings: {record['rare rings']}. Quality: "
+        f"{MEANINGS['quality']}. FCD: {MEANINGS['FCD']}; its floor: that of as many real molecules."
     )
     for warning in record["warnings"]:
         st.caption(f":material/warning: {warning}")

@@ -11,6 +11,7 @@ from server import server
 from session import begin, current, stop_button
 from table import USUAL
 from tasks import example, tiles
+from views import plain
 from wishes import wishes
 
 from molgen.errors import MolgenError
@@ -95,7 +96,7 @@ def watch(job: Generation) -> None:
         for place, (name, value) in zip(st.columns(len(counts)), counts.items(), strict=True):
             of = OF.get(name)
             share = f"{value / counts[of]:.1%} of {of}" if of and counts[of] else None
-            place.metric(name, f"{value:,}", share, delta_color="off", delta_arrow="off")
+            place.metric(name, f"{value:,}", share, help=HELP.get(name), delta_color="off", delta_arrow="off")
         if len(frame):
             shown = frame.tail(SHOWN) if job.busy else frame.head(SHOWN)
             molecule_cards(shown, job, list(USUAL), partial(marked_atoms, "", job.kept))
@@ -109,7 +110,7 @@ def watch(job: Generation) -> None:
     st.divider()
     with st.container():
         state = {"done": "done", "stopped": "stopped; what was there is kept", "failed": "failed"}.get(job.state, "")
-        st.subheader(f"{job.label} {state}".strip())
+        st.subheader(f"{plain(job.label)} {state}".strip())
         if job.error:
             st.error(job.error, icon=":material/error:")
         for warning in job.warnings:

@@ -12,7 +12,7 @@ from onward import KEEP, can, changers
 from searching import FILES, VALUE, Plan, Searching
 from server import server
 from session import begin, current, stop_button
-from views import counted, out_of_bounds, picture
+from views import counted, out_of_bounds, picture, plain
 from wishes import MAX_SEED, MAX_STEPS
 
 from molgen.errors import MolgenError
@@ -181,7 +181,7 @@ def watch(job: Searching) -> None:
 
     with st.container(border=True):
         state = {"done": "done", "stopped": "stopped; what was scored is kept", "failed": "failed"}.get(job.state, "")
-        st.subheader(f"{job.label} {state}".strip())
+        st.subheader(f"{plain(job.label)} {state}".strip())
         if job.error:
             st.error(job.error, icon=":material/error:")
         for warning in job.warnings:

@@ -163,7 +163,8 @@ else:
     frame = job.frame()
     frame = frame[frame["valid"].astype(bool)].reset_index(drop=True) if len(frame) else frame
     running = " (still running)" if job.busy else ""
-    st.caption(f"{job.label}{running}. New: not in {job.novel_to}." if job.novel_to else f"{job.label}{running}")
+    label = f"{plain(job.label)}{running}"
+    st.caption(f"{label}. New: not in {job.novel_to}." if job.novel_to else label)
     if job.note:
         st.text(job.note)
     if frame.empty:

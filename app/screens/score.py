@@ -9,6 +9,7 @@ from viewer import sketcher
 from views import choose_known, counted, plain
 
 from molgen.data.readers import FORMATS
+from molgen.evaluation.figures import MEANINGS
 
 FRAGMENTS = "several fragments"
 
@@ -80,8 +81,9 @@ def watch(job: Upload) -> None:
             stop_button(job, stop)
         counts = job.counts()
         for place, (name, value) in zip(st.columns(4), counts.items(), strict=True):
-            novel = f"not in {job.novel_to}, of the unique" if name == "novel" else None
-            place.metric({"requested": "rows"}.get(name, name), f"{value:,}", help=novel)
+            name = "rows" if name == "requested" else name
+            novel = f"not in {job.novel_to}, of the unique"
+            place.metric(name, f"{value:,}", help=novel if name == "novel" and job.novel_to else MEANINGS[name])
         if job.novel_to:
             st.caption(f"Novel: not in {job.novel_to}.")
 
