@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 import streamlit as st
 from making import Generation
 from server import server
-from session import active, forget
+from session import active, fill, forget
 
 from molgen.errors import MolgenError
 from molgen.generation.wanted import parse_wanted
@@ -46,6 +46,8 @@ def go_on(way: str, row: Mapping[str, object]) -> None:
     if not name:
         st.toast(f"No model can do this: {why}", icon=":material/error:")
         return
+    if st.session_state.page_shown == "":  # its fields are on the page
+        fill(dict.fromkeys(CONDITIONS, "") | {"targets": [], "model": name, FIELD[way]: text})
     forget("", CONDITIONS)
     st.switch_page("screens/generate.py", query_params={"model": name, FIELD[way]: text})
 

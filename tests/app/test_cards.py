@@ -4,7 +4,7 @@ import pandas as pd
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from tests.app.pages import fine, judged, molecule_set, opened, press, seen_as, shown, texts
+from tests.app.pages import fine, judged, made, molecule_set, opened, press, seen_as, shown, texts
 from tests.app.test_fields import tick, ticks
 
 pytestmark = pytest.mark.usefixtures("environment")
@@ -148,3 +148,11 @@ def test_r_groups_of_a_core(own: str):
     assert len(fine(app).dataframe[0].value) == 4
     app.text_input(key="series").set_value("C1CC1.C1CC1").run()
     assert "several pieces" in fine(app).error[0].value and not app.dataframe
+
+
+def test_the_cards_of_the_page_that_makes_molecules_lead_on_there():
+    app = made(num=6, size="7:8")
+    smiles = cards(app)[0]
+    row = int(molecule_set(app).frame()["row"].iloc[0])
+    make(app, row, "More like this")
+    assert app.text_input(key="lead").value == smiles and app.text_input(key="size").value == ""
