@@ -9,14 +9,22 @@ import torch
 from molgen.errors import InputError
 
 
-def pick_device(name: str) -> torch.device:
-    """The device of "auto" (the GPU where there is one), "cpu" or "cuda". Raises InputError for any other or none."""
+def pick_device(name: str, number: int | None = None) -> torch.device:
+    """The device of "auto" (the GPU where there is one), "cpu" or "cuda". Raises InputError for any other or none.
+
+    number: of this process, where there are several on this machine, each with a GPU of its own.
+    """
     if name not in ("auto", "cpu", "cuda"):
         raise InputError(f"device {name!r} is not one of auto, cpu, cuda")
     if name == "cuda" and not torch.cuda.is_available():
         raise InputError("device cuda was asked for, but torch sees no GPU here")
     if name == "auto":
         name = "cuda" if torch.cuda.is_available() else "cpu"
+    if name == "cuda" and number is not None:
+        gpus = torch.cuda.device_count()
+        if number >= gpus:
+            raise InputError(f"there are more processes than GPUs here, which are {gpus}: start one for each")
+        return torch.device(name, number)
     return torch.device(name)
 
 

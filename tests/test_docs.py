@@ -63,8 +63,12 @@ MINE = "C CC CCC CCO CCN CCCC CC=O C1CC1 C1CO1 c1ccoc1 c1cc[nH]c1 CC#N N#CC=O OC
 
 
 def commands(text: str, start: str = r"\$ ") -> list[str]:
-    """The molgen commands that stand on lines of their own after `start`, without what they are piped into."""
-    found = re.findall(rf"^ *(?:{start})(molgen .*)$", text, flags=re.MULTILINE)
+    """The molgen commands that stand on lines of their own after `start`, without what they are piped into.
+
+    A command that torchrun starts several times is taken as one.
+    """
+    text = text.replace("\\\n", "")
+    found = re.findall(rf"^ *(?:{start})(?:torchrun .* -m )?(molgen .*)$", text, flags=re.MULTILINE)
     return [line.split(" | ")[0].strip() for line in found]
 
 

@@ -3,6 +3,8 @@
 import importlib
 import io
 import sys
+import time
+from typing import NoReturn
 
 import click
 
@@ -10,7 +12,10 @@ import molgen
 from molgen.cli.log import errors_logged
 from molgen.cli.output import say
 from molgen.errors import MolgenError
+from molgen.training.launch import speaks
 from molgen.workers import calm_threads
+
+GRACE = 3.0  # seconds
 
 COMMANDS = {
     "app": "Open the app: make, look at, filter and judge molecules in the browser.",
@@ -73,15 +78,22 @@ def main() -> None:
         shown = io.StringIO()
         error.show(shown)
         say(shown.getvalue().rstrip(), err=True)
-        sys.exit(2)
+        _fail(2)
     except click.exceptions.Exit as stop:
         sys.exit(stop.exit_code)
     except (MolgenError, PermissionError, IsADirectoryError) as error:
         say(f"Error: {error}", err=True)
-        sys.exit(2)
+        _fail(2)
     except OSError as error:  # a full disk, for example
         say(f"Error: {error}", err=True)
-        sys.exit(1)
+        _fail(1)
     except (KeyboardInterrupt, click.Abort):
         say("\nStopped.", err=True)
         sys.exit(130)
+
+
+def _fail(code: int) -> NoReturn:
+    """End with an exit code. torchrun ends all processes when one has ended: the one that speaks goes first."""
+    if not speaks():
+        time.sleep(GRACE)
+    sys.exit(code)

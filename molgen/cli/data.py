@@ -12,6 +12,7 @@ import click
 from molgen.cli.log import log_option, logged
 from molgen.cli.output import safe, say
 from molgen.cli.settings import STANDARDISE
+from molgen.training.launch import speaks
 
 if TYPE_CHECKING:
     from molgen.data.dataset import Statistics
@@ -98,7 +99,8 @@ def shown() -> Iterator[Progress]:
         if bar is None or stage != doing:
             if bar is not None:
                 bar.close()
-            bar, doing = tqdm(desc=safe(stage), total=total, unit=" rows", unit_scale=True), stage
+            bar = tqdm(desc=safe(stage), total=total, unit=" rows", unit_scale=True, disable=not speaks())
+            doing = stage
         bar.update(done - bar.n)
 
     try:

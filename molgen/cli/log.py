@@ -14,6 +14,7 @@ import click
 
 import molgen
 from molgen.errors import InputError
+from molgen.training.launch import speaks
 
 if TYPE_CHECKING:
     from molgen.progress import Progress
@@ -85,7 +86,7 @@ def errors_logged(context: click.Context) -> Iterator[None]:
 
 
 def _open(context: click.Context, parameter: click.Parameter, path: Path | None) -> None:
-    if path is None:
+    if path is None or not speaks():
         return
     try:
         stream = path.open("a", encoding="utf-8")

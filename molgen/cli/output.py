@@ -5,6 +5,7 @@ import re
 import click
 
 from molgen.cli.log import current_log
+from molgen.training.launch import speaks
 
 # Control characters (C0 but tab and new line, DEL, C1), line and paragraph separators, what changes the direction of
 # writing, and halves of characters, as which names that are not UTF-8 arrive.
@@ -17,7 +18,12 @@ def safe(text: object) -> str:
 
 
 def say(text: object, *, err: bool = False) -> None:
-    """Print text and a new line on standard output, or on standard error; the command's log has it too."""
+    """Print text and a new line on standard output, or on standard error; the command's log has it too.
+
+    Of several processes that torchrun has started the first one speaks for all.
+    """
+    if not speaks():
+        return
     click.echo(safe(text), err=err)
     log = current_log()
     if log is not None:

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from _typeshed import DataclassInstance
 
     from molgen.training.check import Check
-    from molgen.training.recipe import Report
+    from molgen.training.recipe import Report, TrainResult
     from molgen.training.setup import Setup
     from molgen.training.trainer import TrainProgress
 
@@ -103,30 +103,38 @@ def command(
     from molgen.cli.data import shown
     from molgen.training.recipe import run
     from molgen.training.setup import set_up
+    from molgen.training.share import joined
 
-    with shown() as progress:
-        setup = set_up(
-            data,
-            output,
-            backend=backend,
-            init=init,
-            properties=properties,
-            smiles_column=smiles_column,
-            standardise=standardise,
-            options={name: value for name, value in flags.items() if value is not None},
-            resume=resume,
-            device=device,
-            progress=progress,
-        )
-    tell_column(setup.prepared.column)
-    tell_salts(setup.prepared.record["rejected"], setup.prepared.record["rows"])
-    for text in setup.warnings:
-        say(f"Warning: {text}", err=True)
-    if check:
-        say("\n".join(_account(setup)))
-        return
-    with shown() as progress, _bar(setup) as report:
-        done = run(setup, samples=samples, max_minutes=max_minutes, progress=progress, report=report)
+    with joined() as share:
+        with share.first_alone(), shown() as progress:
+            setup = set_up(
+                data,
+                output,
+                backend=backend,
+                init=init,
+                properties=properties,
+                smiles_column=smiles_column,
+                standardise=standardise,
+                options={name: value for name, value in flags.items() if value is not None},
+                resume=resume,
+                device=device,
+                progress=progress,
+                share=share,
+            )
+        tell_column(setup.prepared.column)
+        tell_salts(setup.prepared.record["rejected"], setup.prepared.record["rows"])
+        for text in setup.warnings:
+            say(f"Warning: {text}", err=True)
+        if check:
+            say("\n".join(_account(setup)))
+            return
+        with shown() as progress, _bar(setup) as report:
+            done = run(setup, samples=samples, max_minutes=max_minutes, progress=progress, report=report)
+    _tell(done, samples, max_minutes)
+
+
+def _tell(done: TrainResult, samples: int, max_minutes: float | None) -> None:
+    """Say what came out, and where the model is."""
     if samples and done.measured:
         valid, unique, novel = (done.measured.get(name, math.nan) for name in ("valid", "unique", "novel"))
         before = done.first_valid
@@ -152,13 +160,14 @@ def _bar(setup: Setup) -> Iterator[Report]:
 
     bar: tqdm[NoReturn] | None = None
     log = current_log()
+    device = setup.backend.device.type + (f", {setup.share.processes} processes" if setup.share.talks else "")
 
     def report(progress: TrainProgress) -> None:
         nonlocal bar
         if bar is None:
             say(
                 f"{setup.backend_name} on {setup.prepared.name}: {len(setup.train):,} training molecules, "
-                f"{setup.parameters:,} parameters, {progress.steps:,} steps, device {setup.backend.device.type}, "
+                f"{setup.parameters:,} parameters, {progress.steps:,} steps, device {device}, "
                 f"from step {progress.step:,}",
                 err=True,
             )

@@ -23,7 +23,8 @@ def save_model(trainer: Trainer, prepared: PreparedSet, known: np.ndarray, ring_
     """
     log = read_log(trainer.folder)
     last = log[-1] if log else {}
-    minutes, threads = round(trainer.seconds / 60, 1), torch.get_num_threads()
+    minutes, threads, processes = round(trainer.seconds / 60, 1), torch.get_num_threads(), trainer.share.processes
+    each = f"{processes} processes with {threads} threads" if processes > 1 else f"{threads} threads"
     card = {
         "name": trainer.folder.name,
         "backend": trainer.name,
@@ -34,8 +35,8 @@ def save_model(trainer: Trainer, prepared: PreparedSet, known: np.ndarray, ring_
             "steps": f"{trainer.step:,} of {trainer.steps:,}",
             "molecules seen": trainer.graphs,
             "minutes": minutes,
-            **({"core minutes": round(minutes * threads, 1)} if trainer.device.type == "cpu" else {}),
-            "device": f"{trainer.device.type}, {threads} threads, {platform.machine()}",
+            **({"core minutes": round(minutes * threads * processes, 1)} if trainer.device.type == "cpu" else {}),
+            "device": f"{trainer.device.type}, {each}, {platform.machine()}",
             "date": time.strftime("%Y-%m-%d", time.gmtime()),
             **asdict(trainer.settings),
         },

@@ -4,7 +4,7 @@ import math
 import time
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -26,6 +26,7 @@ from molgen.progress import Progress, silent
 from molgen.training.export import MODEL, save_model
 from molgen.training.log import LOG, read_log
 from molgen.training.setup import Setup, set_up
+from molgen.training.share import joined
 from molgen.training.state import STATE
 from molgen.training.trainer import Evaluate, Trainer, TrainProgress
 
@@ -73,25 +74,28 @@ def train(
     log.csv, curve.png, and the state that a stopped training resumes from. backend: the model family, digress if
     omitted. init: a model to start from. standardise: the molecules, as `prepare`. options: settings of the training
     and of the network, such as {"epochs": 20, "layers": 4}. samples: molecules drawn for each measurement. report:
-    called every few seconds.
+    called every few seconds. In a script that torchrun starts several times, each process does a part of the training.
     Raises InputError for what cannot be used, TrainingError for a training that cannot start, resume or go on.
     """
-    setup = set_up(
-        data,
-        output,
-        backend=backend,
-        init=init,
-        properties=properties,
-        smiles_column=smiles_column,
-        standardise=standardise,
-        options=options,
-        resume=resume,
-        device=device,
-        progress=progress,
-    )
-    for text in setup.warnings:
-        warnings.warn(text, stacklevel=2)
-    return run(setup, samples=samples, max_minutes=max_minutes, progress=progress, report=report)
+    with joined() as share:
+        with share.first_alone():
+            setup = set_up(
+                data,
+                output,
+                backend=backend,
+                init=init,
+                properties=properties,
+                smiles_column=smiles_column,
+                standardise=standardise,
+                options=options,
+                resume=resume,
+                device=device,
+                progress=progress,
+                share=share,
+            )
+        for text in setup.warnings if share.leads else ():
+            warnings.warn(text, stacklevel=2)
+        return run(setup, samples=samples, max_minutes=max_minutes, progress=progress, report=report)
 
 
 def run(
@@ -106,16 +110,21 @@ def run(
 
     max_minutes: of the whole run, what a resumed one has taken before included; the learning rates fall by then.
     samples: molecules drawn for each measurement; 0: only the loss. progress: of work on the data. report: told at once
-    where the training begins (the loss is NaN), then every few seconds.
+    where the training begins (the loss is NaN), then every few seconds. Of several processes the first calls both.
     Raises TrainingError where the folder holds a training already, another one writes to it, what is resumed does not
     fit or is damaged, or the loss is no longer a number.
     """
     if max_minutes is not None and max_minutes <= 0:
         raise InputError(f"max_minutes should be above 0, got {max_minutes}")
-    prepared = setup.prepared
-    systems = training_systems(prepared, available_cores(), progress)
-    ring_systems = np.unique(smiles_hashes(systems))
-    with _held(setup.folder):
+    prepared, share = setup.prepared, setup.share
+    known = ring_systems = np.empty(0, np.uint64)
+    with ExitStack() as held:
+        with share.agreed():
+            if share.leads:
+                ring_systems = np.unique(smiles_hashes(training_systems(prepared, available_cores(), progress)))
+                held.enter_context(_held(setup.folder))
+                if not setup.resumed and (setup.folder / STATE).exists():
+                    raise TrainingError(f"{setup.folder} already holds a training: resume it, or choose another folder")
         trainer = setup.trainer(setup.folder)
         if setup.resumed:
             trainer.resume()
@@ -124,11 +133,11 @@ def run(
                     f"max_minutes counts the whole run, which has taken {trainer.seconds / 60:.1f} minutes already; "
                     f"to continue, it should be above that, got {max_minutes:g}"
                 )
-        elif (setup.folder / STATE).exists():
-            raise TrainingError(f"{setup.folder} already holds a training: resume it, or choose another folder")
-        if report is not None:
+        if report is not None and share.leads:
             report(TrainProgress(trainer.step, trainer.steps, math.nan, 0.0))
-        known = np.unique(smiles_hashes(prepared.smiles("train")))
+        with share.agreed():
+            if share.leads:
+                known = np.unique(smiles_hashes(prepared.smiles("train")))
 
         def export(trainer: Trainer) -> None:
             save_model(trainer, prepared, known, ring_systems)
@@ -141,10 +150,10 @@ def run(
         finished = trainer.run(
             max_minutes=max_minutes,
             evaluate=evaluate,
-            report=report,
+            report=report if share.leads else None,
             export=export,
         )
-    log = read_log(setup.folder)
+    log = share.once(lambda: read_log(setup.folder))
     measured = {column: float(entry) for column, entry in log[-1].items() if entry} if log else {}
     return TrainResult(setup.folder / MODEL, finished, trainer.step, trainer.steps, measured, trainer.first_valid)
 
@@ -169,11 +178,16 @@ def evaluator(prepared: PreparedSet, samples: int, seed: int, known: np.ndarray)
 
 def _measure_first(trainer: Trainer, evaluate: Evaluate) -> None:
     """Draw from the model that a training starts from, as it draws sizes and atoms of the new data; its time counts."""
-    started = time.monotonic()
-    trainer.backend.eval()
-    trainer.first_valid = evaluate(trainer.backend)["valid"]
-    trainer.backend.train()
-    trainer.seconds = trainer.measuring = time.monotonic() - started
+
+    def measure() -> tuple[float, float]:
+        started = time.monotonic()
+        trainer.backend.eval()
+        valid = evaluate(trainer.backend)["valid"]
+        trainer.backend.train()
+        return valid, time.monotonic() - started
+
+    trainer.first_valid, trainer.seconds = trainer.share.once(measure)
+    trainer.measuring = trainer.seconds
 
 
 @contextmanager

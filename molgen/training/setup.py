@@ -19,6 +19,7 @@ from molgen.progress import Progress, silent
 from molgen.training.finetune import TUNING, start_from
 from molgen.training.log import LOG
 from molgen.training.settings import TrainSettings
+from molgen.training.share import ALONE, Share
 from molgen.training.state import RunSettings, saved_settings
 from molgen.training.trainer import Trainer
 
@@ -31,7 +32,7 @@ class Setup:
 
     folder: of the run; resumed: whether it continues from the state there. train, valid: graphs of the prepared set,
     with the properties that the model can be told. backend: on the device to train on, with its weights drawn or those
-    of the model called `first`, which lacks the atom classes `new_atoms`.
+    of the model called `first`, which lacks the atom classes `new_atoms`. share: what this process does.
     """
 
     folder: Path
@@ -44,6 +45,7 @@ class Setup:
     settings: TrainSettings
     first: str | None
     new_atoms: tuple[str, ...]
+    share: Share = ALONE
 
     @property
     def parameters(self) -> int:
@@ -68,8 +70,8 @@ class Setup:
 
     def trainer(self, folder: Path) -> Trainer:
         """The training of the backend from its first step, in a folder."""
-        data = self.prepared.folder.name
-        return Trainer(self.backend, self.train, self.valid, self.settings, folder, self.backend_name, data)
+        name, data = self.backend_name, self.prepared.folder.name
+        return Trainer(self.backend, self.train, self.valid, self.settings, folder, name, data, self.share)
 
 
 def set_up(
@@ -85,6 +87,7 @@ def set_up(
     resume: bool = False,
     device: str = "auto",
     progress: Progress = silent,
+    share: Share = ALONE,
 ) -> Setup:
     """Prepare the data and build the network; nothing is written to `output`, the folder of the run.
 
@@ -93,7 +96,8 @@ def set_up(
     data that the model learns to be asked for. smiles_column: of a table, where it cannot be told. standardise: as
     `prepare`. options: fields of TrainSettings and of the backend's Config; with `init` those of the model and TUNING
     come before the usual ones. resume: continue the run in `output` with what it was started with, where `options` says
-    nothing else; `init` then does not count. device: auto, cpu or cuda. progress: of work on the data.
+    nothing else; `init` then does not count. device: auto, cpu or cuda. progress: of work on the data. share: what of
+    the training this process does; of several the first sets up alone (`Share.first_alone`), which prepares the data.
     Raises InputError for what cannot be used, TrainingError where there is nothing to resume, and as `prepare`.
     """
     folder = Path(output)
@@ -108,7 +112,12 @@ def set_up(
         raise InputError(f"{first.name if first else folder} is a {started} model, not {backend}")
     name = backend or started or "digress"
     settings, config = _chosen(saved, first, options or {})
-    target = pick_device(device)
+    share = share.dealt(saved.ranks) if saved else share
+    target = pick_device(device, share.local)
+    if target.index is not None:
+        torch.cuda.set_device(target)
+    if share.talks and data == "-":
+        raise InputError("standard input reaches only one of several processes: give the molecules as a file")
     own = [] if saved is None else [column for column in saved.targets if column not in (*TARGETS, *QUANTUM)]
     source = str(data.folder) if isinstance(data, PreparedSet) else data
     prepared = prepare(
@@ -133,6 +142,7 @@ def set_up(
         settings=settings,
         first=first.name if first else None,
         new_atoms=tuple(new_atoms),
+        share=share,
     )
 
 

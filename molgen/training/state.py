@@ -20,22 +20,28 @@ STATE = "state.safetensors"
 
 
 class RunSettings(NamedTuple):
-    """What a run was started with; options: the fields of TrainSettings and of the backend's Config."""
+    """What a run was started with; options: the fields of TrainSettings and of the backend's Config.
+
+    ranks: how many its batches are dealt to, see `molgen.training.share`.
+    """
 
     backend: str
     data: str  # folder of the prepared set, its last part
     targets: tuple[str, ...]
     options: dict[str, Value]
+    ranks: int = 1
 
     def to_json(self) -> dict[str, Value | list[str]]:
         """One flat dictionary."""
-        return {"backend": self.backend, "data": self.data, "targets": list(self.targets), **self.options}
+        targets = list(self.targets)
+        return {"backend": self.backend, "data": self.data, "targets": targets, "ranks": self.ranks, **self.options}
 
     @classmethod
     def from_json(cls, text: str) -> "RunSettings":
         """What `to_json` gave. Raises KeyError or ValueError for another text."""
         record = json.loads(text)
-        return cls(record.pop("backend"), record.pop("data"), tuple(record.pop("targets", ())), record)
+        ranks = record.pop("ranks", 1)
+        return cls(record.pop("backend"), record.pop("data"), tuple(record.pop("targets", ())), record, ranks)
 
 
 class State(NamedTuple):

@@ -1,7 +1,8 @@
 """The training loop: it knows tensors and no chemistry, so it runs wherever torch runs.
 
-Everything random in step k follows from (seed, k), so a run that is killed and resumed from its last saved state
-goes through the same batches and noise as one that was not.
+Everything random in step k follows from (seed, k, rank), so a run that is killed and resumed from its last saved state
+goes through the same batches and noise as one that was not, and so does one in several processes. These all run the
+same loop; what is measured, and the clock, is that of the first, so that they come to the same decisions.
 """
 
 import math
@@ -20,6 +21,7 @@ from molgen.molecules.graph import GraphBatch
 from molgen.training.log import LOG, append_line, truncate_log
 from molgen.training.optimisers import load_moments, moments, optimisers
 from molgen.training.settings import TrainSettings
+from molgen.training.share import ALONE, Share, step_seed
 from molgen.training.state import RunSettings, read_state, write_state
 from molgen.training.telling import told
 from molgen.training.time_limit import TimeLimit
@@ -47,7 +49,8 @@ class Trainer:
     """A training run in a folder: state.safetensors (to resume from), log.csv.
 
     backend: on the device to train on; train, valid: graphs; name, data: what backend and data are called, which must
-    be the same when the run is resumed.
+    be the same when the run is resumed; share: what of each batch this process does. Where there are other processes,
+    all of them make their trainer at the same time, as they call its methods. Raises TrainingError where they differ.
     """
 
     def __init__(
@@ -59,14 +62,17 @@ class Trainer:
         folder: Path,
         name: str,
         data: str,
+        share: Share = ALONE,
     ) -> None:
         self.backend = backend
         self.device = backend.device
         self.train_set, self.valid_set = train.to(self.device), valid
         self.settings = settings
         self.folder = folder
-        folder.mkdir(parents=True, exist_ok=True)
-        self.name, self.data = name, data
+        self.name, self.data, self.share = name, data, share
+        share.check_same(self._run_settings())
+        share.spread(backend.state_dict().values())
+        share.once(lambda: folder.mkdir(parents=True, exist_ok=True))
         self.optimisers = optimisers(backend, settings)
         self.ema = {name: tensor.detach().clone() for name, tensor in backend.state_dict().items()}
         self.batches_per_epoch = len(train.epoch(settings.batch_size, settings.seed, 0))
@@ -92,10 +98,11 @@ class Trainer:
 
         With max_minutes the learning rates have fallen by then, and a last measurement has been made: its time, which
         the first one shows, is kept free. What was done before a run is resumed counts.
-        report is called some times a second at most; export at each save, to write a model folder.
+        report is called some times a second at most; export at each save, to write a model folder; of several
+        processes the first calls evaluate and export.
         Raises TrainingError when the loss is no longer a number; the last saved state stays.
         """
-        started = saved = reported = time.monotonic()
+        started = saved = reported = self._now()
         base_seconds, counted = self.seconds, self.graphs
         losses: list[Tensor] = []
         every = max(1, self.steps // self.settings.evaluations)
@@ -103,10 +110,10 @@ class Trainer:
         self.limit = TimeLimit(limit, self.measuring, self.seconds)
         self.backend.train()
         if self.step == 0:
-            (self.folder / LOG).unlink(missing_ok=True)
+            self.share.once(lambda: (self.folder / LOG).unlink(missing_ok=True))
         for size, rows in self._batches():
             losses.append(self._one_step(self.train_set.by_size[size][rows], self._targets(self.train_set, size, rows)))
-            now = time.monotonic()
+            now = self._now()
             self.seconds = base_seconds + now - started
             last = self.step == self.steps
             stop = self.limit.is_up(self.seconds)
@@ -121,15 +128,13 @@ class Trainer:
                     report(TrainProgress(self.step, self.steps, loss, rate))
                 losses, reported, counted = [], now, self.graphs
             if measure:
-                measured = self._measure(evaluate)
+                measured = self.share.once(lambda: self._measure(evaluate))
                 self._log(measured)
                 last = self._enough(measured["valid_loss"]) or last
             if save:
-                before, self.seconds = self.seconds, base_seconds + time.monotonic() - started
-                self.save()
-                if export is not None:
-                    export(self)
-                saved = time.monotonic()
+                before, self.seconds = self.seconds, base_seconds + self._now() - started
+                self.share.once(lambda: self._keep(export))
+                saved = self._now()
                 self.seconds = base_seconds + saved - started
                 if measure:
                     self.limit.took(before, self.seconds)
@@ -138,9 +143,20 @@ class Trainer:
                 return True
             if stop:
                 return False
-        if export is not None:  # complete before this call: a kill may have come between the last save and the export
-            export(self)
+        # complete before this call: a kill may have come between the last save and the export
+        self.share.once(lambda: self._export(export))
         return True
+
+    def _now(self) -> float:
+        return self.share.told(time.monotonic())
+
+    def _keep(self, export: Callable[["Trainer"], object] | None) -> None:
+        self.save()
+        self._export(export)
+
+    def _export(self, export: Callable[["Trainer"], object] | None) -> None:
+        if export is not None:
+            export(self)
 
     def _batches(self) -> Iterator[tuple[int, Tensor]]:
         epoch, position = divmod(self.step, self.batches_per_epoch)
@@ -173,14 +189,14 @@ class Trainer:
         for optimiser in self.optimisers:
             for group in optimiser.param_groups:
                 group["lr"] = group["peak"] * scale
-        generator = torch.Generator(self.device).manual_seed(settings.seed * 1_000_003 + self.step)
-        losses = []
-        for part, wanted in self._parts(batch, targets):
-            condition = told(self.backend, part, wanted, settings.known_share, settings.target_share, generator)
-            loss = self.backend.loss(part, generator, condition)
-            # a short batch weighs as much as its graphs
-            torch.autograd.backward(loss.sum() / settings.batch_size)
-            losses.append(loss.detach())
+        mean = torch.zeros((), device=self.device)
+        for rank in self.share.ranks:
+            rows = slice(rank, None, self.share.size)
+            losses = self._losses(batch[rows], targets[rows], step_seed(settings.seed, self.step, rank))
+            if losses:  # a batch may have fewer rows than there are ranks
+                own = torch.cat(losses)
+                mean = mean + own.mean() * (len(own) / len(batch))
+        mean = self.share.add(self.backend.parameters(), mean)
         norm = torch.nn.utils.clip_grad_norm_(self.backend.parameters(), settings.clip)
         for optimiser in self.optimisers:
             optimiser.step()
@@ -193,7 +209,20 @@ class Trainer:
             for name, parameter in self.backend.named_parameters():
                 self.ema[name].lerp_(parameter, 1 - keep)
         # a gradient that is no number has just spoilt the weights: they must not be saved as good
-        return torch.where(norm.isfinite(), torch.cat(losses).mean(), torch.nan)
+        return torch.where(norm.isfinite(), mean, torch.nan)
+
+    def _losses(self, batch: GraphBatch, targets: Tensor, seed: int) -> list[Tensor]:
+        """The losses of graphs, in parts; their gradients are added to those of the weights."""
+        settings = self.settings
+        generator = torch.Generator(self.device).manual_seed(seed)
+        losses = []
+        for part, wanted in self._parts(batch, targets):
+            condition = told(self.backend, part, wanted, settings.known_share, settings.target_share, generator)
+            loss = self.backend.loss(part, generator, condition)
+            # a short batch weighs as much as its graphs
+            torch.autograd.backward(loss.sum() / settings.batch_size)
+            losses.append(loss.detach())
+        return losses
 
     def _rate_scale(self) -> float:
         by_time = self.limit.rate_scale(self.seconds, self.settings.decay)
@@ -265,7 +294,8 @@ class Trainer:
             "loss": round(self.loss_sum / self.loss_steps, 5),
         }
         self.loss_sum, self.loss_steps = 0.0, 0
-        append_line(self.folder, line | {name: round(value, 5) for name, value in measured.items()})
+        line |= {name: round(value, 5) for name, value in measured.items()}
+        self.share.once(lambda: append_line(self.folder, line))
 
     def save(self) -> None:
         """Write the state to resume from: weights, averages, moments of the optimisers, position. Atomic."""
@@ -278,14 +308,14 @@ class Trainer:
 
     def _run_settings(self) -> RunSettings:
         options = asdict(self.settings) | asdict(self.backend.config)
-        return RunSettings(self.name, self.data, self.backend.targets, options)
+        return RunSettings(self.name, self.data, self.backend.targets, options, self.share.size)
 
     def resume(self) -> None:
         """Continue from the folder's saved state; log lines written after it are dropped.
 
         Raises TrainingError for a run with other settings, or for a state that is missing or damaged.
         """
-        state = read_state(self.folder)
+        state = self.share.once(lambda: read_state(self.folder))
         state.check(self._run_settings(), self.folder)
         self.backend.load_state_dict(state.part("model."))
         self.ema = {name: tensor.to(self.device) for name, tensor in state.part("ema.").items()}
@@ -295,4 +325,4 @@ class Trainer:
             setattr(self, name, place)
         if self.settings.patience and self.stale >= self.settings.patience:
             self.steps = self.step
-        truncate_log(self.folder, self.step)
+        self.share.once(lambda: truncate_log(self.folder, self.step))
