@@ -86,8 +86,9 @@ def test_a_trained_model_generates(tmp_path):
     assert model.card["training"]["molecules seen"] == 2 * model.card["data"]["training molecules"]
     assert (tmp_path / "run" / "curve.png").is_file()
     program = "from molgen.cli import main; main()"
-    command = ["generate", "--model", "run/model", "--num", "5", "--steps", "2", "--output", "-"]
-    drawn = subprocess.run([sys.executable, "-c", program, *command], capture_output=True, text=True, check=True)
+    command = ["generate", "--model", "run/model", "--num", "100", "--steps", "5", "--seed", "0", "--output", "-"]
+    drawn = subprocess.run([sys.executable, "-c", program, *command], capture_output=True, text=True, check=False)
+    assert not drawn.returncode, drawn.stderr
     assert drawn.stdout.startswith("smiles,")
 
 
