@@ -51,7 +51,7 @@ def picture(smiles: str, width: int, height: int, aligned_on: str = "", highligh
     return _picture(smiles, width, height, aligned_on, highlighted, dark())
 
 
-@st.cache_data(max_entries=2_000, show_spinner=False)
+@st.cache_data(max_entries=500, show_spinner=False)
 def _picture(smiles: str, width: int, height: int, aligned_on: str, highlighted: tuple[int, ...], on_dark: bool) -> str:
     try:
         return to_svg(
