@@ -1,9 +1,11 @@
-"""Pieces that several pages show: pictures, cards, fields."""
+"""Pieces that several pages show: pictures, fields, how a job stands."""
 
 import base64
 import re
+from collections.abc import Sequence
 
 import streamlit as st
+from job_queue import Job
 from references import source_name
 from server import server
 
@@ -84,6 +86,16 @@ def choose_known(usual: str, key: str = "known") -> str:
 def data_uri(svg: str) -> str:
     """A picture for the src of an image."""
     return "data:image/svg+xml;base64," + base64.b64encode(svg.encode("utf-8")).decode("ascii")
+
+
+def tell_state(job: Job, warnings: Sequence[str], stopped: str) -> None:
+    """The heading over a job: its name, how it ended, what went wrong. stopped: what is said of one that was."""
+    state = {"done": "done", "stopped": stopped, "failed": "failed"}.get(job.state, "")
+    st.subheader(f"{plain(job.label)} {state}".strip())
+    if job.error:
+        st.error(job.error, icon=":material/error:")
+    for warning in warnings:
+        st.caption(f":material/warning: {warning}")
 
 
 def out_of_bounds(label: str, value: int | None, low: int, high: int) -> bool:

@@ -11,7 +11,7 @@ from server import server
 from session import begin, current, stop_button
 from table import USUAL
 from tasks import example, tiles
-from views import plain
+from views import tell_state
 from wishes import wishes
 
 from molgen.errors import MolgenError
@@ -108,16 +108,10 @@ def watch(job: Generation) -> None:
             )
 
     st.divider()
-    with st.container():
-        state = {"done": "done", "stopped": "stopped; what was there is kept", "failed": "failed"}.get(job.state, "")
-        st.subheader(f"{plain(job.label)} {state}".strip())
-        if job.error:
-            st.error(job.error, icon=":material/error:")
-        for warning in job.warnings:
-            st.caption(f":material/warning: {warning}")
-        live()
-        if not job.busy:
-            ended(job)
+    tell_state(job, job.warnings, "stopped; what was there is kept")
+    live()
+    if not job.busy:
+        ended(job)
 
 
 def ended(job: Generation) -> None:

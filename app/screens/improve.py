@@ -12,7 +12,7 @@ from onward import KEEP, can, changers
 from searching import FILES, VALUE, Plan, Searching
 from server import server
 from session import begin, current, stop_button
-from views import counted, out_of_bounds, picture, plain
+from views import counted, out_of_bounds, picture, tell_state
 from wishes import MAX_SEED, MAX_STEPS
 
 from molgen.errors import MolgenError
@@ -180,12 +180,7 @@ def watch(job: Searching) -> None:
             st.info("No new molecule was found. More steps or another core may help.")
 
     with st.container(border=True):
-        state = {"done": "done", "stopped": "stopped; what was scored is kept", "failed": "failed"}.get(job.state, "")
-        st.subheader(f"{plain(job.label)} {state}".strip())
-        if job.error:
-            st.error(job.error, icon=":material/error:")
-        for warning in job.warnings:
-            st.caption(f":material/warning: {warning}")
+        tell_state(job, job.warnings, "stopped; what was scored is kept")
         live()
         if not job.busy:
             ended(job)
