@@ -98,6 +98,19 @@ def test_scaffolds(smiles, expected):
     assert scaffold(Chem.MolFromSmiles(smiles)) == expected
 
 
+# what the atoms of a part can be asked for: hydrogens, rings, bonds, charges, hybridisation, stereo, aromaticity
+PARTS = ["[NX3;H2]", "[r5]", "[R2]", "[x3]", "[+1]", "[v6]", "[^2]", "[CX4^3]", "[C@H](N)C", "[C;!R]", "[CD3]", "*@*"]
+
+
+@pytest.mark.parametrize("part", [*PARTS, "a:a", "[#6]=!@[#8]", "[$([NX3][CX3]=O)]", "[h1]", "C~N", "[OX2H]", "[2H]"])
+def test_parts_are_those_that_a_molecule_itself_has(part):
+    molecules = [Chem.CanonSmiles(smiles) for smiles in [*KNOWN, "N[C@@H](C)C(=O)O", "CS(C)(=O)=O", "[2H]C", "NCC"]]
+    query = Chem.MolFromSmarts(part)
+    expected = [Chem.MolFromSmiles(smiles).HasSubstructMatch(query) for smiles in molecules]
+    assert any(expected)
+    assert has_part(molecules, part).tolist() == expected
+
+
 def test_the_atoms_of_a_part_are_found_wherever_it_is():
     assert part_atoms("OCCO", "[OX2H]") == (0, 3)
     assert part_atoms("CC(=O)NC", "C(=O)N", drawn=True) == (1, 2, 3)
