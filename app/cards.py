@@ -6,11 +6,11 @@ from typing import Any
 
 import pandas as pd
 import streamlit as st
-from jobs import MoleculeSet
+from jobs import MoleculeSet, to_show
 from onward import KEEP, go_on, ways
 from table import aligned, are_named
 from ticks import tick_box
-from views import OF_SOME, SHOWN, counted, picture, plain
+from views import OF_SOME, SHOWN, counted, picture, plain, quantity
 
 from molgen.molecules.alerts import parse_alerts
 
@@ -42,9 +42,9 @@ def molecule_cards(
 
 def numbers(row: Mapping[str, Any], columns: list[str]) -> list[str]:
     """The first properties among the columns, with their units, such as "MW 180.2 g/mol"."""
-    names = [*OF_SOME, *(name for name in columns if name not in OF_SOME)]
-    shown = [name for name in names if name in SHOWN and name in row and not math.isnan(row[name])]
-    texts = [f"{SHOWN[name].text(row[name])} {SHOWN[name].unit}".strip() for name in shown[:NUMBERS]]
+    numeric = [name for name in columns if name in SHOWN and name not in OF_SOME]
+    shown = [name for name in [*OF_SOME, *to_show(numeric, row)] if name in row and not math.isnan(row[name])]
+    texts = [f"{quantity(name).text(row[name])} {quantity(name).unit}".strip() for name in shown[:NUMBERS]]
     return [text.replace(" ", "\u00a0") for text in texts]  # a line breaks between them alone
 
 

@@ -5,6 +5,7 @@ from collections.abc import Callable
 
 import pandas as pd
 import streamlit as st
+from jobs import values_of
 
 from molgen.data.writers import FORMATS, CsvWriter, molecule_name
 from molgen.evaluation.assessment import QUANTITIES
@@ -89,7 +90,7 @@ def sheet_bytes(rows: pd.DataFrame) -> bytes:
 
 def _for_files(rows: pd.DataFrame) -> pd.DataFrame:
     """The columns of a file; numbers with as many digits as mean something."""
-    rows = rows[[name for name in FILE_COLUMNS if name in rows]].copy()
+    rows = rows[[name for name in [*FILE_COLUMNS, *values_of(rows)] if name in rows]].copy()
     for name in ("note", "isomer", "changes"):
         if name in rows and (rows[name].isin(["", None]) | (rows[name] == rows["smiles"])).all():
             del rows[name]

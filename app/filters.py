@@ -8,6 +8,7 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 import streamlit as st
+from jobs import values_of
 from streamlit.delta_generator import DeltaGenerator
 from table import NAMED, USUAL, are_named, column_choices
 from viewer import sketcher
@@ -145,7 +146,7 @@ def _ranges(frame: pd.DataFrame) -> np.ndarray:
 
 def _sorted(frame: pd.DataFrame, place: DeltaGenerator, beside: DeltaGenerator) -> pd.DataFrame:
     """The rows in the order that is asked for."""
-    names = dict.fromkeys([*OF_SOME, *SHOWN])
+    names = dict.fromkeys([*OF_SOME, *values_of(frame), *SHOWN])
     orders = ["as made", *(name for name in names if name in frame and frame[name].notna().any())]
     if st.session_state.get("sort", "as made") not in orders:
         st.session_state.sort = "as made"

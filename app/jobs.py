@@ -4,7 +4,7 @@ import json
 import shutil
 import tempfile
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -22,6 +22,17 @@ from molgen.evaluation.screening import parse_profile
 from molgen.generation.cores import growth_sites
 
 MAX_UNPACKED = 64_000_000  # bytes
+VALUE = "value of "  # begins the column of a component of a search's objective
+
+
+def values_of(columns: Iterable[str]) -> list[str]:
+    """Those of the columns that hold values of components."""
+    return [name for name in columns if name.startswith(VALUE)]
+
+
+def to_show(chosen: Iterable[str], columns: Collection[str]) -> list[str]:
+    """The columns of numbers and texts that show: first the values of components, then the chosen ones beside them."""
+    return [*values_of(columns), *(name for name in chosen if f"{VALUE}{name}" not in columns)]
 
 
 class MoleculeSet(Job):

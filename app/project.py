@@ -13,7 +13,7 @@ from typing import Any
 
 import pandas as pd
 from job_queue import Job
-from jobs import MAX_UNPACKED, MoleculeSet
+from jobs import MAX_UNPACKED, MoleculeSet, values_of
 from references import References
 from store import described, put_back
 
@@ -40,7 +40,7 @@ def project_bytes(sets: list[MoleculeSet]) -> bytes:
 
 def _columns(frame: pd.DataFrame) -> dict[str, list[object]]:
     found: dict[str, list[object]] = {name: frame[name].fillna("").tolist() for name in TEXTS if name in frame}
-    for name in NUMBERS:
+    for name in [*NUMBERS, *values_of(frame)]:
         if name in frame:
             found[name] = [None if math.isnan(value) else value for value in frame[name].tolist()]
     if "novel" in frame:
@@ -106,7 +106,7 @@ def _merged(frame: pd.DataFrame, table: pd.DataFrame) -> pd.DataFrame:
     frame["reason"] = frame["reason"].where(~told, table["reason"])
     if "novel" in table:  # for molecules of a model: not in the training data
         frame["novel"] = table["novel"].where(valid, None)
-    for name in ("input", "changes", "note", "sample", "likeness", "score"):
+    for name in ["input", "changes", "note", "sample", "likeness", "score", *values_of(table)]:
         if name in table:
             frame[name] = table[name]
     return frame
@@ -139,19 +139,20 @@ def _read(content: bytes) -> list[dict[str, Any]]:
 
 def _table(columns: dict[str, list[Any]]) -> pd.DataFrame:
     """The molecules of a set, checked; texts that are missing are empty."""
-    length = len(columns["row"])
+    length, values = len(columns["row"]), values_of(columns)
     kept: dict[str, list[Any]] = {name: [""] * length for name in TEXTS if name != "note"}
-    kept |= {name: columns[name] for name in (*TEXTS, *NUMBERS, "novel") if name in columns}
-    for name, values in kept.items():
+    kept |= {name: columns[name] for name in (*TEXTS, *NUMBERS, "novel", *values) if name in columns}
+    for name, column in kept.items():
         fits = _is_text if name in TEXTS else _is_flag if name == "novel" else _is_number
-        if len(values) != length or not all(map(fits, values)):
+        if len(column) != length or not all(map(fits, column)):
             raise ValueError
     if len(set(kept["row"])) < length or not all(isinstance(row, int) for row in kept["row"]):
         raise ValueError
+    numbers = (*NUMBERS, *values)
     frame = pd.DataFrame(
-        {name: pd.Series(values, dtype=None if name in NUMBERS else object) for name, values in kept.items()}
+        {name: pd.Series(column, dtype=None if name in numbers else object) for name, column in kept.items()}
     )
-    return frame.astype({name: float for name in ("likeness", "score") if name in frame})
+    return frame.astype({name: float for name in ["likeness", "score", *values] if name in frame})
 
 
 def _is_text(value: object) -> bool:

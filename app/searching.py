@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import pandas as pd
-from jobs import MoleculeSet
+from jobs import VALUE, MoleculeSet
 from making import assessed_sample
 from objectives import parsed
 from references import Known
@@ -25,7 +25,6 @@ from molgen.parallel import chunks
 PLAN, RUN = "plan.json", "run"  # in the folder of a search: what it was asked for, and the folder that molgen writes
 FILES = {"report.html": "text/html", "best.csv": "text/csv", "molecules.csv": "text/csv"}
 AT_ONCE = 50  # molecules judged between two looks at whether to stop
-VALUE = "value of "  # begins the column of a component
 ENDED = "the server was ended while this search ran; what was scored is kept"
 
 

@@ -6,9 +6,9 @@ from typing import NamedTuple
 
 import pandas as pd
 import streamlit as st
-from jobs import MoleculeSet
+from jobs import MoleculeSet, to_show
 from ticks import name_in_address, ticks
-from views import OF_SOME, SHOWN, data_uri, heading, picture
+from views import OF_SOME, SHOWN, data_uri, heading, picture, quantity
 
 from molgen.molecules.alerts import parse_alerts
 
@@ -52,7 +52,7 @@ def table(
         "novel": st.column_config.TextColumn("new", width=60, help=f"new: not in {job.novel_to}"),
         "name": st.column_config.TextColumn("name", width=100),
     }
-    for name in [*OF_SOME, *columns, "note"]:
+    for name in [*OF_SOME, *to_show(columns, rows.columns), "note"]:
         if name not in rows:
             continue
         if name == "novel":
@@ -62,10 +62,10 @@ def table(
         elif name in (*TEXTS, "note"):
             shown[name] = rows[name].fillna("").to_numpy()
         else:
-            quantity = SHOWN[name]
-            shown[name] = rows[name].to_numpy(float).round(quantity.decimals) + 0.0  # no -0.0
+            number = quantity(name)
+            shown[name] = rows[name].to_numpy(float).round(number.decimals) + 0.0  # no -0.0
             settings[name] = st.column_config.NumberColumn(
-                heading(name), help=quantity.title, format=f"%.{quantity.decimals}f", width=70
+                heading(name), help=number.title, format=f"%.{number.decimals}f", width=70
             )
     event = st.dataframe(
         shown,
@@ -82,9 +82,11 @@ def table(
 
 
 def aligned(rows: pd.DataFrame, core: str) -> list[tuple[str, str]]:
-    """Each SMILES with that of the part that its picture is aligned on: the core, or else its scaffold; "" for none."""
-    if core and "." not in core:
-        return [(smiles, core) for smiles in rows["smiles"]]
+    """Each SMILES with that of the part that its picture is aligned on: the core, the largest piece of one in several,
+    or else its scaffold; "" for none."""
+    if core:
+        piece = max(core.split("."), key=len)
+        return [(smiles, piece) for smiles in rows["smiles"]]
     scaffolds = rows["scaffold"].fillna("") if "scaffold" in rows else [""] * len(rows)
     return list(zip(rows["smiles"], scaffolds, strict=True))
 

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import streamlit as st
 from job_queue import Job
+from jobs import VALUE
 from references import source_name
 from server import server
 
@@ -22,6 +23,12 @@ OF_SOME = {
 SHOWN: dict[str, Quantity] = {**QUANTITIES, **OF_SOME}
 
 
+def quantity(name: str) -> Quantity:
+    """How a column of numbers is shown: one of SHOWN, or the values of a component."""
+    shown = name.removeprefix(VALUE)
+    return SHOWN.get(shown) or Quantity(name, name, decimals=3, short=shown)
+
+
 def label_of(name: str) -> str:
     """A column in words, where there are any."""
     return SHOWN[name].label if name in SHOWN else {"novel": "new"}.get(name, name)
@@ -29,7 +36,7 @@ def label_of(name: str) -> str:
 
 def heading(name: str) -> str:
     """A column of numbers in a word or two, as over a table."""
-    return SHOWN[name].short or SHOWN[name].label.split(" to the ")[0]
+    return quantity(name).short or quantity(name).label.split(" to the ")[0]
 
 
 def plain(text: str, longest: int = 500) -> str:

@@ -7,9 +7,10 @@ import pandas as pd
 import streamlit as st
 from curves import climb
 from editor import accepted, edited, fill
+from jobs import VALUE
 from objectives import read
 from onward import KEEP, can, changers
-from searching import FILES, VALUE, Plan, Searching
+from searching import FILES, Plan, Searching
 from server import server
 from session import begin, current, stop_button
 from views import counted, out_of_bounds, picture, tell_state

@@ -8,6 +8,7 @@ import sys
 import tomllib
 from pathlib import Path
 
+import pandas as pd
 import pytest
 from streamlit.testing.v1 import AppTest
 
@@ -105,6 +106,31 @@ def test_the_example_runs_and_gives_a_set():
     app.switch_page("screens/molecules.py").run()
     shown = texts(fine(app))
     assert "score\u00a00." in shown and "**12** of 12 molecules" in shown and job.label == "search qed, logp"
+
+
+def test_the_values_of_the_components_go_along():
+    """Into the table, the cards, the order, the files, and a project file."""
+    from files import csv_bytes
+    from jobs import values_of
+    from project import Opening, project_bytes
+    from server import server
+
+    app = improved()
+    job = molecule_set(until_done(press(with_file(app, FILE), "Search")))
+    names = values_of(job.frame())
+    assert "value of carbonyl" in names and len(names) == len(job.objective.components)
+    look = fine(opened("molecules", sets=job.key, view="Table", sort="value of carbonyl"))
+    assert look.selectbox(key="sort").value == "value of carbonyl"
+    values = look.dataframe[0].value["value of carbonyl"]
+    assert set(values) <= {0, 1} and values.is_monotonic_increasing
+    cards = fine(opened("molecules", sets=job.key, view="Cards"))
+    assert any("carbonyl\u00a0" in caption.value for caption in cards.caption)
+    assert b"value of carbonyl" in csv_bytes(job.frame()).splitlines()[0]
+    opening = Opening("p.json.gz", project_bytes([job]), 5, 1_000, server().references, 1)
+    opening.run()
+    assert opening.error == ""
+    (back,) = opening.sets
+    pd.testing.assert_frame_equal(back.frame()[names], job.frame()[names])
 
 
 def test_a_search_goes_on_with_a_larger_budget_and_scores_nothing_twice():
