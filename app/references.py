@@ -137,7 +137,7 @@ class References:
 
 def source_name(source: str) -> str:
     """What known molecules are called: MOSES, or the name of a file."""
-    return source.upper() if source in PUBLIC else Path(source).name
+    return PUBLIC[source].title if source in PUBLIC else Path(source).name
 
 
 def compared(frame: pd.DataFrame, reference: Reference, tell: Progress) -> pd.DataFrame:

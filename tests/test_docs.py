@@ -47,7 +47,7 @@ CHEAPER_PYTHON = (
 )
 # A public data set takes a minute or a download, a report of four files half a minute, the app does not end;
 # they have their own tests.
-NOT_RUN = re.compile(r"(--reference|--data) (qm9|moses)|molgen data (qm9|moses)|molgen app|report library.csv edge")
+NOT_RUN = re.compile(r"(--reference|--data|molgen data) (qm9|moses|chembl)|molgen app|report library.csv edge")
 # Its slow calls are also on the page of the Python interface.
 COMPILED_ONLY = "docs/tasks/screen.md"
 # Of the ligands that the whole example begins with.

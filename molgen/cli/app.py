@@ -42,7 +42,7 @@ MEMORY = {"MALLOC_ARENA_MAX": "2", "ARROW_DEFAULT_MEMORY_POOL": "system"}
 )
 @click.option(
     "--reference",
-    help="Known molecules that others are compared with until a visitor chooses: qm9, moses, or a file of molecules. "
+    help="Known molecules that others are compared with until a visitor chooses: qm9, moses, chembl, or a file. "
     "If omitted, what the model of a set was trained on, and qm9 for molecules of other origin.",
 )
 @click.option("--model", help="Folder of a model of your own, to choose beside those that come with molgen.")

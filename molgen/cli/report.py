@@ -13,7 +13,7 @@ from molgen.cli.settings import STANDARDISE, config_option
 
 @click.command("report", short_help="Write a report: tables, charts, alerts, a screen and its picks.")
 @click.argument("files", nargs=-1, required=True)
-@click.option("--reference", default="qm9", show_default=True, help="qm9, moses, or a file of real molecules.")
+@click.option("--reference", default="qm9", show_default=True, help="qm9, moses, chembl, or a file of real molecules.")
 @click.option("--profile", default="lead-like", show_default=True, help="A screening profile: a name, or a TOML file.")
 @click.option(
     "--output",

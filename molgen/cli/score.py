@@ -17,8 +17,8 @@ from molgen.errors import InputError
 @click.argument("file")
 @click.option(
     "--reference",
-    help="What to compare with; if omitted, novelty and distances are left out. qm9, moses, a file of molecules, a "
-    "folder of `molgen data`, or a model (a name of "
+    help="What to compare with; if omitted, novelty and distances are left out. qm9, moses, chembl, a file of "
+    "molecules, a folder of `molgen data`, or a model (a name of "
     "`molgen models`, or a folder). Novel are molecules outside its training part (of a file: outside the file; of a "
     "model: not trained on); the FCD is measured against its test part (of a file: against the file; of a model: no "
     "FCD, as it keeps no molecules).",

@@ -36,7 +36,7 @@ class PreparedSet:
 
     @property
     def name(self) -> str:
-        """Name of the source: "qm9", "moses", or the file's name."""
+        """Name of the source: a public set, or the file's name."""
         return self.record["name"]
 
     @property
@@ -159,7 +159,7 @@ def prepare(
 ) -> PreparedSet:
     """A data set ready for training: from the cache, or read, checked, split and cached.
 
-    source: "qm9", "moses", the path of a molecule file (see `read_molecules`), or a folder that was prepared before.
+    source: a public set ("qm9"), the path of a molecule file (see `read_molecules`), or a folder prepared before.
     properties: columns of numbers of a file, read beside the SMILES (see `read_molecules`), for
     `PreparedSet.targets`; of duplicates the first row's values stay, even where they are missing. keep_largest: of
     several fragments keep the largest. standardise: keep each molecule's parent, without metals, salts, solvents,

@@ -36,6 +36,7 @@ class Wheel(NamedTuple):
 
 QM9_WHEEL = Wheel("qm9pack", "1.0.3", "1d88c2988007c6778e717ee3224cf511bd60e10732ebe3b7ed500ea5af05c9f0")
 MOSES_WHEEL = Wheel("molsets", "0.3.1", "7f4450e3ebecebe79c3a2a55950c93daddee071120daf64a163d03481e811d34")
+CHEMBL_WHEEL = Wheel("molscore", "1.9.5", "6ebc2af51891dddc03d0f4ee94c52381caefe74d06552d55cbac2cb33461e6a1")
 MOSES_FILES = {"train": "train.csv.gz", "test": "test.csv.gz", "test_scaffolds": "test_scaffolds.csv.gz"}
 
 
@@ -86,9 +87,11 @@ Parts = Iterator[tuple[str, Iterator[Row]]]
 class PublicSet(NamedTuple):
     """A data set that is known by its name.
 
-    rows: how many there are. digest: gives the SHA-256 of what is read. parts: takes the folder of the downloads.
+    title: what it is called; rows: how many there are. digest: gives the SHA-256 of what is read. parts: takes the
+    folder of the downloads.
     """
 
+    title: str
     rows: int
     digest: Callable[[], str]
     parts: Callable[[Path, Progress | None], Parts]
@@ -103,13 +106,23 @@ def _qm9_parts(_downloads: Path, _progress: Progress | None) -> Parts:
 
 
 def _moses_parts(downloads: Path, progress: Progress | None) -> Parts:
+    files = {part: f"moses/dataset/data/{filename}" for part, filename in MOSES_FILES.items()}
+    for part, rows in _packed(MOSES_WHEEL, 52, files, downloads, progress):
+        yield part, (row._replace(name=part) for row in rows)
+
+
+def _chembl_parts(downloads: Path, progress: Progress | None) -> Parts:
+    yield from _packed(CHEMBL_WHEEL, 70, {"": "molscore/data/sample.smi"}, downloads, progress)
+
+
+def _packed(source: Wheel, megabytes: int, files: dict[str, str], downloads: Path, progress: Progress | None) -> Parts:
+    """The rows of files of a wheel, part -> path in it."""
     if progress is not None:
-        progress(f"fetching {MOSES_WHEEL.filename} (52 MB)", 0, None)
-    with zipfile.ZipFile(fetch_wheel(MOSES_WHEEL, downloads)) as wheel:
-        for part, filename in MOSES_FILES.items():
+        progress(f"fetching {source.filename} ({megabytes} MB)", 0, None)
+    with zipfile.ZipFile(fetch_wheel(source, downloads)) as wheel:
+        for part, path in files.items():
             with tempfile.TemporaryDirectory(prefix="molgen-") as temporary:
-                unpacked = wheel.extract(f"moses/dataset/data/{filename}", temporary)
-                yield part, (row._replace(name=part) for row in read_molecules(unpacked))
+                yield part, read_molecules(wheel.extract(path, temporary))
 
 
 def _check(wheel: Wheel, path: Path) -> None:
@@ -121,6 +134,7 @@ def _check(wheel: Wheel, path: Path) -> None:
 
 
 PUBLIC: dict[str, PublicSet] = {
-    "qm9": PublicSet(130_831, lambda: sha256_of(_qm9_file()), _qm9_parts),
-    "moses": PublicSet(1_936_962, lambda: MOSES_WHEEL.sha256, _moses_parts),
+    "qm9": PublicSet("QM9", 130_831, lambda: sha256_of(_qm9_file()), _qm9_parts),
+    "moses": PublicSet("MOSES", 1_936_962, lambda: MOSES_WHEEL.sha256, _moses_parts),
+    "chembl": PublicSet("ChEMBL sample", 300_819, lambda: CHEMBL_WHEEL.sha256, _chembl_parts),
 }

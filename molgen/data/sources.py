@@ -18,7 +18,7 @@ from molgen.progress import Progress
 class Source:
     """Molecules to prepare.
 
-    name: "qm9", "moses", "stdin" or the file's name. digest: SHA-256 of what is read. rows: how many there are, where
+    name: of a public set, "stdin" or the file's name. digest: SHA-256 of what is read. rows: how many there are, where
     that is known. parts: gives the parts of the set, each with its rows. column: where a table of the user's is read,
     gives the name of its SMILES column, once that is found.
     """
@@ -34,7 +34,7 @@ class Source:
 def open_source(
     source: str, downloads: Path, smiles_column: str | None = None, properties: tuple[str, ...] = ()
 ) -> Iterator[Source]:
-    """Yield a source by its name: "qm9", "moses", "-" for standard input, or the path of a file.
+    """Yield a source by its name: a public set, "-" for standard input, or the path of a file.
 
     downloads: folder of the files of public sets. smiles_column, properties: see `read_molecules`. Raises InputError
     for an unknown name. Standard input is copied first, since its content decides where the prepared set is kept.

@@ -32,7 +32,7 @@ def open_reference(
     workers: int = 1,
     progress: Progress = silent,
 ) -> Reference:
-    """The reference of a name ("qm9", "moses", a model), a file of molecules, or a folder (prepared set, model).
+    """The reference of a name (public set, model), a file of molecules, or a folder (prepared set, model).
 
     split: part of a prepared set that the FCD is measured against, test if omitted. Novel are molecules outside its
     training part; of a file: outside the file; of a model: not trained on. standardise: the molecules of a file.

@@ -70,8 +70,8 @@ def train(
 ) -> TrainResult:
     """Train a model, as `molgen train`: `set_up`, whose warnings go to Python's, then `run`.
 
-    data: "qm9", "moses", a file of molecules, or what `prepare` gave. output: folder of the run, which gets the model,
-    log.csv, curve.png, and the state that a stopped training resumes from. backend: the model family, digress if
+    data: a public set ("qm9"), a file of molecules, or what `prepare` gave. output: folder of the run, which gets the
+    model, log.csv, curve.png, and the state that a stopped training resumes from. backend: the model family, digress if
     omitted. init: a model to start from. standardise: the molecules, as `prepare`. options: settings of the training
     and of the network, such as {"epochs": 20, "layers": 4}. samples: molecules drawn for each measurement. report:
     called every few seconds. In a script that torchrun starts several times, each process does a part of the training.

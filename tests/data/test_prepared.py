@@ -131,7 +131,7 @@ def test_too_little_to_train_on(tmp_path, content, message):
 
 
 def test_an_unknown_source_or_split_names_what_there_is(tmp_path):
-    with pytest.raises(InputError, match="'qm10'; data sets: qm9, moses"):
+    with pytest.raises(InputError, match="'qm10'; data sets: qm9, moses, chembl"):
         prepare("qm10", cache=tmp_path)
     with pytest.raises(InputError, match="no split 'tset'; splits: train, test"):
         PreparedSet(tmp_path, {"name": "x", "splits": {"train": 1, "test": 1}}).graphs("tset")
@@ -154,6 +154,23 @@ def test_moses_keeps_its_own_splits(tmp_path, monkeypatch):
     assert set(found.smiles("test")) == set(files["test"])
     assert found.record["rejected"] == {"atom type Br outside the vocabulary": 1}
     assert [done for _, done, total in seen if total == 1_936_962] == [20, 22, 25]
+    check_aligned(found)
+
+
+def test_the_sample_of_chembl_is_read_from_its_package(tmp_path, monkeypatch):
+    wheels = []
+
+    def fetched(wheel, folder):
+        wheels.append(wheel.package)
+        with zipfile.ZipFile(tmp_path / "wheel.zip", "w") as file:
+            file.writestr("molscore/data/sample.smi", "\n".join([*SMILES, "CC[N+](=O)[O-]"]))
+        return tmp_path / "wheel.zip"
+
+    monkeypatch.setattr(public, "fetch_wheel", fetched)
+    monkeypatch.setattr(splitting, "HELD_OUT", 4)
+    found = prepare("chembl", cache=tmp_path, workers=1)
+    assert wheels == ["molscore"] and found.splits == {"train": 17, "valid": 4, "test": 4}
+    assert sum(map(len, map(found.smiles, found.splits))) == 25
     check_aligned(found)
 
 
