@@ -120,8 +120,7 @@ DEFAULT_WORKERS = 4  # each takes some 600 MB
     "--likelihood",
     is_flag=True,
     help="Add nll, an upper bound on -log p of each molecule in nats, nll_se, its standard error, and nll_percentile: "
-    "how many of 100 training molecules with as many heavy atoms have a lower nll, in percent (low: typical). The last "
-    "needs the training set in the cache, as molgen data puts it there; the first time for a model takes a while.",
+    "how many of 100 training molecules with as many heavy atoms have a lower nll, in percent (low: typical).",
 )
 @click.option(
     "--workers",

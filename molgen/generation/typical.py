@@ -8,6 +8,7 @@ import math
 from collections.abc import Sequence
 from contextlib import suppress
 from functools import cached_property
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -20,7 +21,7 @@ from molgen.evaluation.draws import sample
 from molgen.files import atomic_write
 from molgen.generation.likelihood import LIKELIHOOD_DRAWS, canonical_graph
 from molgen.generation.streams import torch_generator
-from molgen.models.checkpoints import Model
+from molgen.models.checkpoints import Model, load_checkpoint, write_bounds
 from molgen.molecules.graph import GraphBatch
 from molgen.molecules.hashing import contains, smiles_hashes
 from molgen.progress import Progress, silent
@@ -32,7 +33,8 @@ COLUMN = "nll_percentile"
 
 
 class TypicalBounds:
-    """The bounds of training molecules by size, computed when first asked for and kept in molgen's cache folder."""
+    """The bounds of training molecules by size: those that the model brings along, or else computed when first asked
+    for and kept in molgen's cache folder."""
 
     def __init__(self, model: Model) -> None:
         self.model = model
@@ -43,7 +45,7 @@ class TypicalBounds:
     @property
     def source(self) -> str:
         """What a molecule is compared with, or why with nothing, in words."""
-        if not any(map(len, self._of_size.values())) and self.training is None:
+        if not self.model.bounds and not any(map(len, self._of_size.values())) and self.training is None:
             return f"nothing: the training set of {self.model.name} ({self.name or 'unknown'}) is not in the cache here"
         return f"up to {SAMPLE} training molecules of {self.name} of the same size; empty where they are below {FEWEST}"
 
@@ -60,17 +62,19 @@ class TypicalBounds:
         return None
 
     def of_size(self, size: int) -> np.ndarray:
-        """Bounds in nats of up to SAMPLE training molecules of `size` heavy atoms, ascending, float64 [k], k 0 or more.
+        """Bounds in nats of up to SAMPLE training molecules of `size` heavy atoms, ascending, float [k], k 0 or more.
 
         The draw and its noise are the same every time.
         """
+        if size in self.model.bounds:
+            return self.model.bounds[size]
         if size not in self._of_size:
             path = cache_folder() / "bounds" / f"{self.model.weights_sha256[:16]}-{LIKELIHOOD_DRAWS}-{size}.npy"
             kept = np.zeros(0)
             with suppress(OSError, ValueError, EOFError):  # not made yet, or damaged
                 kept = np.load(path, allow_pickle=False)
             if not (kept.ndim == 1 and kept.dtype == np.float64 and len(kept) and not np.isnan(kept).any()):
-                kept = self._computed(size)
+                kept = np.zeros(0) if self.training is None else training_bounds(self.model, self.training, size)
                 if len(kept):
                     with suppress(OSError):
                         path.parent.mkdir(parents=True, exist_ok=True)
@@ -98,24 +102,36 @@ class TypicalBounds:
         ]
         return rows.assign(**{COLUMN: np.round(np.array(places, float), 1)})
 
-    def _computed(self, size: int) -> np.ndarray:
-        """Bounds of training molecules, none where they are not at hand."""
-        if self.training is None:
-            return np.zeros(0)
-        sizes = self.training.statistics.sizes
-        first = sum(sizes[:size])  # molecules are in the order of their sizes
-        there = self.training.smiles("train")[first : first + sum(sizes[size : size + 1])]
-        graphs = []
-        for text in sample(there, SAMPLE):
-            with suppress(InputError):  # an atom class that this model lacks
-                graphs.append(canonical_graph(self.model, text))
-        noise = torch_generator(0, size, "likelihood")
-        bounds = []
-        for start in range(0, len(graphs), AT_ONCE):
-            part = graphs[start : start + AT_ONCE]
-            batch = GraphBatch(torch.cat([each.nodes for each in part]), torch.cat([each.pairs for each in part]))
-            bounds.append(self.model.backend.likelihood(batch, draws=LIKELIHOOD_DRAWS, generator=noise).nats.cpu())
-        return np.sort(torch.cat(bounds).double().numpy()) if bounds else np.zeros(0)
+
+def training_bounds(model: Model, training: PreparedSet, size: int) -> np.ndarray:
+    """Bounds in nats of up to SAMPLE training molecules of `size` heavy atoms, ascending, float64 [k]."""
+    sizes = training.statistics.sizes
+    first = sum(sizes[:size])  # molecules are in the order of their sizes
+    there = training.smiles("train")[first : first + sum(sizes[size : size + 1])]
+    graphs = []
+    for text in sample(there, SAMPLE):
+        with suppress(InputError):  # an atom class that this model lacks
+            graphs.append(canonical_graph(model, text))
+    noise = torch_generator(0, size, "likelihood")
+    bounds = []
+    for start in range(0, len(graphs), AT_ONCE):
+        part = graphs[start : start + AT_ONCE]
+        batch = GraphBatch(torch.cat([each.nodes for each in part]), torch.cat([each.pairs for each in part]))
+        bounds.append(model.backend.likelihood(batch, draws=LIKELIHOOD_DRAWS, generator=noise).nats.cpu())
+    return np.sort(torch.cat(bounds).double().numpy()) if bounds else np.zeros(0)
+
+
+def keep_bounds(folder: Path, training: PreparedSet, progress: Progress = silent) -> None:
+    """Put the bounds of training molecules of all sizes that have FEWEST or more into a checkpoint folder."""
+    model = load_checkpoint(str(folder))
+    sizes = [size for size, count in enumerate(model.statistics.sizes) if count >= FEWEST]
+    bounds = {}
+    for done, size in enumerate(sizes):
+        progress("likelihood of training molecules", done, len(sizes))
+        row = training_bounds(model, training, size)
+        if len(row) >= FEWEST and np.isfinite(row).all():
+            bounds[size] = row
+    write_bounds(folder, bounds)
 
 
 def percentiles(typical: TypicalBounds, smiles: Sequence[str], progress: Progress = silent) -> list[float]:

@@ -3,15 +3,17 @@
 weights.safetensors     the averaged weights; matrices in bfloat16, the dtype they are multiplied in
 model.json              backend, config, vocabulary, statistics of the training data
 known.safetensors       sorted 64-bit hashes of the canonical SMILES trained on, and of their ring systems, uint64
+bounds.safetensors      bounds on -log p of training molecules, by size (molgen.generation.typical); may be missing
 card.json, README.md    data, licence, training, figures, limits; the second is the first made readable
 checksums.json          the SHA-256 of each of the others but README.md
 """
 
 import dataclasses
+import hashlib
 import json
 import shutil
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from importlib.metadata import version
 from pathlib import Path
 
@@ -26,15 +28,16 @@ from molgen.data.dataset import Statistics, read_json
 from molgen.errors import CheckpointError, InputError
 from molgen.files import atomic_write, check_regular, sha256_of, shipped_folder
 from molgen.models.base import Backend
-from molgen.models.record import check_known, check_record, check_weights
+from molgen.models.record import check_bounds, check_known, check_record, check_weights
 from molgen.models.registry import family
 from molgen.molecules.vocabulary import Vocabulary
 
-WEIGHTS, MODEL, KNOWN, CARD, CHECKSUMS = (
+WEIGHTS, MODEL, KNOWN, CARD, BOUNDS, CHECKSUMS = (
     "weights.safetensors",
     "model.json",
     "known.safetensors",
     "card.json",
+    "bounds.safetensors",
     "checksums.json",
 )
 MOST_BYTES = 2**32  # of a file: 2 billion parameters, or the hashes of 500 million molecules
@@ -46,7 +49,8 @@ class Model:
     """A model ready to generate. known: sorted hashes of the training molecules, uint64 [N].
 
     ring_systems: sorted hashes of theirs (`molgen.molecules.substructures`), uint64 [k]; None of models saved before
-    molgen kept them.
+    molgen kept them. bounds: size -> bounds in nats on -log p of training molecules of that size, ascending, float32
+    [k]; of models saved before molgen kept them, none.
     """
 
     name: str
@@ -59,6 +63,7 @@ class Model:
     known: np.ndarray
     weights_sha256: str
     ring_systems: np.ndarray | None = None
+    bounds: Mapping[int, np.ndarray] = field(default_factory=dict)
 
 
 def build_backend(name: str, config: Mapping[str, object], vocabulary: Vocabulary, statistics: Statistics) -> Backend:
@@ -122,6 +127,15 @@ def known_file(known: np.ndarray, ring_systems: np.ndarray | None) -> bytes:
     return safetensors.numpy.save({"hashes": known} | ({} if ring_systems is None else {"ring_systems": ring_systems}))
 
 
+def write_bounds(folder: Path, bounds: Mapping[int, np.ndarray]) -> None:
+    """Put bounds, as `Model` has them, into a checkpoint folder that has none, or the same."""
+    content = safetensors.numpy.save({str(size): row.astype(np.float32) for size, row in bounds.items()})
+    # first, so that the folder can be loaded whenever this is cut off
+    _write_sums(folder, read_json(folder / CHECKSUMS) | {BOUNDS: hashlib.sha256(content).hexdigest()})
+    with atomic_write(folder / BOUNDS, "wb") as out:
+        out.write(content)
+
+
 def write_card(folder: Path, card: dict[str, object]) -> None:
     """Write card.json and README.md, and the checksums again where there are some."""
     _write_text(folder / CARD, json.dumps(card, indent=1) + "\n")
@@ -160,7 +174,7 @@ def load_checkpoint(name_or_path: str) -> Model:
     about = ""
     try:
         expected = read_json(folder / CHECKSUMS)
-        for file in (WEIGHTS, MODEL, KNOWN, CARD):
+        for file in _files(folder):
             check_regular(folder / file, MOST_BYTES)
             if sha256_of(folder / file) != expected.get(file):
                 raise CheckpointError(f"{folder / file} is damaged: its SHA-256 is not the one in {CHECKSUMS}")
@@ -183,6 +197,10 @@ def load_checkpoint(name_or_path: str) -> Model:
         known, ring_systems = hashes["hashes"], hashes.get("ring_systems")
         for row in (known,) if ring_systems is None else (known, ring_systems):
             check_known(row)
+        about = f"{BOUNDS}: "
+        kept = safetensors.numpy.load_file(folder / BOUNDS) if BOUNDS in _files(folder) else {}
+        bounds = {int(size): row for size, row in kept.items()}
+        check_bounds(bounds, statistics.sizes)
         about = f"{CARD}: "
         card = read_json(folder / CARD)
     except UNUSABLE as error:
@@ -190,7 +208,7 @@ def load_checkpoint(name_or_path: str) -> Model:
         raise CheckpointError(f"{folder} is not a usable molgen checkpoint: {about}{reason}") from None
     backend.eval().requires_grad_(False)
     name = str(card.get("name", folder.name))
-    parts = (record["backend"], backend, vocabulary, statistics, card, known, expected[WEIGHTS], ring_systems)
+    parts = (record["backend"], backend, vocabulary, statistics, card, known, expected[WEIGHTS], ring_systems, bounds)
     return Model(name, folder, *parts)
 
 
@@ -212,8 +230,16 @@ def _find(name_or_path: str) -> Path:
     return folder
 
 
+def _files(folder: Path) -> list[str]:
+    """The files of a checkpoint that have checksums."""
+    return [WEIGHTS, MODEL, KNOWN, CARD, *([BOUNDS] if (folder / BOUNDS).exists() else [])]
+
+
 def _write_checksums(folder: Path) -> None:
-    sums = {file: sha256_of(folder / file) for file in (WEIGHTS, MODEL, KNOWN, CARD)}
+    _write_sums(folder, {file: sha256_of(folder / file) for file in _files(folder)})
+
+
+def _write_sums(folder: Path, sums: Mapping[str, object]) -> None:
     _write_text(folder / CHECKSUMS, json.dumps(sums, indent=1) + "\n")
 
 

@@ -1,7 +1,7 @@
 """What model.json and the tensors beside it must be like, checked before anything is built from them."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import cast
 
 import numpy as np
@@ -123,6 +123,17 @@ def check_known(hashes: np.ndarray) -> None:
         raise InputError(f"hashes should be uint64 in one row, got {hashes.dtype} of shape {list(hashes.shape)}")
     if bool((hashes[1:] < hashes[:-1]).any()):
         raise InputError("hashes should be in ascending order")
+
+
+def check_bounds(bounds: Mapping[int, np.ndarray], sizes: Sequence[int]) -> None:
+    """Raises InputError for bounds of sizes that the model lacks, and for rows not of ascending finite float32."""
+    for size, row in bounds.items():
+        if not (0 < size < len(sizes) and sizes[size]):
+            raise InputError(f"bounds of molecules of {size} atoms, which the model does not know")
+        if row.dtype != np.float32 or row.ndim != 1:
+            raise InputError(f"bounds should be float32 in one row, got {row.dtype} of shape {list(row.shape)}")
+        if not np.isfinite(row).all() or bool((row[1:] < row[:-1]).any()):
+            raise InputError("bounds should be finite numbers in ascending order")
 
 
 def _numbers(name: str, values: object, length: int) -> list[float]:

@@ -17,6 +17,7 @@ from molgen.evaluation.fcd import fcd_distance, split_activations
 from molgen.evaluation.plots import loss_curve
 from molgen.evaluation.rings import training_systems
 from molgen.generation.sampling import sample_smiles
+from molgen.generation.typical import keep_bounds
 from molgen.models.base import Backend
 from molgen.models.checkpoints import Model
 from molgen.models.config import Value
@@ -153,6 +154,8 @@ def run(
             report=report if share.leads else None,
             export=export,
         )
+        if finished and share.leads:
+            keep_bounds(setup.folder / MODEL, prepared, progress)
     log = share.once(lambda: read_log(setup.folder))
     measured = {column: float(entry) for column, entry in log[-1].items() if entry} if log else {}
     return TrainResult(setup.folder / MODEL, finished, trainer.step, trainer.steps, measured, trainer.first_valid)

@@ -46,6 +46,17 @@ def test_a_bound_has_its_place_among_training_molecules_of_its_size(model, tmp_p
     assert np.array_equal(TypicalBounds(model).of_size(5), bounds)
 
 
+def test_a_model_brings_its_bounds_along(model, monkeypatch):
+    computed = TypicalBounds(model)
+    places = [computed.percentile(5, nats) for nats in (-1.0, float(np.median(computed.of_size(5))), math.inf)]
+    brought = replace(model, bounds={5: computed.of_size(5).astype(np.float32)}, name="brought")
+    monkeypatch.setattr(TypicalBounds, "training", None)
+    typical = TypicalBounds(brought)
+    assert [typical.percentile(5, nats) for nats in (-1.0, float(np.median(typical.of_size(5))), math.inf)] == places
+    assert math.isnan(typical.percentile(4, 1.0))
+    assert "training molecules of chains.smi" in typical.source
+
+
 def test_a_run_has_the_percentile_of_every_molecule(model, tmp_path):
     record = generate(tmp_path / "m.csv", model=model, likelihood=True, num=300)
     rows = pd.read_csv(tmp_path / "m.csv")

@@ -1,4 +1,5 @@
 import json
+import math
 
 import numpy as np
 import pytest
@@ -6,6 +7,7 @@ import torch
 
 from molgen.errors import CheckpointError, InputError
 from molgen.models.checkpoints import (
+    BOUNDS,
     CARD,
     KNOWN,
     MODEL,
@@ -13,6 +15,7 @@ from molgen.models.checkpoints import (
     build_backend,
     load_checkpoint,
     save_checkpoint,
+    write_bounds,
     write_card,
 )
 from molgen.models.digress.config import DiGressConfig
@@ -77,6 +80,32 @@ def test_a_new_card_keeps_the_checkpoint_whole(checkpoint):
     write_card(checkpoint, CARD_RECORD | {"figures": {"valid": "99 %"}})
     assert load_checkpoint(str(checkpoint)).card["figures"] == {"valid": "99 %"}
     assert "| valid | 99 % |" in (checkpoint / "README.md").read_text(encoding="utf-8")
+
+
+def test_bounds_come_along_and_may_be_missing(checkpoint):
+    assert load_checkpoint(str(checkpoint)).bounds == {}
+    write_bounds(checkpoint, {2: np.array([1.0, 2.5]), 3: np.array([4.0])})
+    found = load_checkpoint(str(checkpoint)).bounds
+    assert {size: row.tolist() for size, row in found.items()} == {2: [1.0, 2.5], 3: [4.0]}
+    write_card(checkpoint, CARD_RECORD)
+    assert len(load_checkpoint(str(checkpoint)).bounds) == 2
+    (checkpoint / BOUNDS).unlink()  # as where writing them was cut off
+    assert load_checkpoint(str(checkpoint)).bounds == {}
+
+
+@pytest.mark.parametrize(
+    ("bounds", "told"),
+    [
+        ({99: [1.0]}, "99 atoms, which the model does not know"),
+        ({2: [2.0, 1.0]}, "ascending"),
+        ({2: [math.inf]}, "finite"),
+        ({2: [[1.0]]}, "one row"),
+    ],
+)
+def test_wrong_bounds_are_refused(checkpoint, bounds, told):
+    write_bounds(checkpoint, {size: np.array(row) for size, row in bounds.items()})
+    with pytest.raises(CheckpointError, match=f"{BOUNDS}: .*{told}"):
+        load_checkpoint(str(checkpoint))
 
 
 @pytest.mark.parametrize("file", [WEIGHTS, MODEL, KNOWN, CARD])

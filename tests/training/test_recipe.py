@@ -11,6 +11,7 @@ import pytest
 from molgen.data.prepared import PreparedSet, prepare
 from molgen.errors import InputError, TrainingError
 from molgen.generation.sampling import sample_smiles
+from molgen.generation.typical import FEWEST, training_bounds
 from molgen.models.checkpoints import load_checkpoint
 from molgen.models.registry import BACKENDS
 from molgen.training import check
@@ -44,6 +45,18 @@ def test_a_training_prints_nothing_and_reports(prepared, tmp_path, capfd):
     assert places[0].step == 0 and math.isnan(places[0].loss)
     assert done.measured["step"] == done.steps and math.isfinite(done.measured["valid_loss"])
     assert load_checkpoint(str(done.model)).backend.config.layers == 2
+
+
+def test_a_trained_model_brings_the_bounds_of_its_training_molecules(tmp_path):
+    chains = [f"{a}C{b}{c}C" for a in "CNO" for b in "CNO" for c in "CNO"]
+    (tmp_path / "chains.smi").write_text("\n".join([*chains, "C", "O", "CC"]), encoding="utf-8")
+    prepared = prepare(str(tmp_path / "chains.smi"), workers=1, cache=tmp_path / "cache")
+    stopped = train(prepared, tmp_path / "run", options=OPTIONS, samples=0, max_minutes=1e-9)
+    assert not stopped.finished and not load_checkpoint(str(stopped.model)).bounds
+    done = train(prepared, tmp_path / "run", options=OPTIONS, samples=0, resume=True)
+    model = load_checkpoint(str(done.model))
+    assert list(model.bounds) == [5] and len(model.bounds[5]) == prepared.statistics.sizes[5] >= FEWEST
+    assert model.bounds[5] == pytest.approx(training_bounds(model, prepared, 5), rel=1e-6)
 
 
 def test_a_training_stops_and_resumes(prepared, tmp_path):
