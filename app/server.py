@@ -19,7 +19,7 @@ from streamlit.runtime.scriptrunner import get_script_run_ctx
 from molgen.data.prepared import cache_folder
 from molgen.errors import MolgenError
 from molgen.models.checkpoints import Model, list_models, load_checkpoint
-from molgen.parallel import available_cores
+from molgen.workers import available_cores
 
 SWEEP_SECONDS = 20
 DEFAULT = "qm9-digress"

@@ -33,7 +33,7 @@ from molgen.evaluation.draws import sample
 from molgen.evaluation.fcd import chemnet_activations, fcd_distance, split_activations
 from molgen.evaluation.set_metrics import kl_score, moses_suite
 from molgen.evaluation.suite import PARTS, kept_sketches, suite_figures
-from molgen.parallel import available_cores
+from molgen.workers import available_cores
 
 HERE = Path(__file__).resolve().parent
 

@@ -31,7 +31,7 @@ from molgen.evaluation.verdicts import summarise
 from molgen.generation.sampling import draw_graphs
 from molgen.models.checkpoints import load_checkpoint
 from molgen.molecules.encoding import GraphDecoder
-from molgen.parallel import available_cores
+from molgen.workers import available_cores
 
 COLUMNS = ("valid", "sanitised", "unique", "novel", "vun", "unseen_rings", "large_rings", "fcd", "seconds")
 

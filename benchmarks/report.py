@@ -17,7 +17,7 @@ from processes import memory
 
 from molgen.data.prepared import prepare
 from molgen.evaluation.draws import sample
-from molgen.parallel import available_cores
+from molgen.workers import available_cores
 
 START = "from molgen.cli import main; main()"
 PROFILE = "[ranges]\nmw = [0, 1000]\n"  # lets everything pass, which takes the most memory

@@ -22,7 +22,7 @@ from molgen.data.prepared import cache_folder
 from molgen.data.public import PUBLIC, QM9_WHEEL, qm9_records
 from molgen.data.readers import Row
 from molgen.files import shipped_folder
-from molgen.parallel import available_cores
+from molgen.workers import available_cores
 
 
 def sources(name: str) -> Iterator[tuple[str, Iterator[Row]]]:

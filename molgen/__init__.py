@@ -8,7 +8,7 @@
 
 `molecules.smiles`, `.mols`, `.frame()` and `.reasons` are what came out. `molgen.score`, `molgen.report`,
 `molgen.generate` (into a file), `molgen.optimize`, `molgen.train` and `molgen.prepare` are the commands of the same
-names.
+names; in a `with molgen.on_cluster(address):` they work on a Ray cluster.
 """
 
 from __future__ import annotations
@@ -17,10 +17,10 @@ import importlib
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from molgen.api import generate, list_models, load_model, optimize, prepare, report, score, train
+    from molgen.api import generate, list_models, load_model, on_cluster, optimize, prepare, report, score, train
 
 __version__ = "0.1.0"
-__all__ = ["generate", "list_models", "load_model", "optimize", "prepare", "report", "score", "train"]
+__all__ = ["generate", "list_models", "load_model", "on_cluster", "optimize", "prepare", "report", "score", "train"]
 
 
 def __getattr__(name: str) -> object:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from molgen.cluster import on_cluster
 from molgen.data.prepared import prepare
 from molgen.data.readers import Row
 from molgen.errors import InputError
@@ -18,11 +19,11 @@ from molgen.generation.runs import Result, run
 from molgen.generation.settings import make_settings
 from molgen.models.checkpoints import list_models, load_checkpoint
 from molgen.optimisation.run import Optimised, optimise
-from molgen.parallel import available_cores
 from molgen.progress import Progress, silent
 from molgen.training.recipe import train
+from molgen.workers import current_engine, usual_workers
 
-__all__ = ["generate", "list_models", "load_model", "optimize", "prepare", "report", "score", "train"]
+__all__ = ["generate", "list_models", "load_model", "on_cluster", "optimize", "prepare", "report", "score", "train"]
 
 # molecules drawn in this process, SMILES, or a file of any format that `molgen score` reads
 Source = Molecules | Sequence[str] | Path | str
@@ -65,14 +66,15 @@ def generate(
     three_d: bool = False,
     likelihood: bool = False,
     device: str = "auto",
-    workers: int = 1,
+    workers: int | None = None,
     overwrite: bool = False,
     progress: Progress = silent,
 ) -> Result:
     """Molecules into a file of any size, with its run record: as `molgen generate`; `LoadedModel.sample` has no file.
 
     num: samples, 1,000 if omitted; effort: fast, balanced or best, in place of steps; stereo, three_d: write so many
-    stereoisomers of each molecule, in space. A run that was stopped is resumed by the same call.
+    stereoisomers of each molecule, in space; workers: if omitted this process alone, on a cluster one for each CPU, or
+    GPU. A run that was stopped is resumed by the same call.
     Raises InputError for what the model or this machine cannot do, and where the output exists.
     """
     loaded = load_checkpoint(model)
@@ -99,7 +101,10 @@ def generate(
         similarity=similarity,
         stereo=stereo,
         three_d=three_d,
+        by_workers=True,
     )
+    if workers is None:
+        workers = usual_workers(gpu=settings.device != "cpu") if current_engine().remote else 1
     return run(loaded, settings, output, workers=workers, overwrite=overwrite, progress=progress)
 
 
@@ -166,7 +171,7 @@ def score(
     >>> scores.summary.valid, scores.summary.unique
     (3, 2)
     """
-    workers = workers or available_cores()
+    workers = workers or usual_workers()
     if isinstance(molecules, str | Path):
         return scoring.score_file(
             str(molecules),
@@ -223,7 +228,7 @@ def report(
         profile=profile,
         overwrite=overwrite,
         standardise=standardise,
-        workers=workers or available_cores(),
+        workers=workers or usual_workers(),
         progress=progress,
     )
     return made.sets

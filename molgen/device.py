@@ -9,17 +9,20 @@ import torch
 from molgen.errors import InputError
 
 
-def pick_device(name: str, number: int | None = None) -> torch.device:
+def pick_device(name: str, number: int | None = None, *, gpu: bool | None = None) -> torch.device:
     """The device of "auto" (the GPU where there is one), "cpu" or "cuda". Raises InputError for any other or none.
 
-    number: of this process, where there are several on this machine, each with a GPU of its own.
+    number: of this process, where there are several on this machine, each with a GPU of its own. gpu: whether
+    there is one, where the network runs on other machines.
     """
+    where = "torch sees no GPU here" if gpu is None else "the cluster has none"
+    gpu = torch.cuda.is_available() if gpu is None else gpu
     if name not in ("auto", "cpu", "cuda"):
         raise InputError(f"device {name!r} is not one of auto, cpu, cuda")
-    if name == "cuda" and not torch.cuda.is_available():
-        raise InputError("device cuda was asked for, but torch sees no GPU here")
+    if name == "cuda" and not gpu:
+        raise InputError(f"device cuda was asked for, but {where}")
     if name == "auto":
-        name = "cuda" if torch.cuda.is_available() else "cpu"
+        name = "cuda" if gpu else "cpu"
     if name == "cuda" and number is not None:
         gpus = torch.cuda.device_count()
         if number >= gpus:

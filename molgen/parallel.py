@@ -94,15 +94,19 @@ class _Work(Generic[T, R]):
 
 
 class _Pool(Generic[T, R]):
-    """Workers that apply one function; they get their work while somebody waits for a result."""
+    """Up to `most` workers that apply one function; they get their work while somebody waits for a result."""
 
-    def __init__(self, function: Callable[[list[T]], R], workers: int) -> None:
-        self.crew: Crew[_Work[T, R]] = Crew(workers, _serve, function)
+    def __init__(self, function: Callable[[list[T]], R], most: int) -> None:
+        self.most = most
+        self.crew: Crew[_Work[T, R]] = Crew(1, _serve, function)
         self.queue: deque[_Work[T, R]] = deque()
 
     def schedule(self, rows: list[T], seconds: float) -> "_Work[T, R]":
         work: _Work[T, R] = _Work(rows, seconds)
         self.queue.append(work)
+        workers = self.crew.workers
+        if len(workers) < min(self.most, len(self.queue) + sum(worker.task is not None for worker in workers)):
+            self.crew.add()  # only now: a cluster may have more of them than there is work
         self._turn(0)
         return work
 
@@ -124,7 +128,7 @@ class _Pool(Generic[T, R]):
         for worker, message in self.crew.messages(wait):
             self._hear(worker, message)
         for worker in list(self.crew.workers):
-            if worker.task is not None and worker.task.deadline <= monotonic() and not worker.pipe.poll():
+            if worker.task is not None and worker.task.deadline <= monotonic() and not worker.has_message():
                 worker.task.done, worker.task.death = True, SLOW
                 self.crew.replace(worker)
         for worker in self.crew.workers:
@@ -179,11 +183,6 @@ def _serve(pipe: Pipe, function: Callable[[list[T]], R]) -> None:
             os._exit(1)
         except Exception as error:
             pipe.send(Failed(error))
-
-
-def available_cores() -> int:
-    """Number of CPU cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def chunks(items: Iterable[T], size: int) -> Iterator[list[T]]:

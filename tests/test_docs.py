@@ -45,9 +45,11 @@ CHEAPER_PYTHON = (
     (r"max_minutes=\d+", "max_minutes=0.02, samples=0, options={'layers': 1}"),
     (r'reference="qm9"', 'reference="mine.smi", workers=1'),
 )
-# A public data set takes a minute or a download, a report of four files half a minute, the app does not end;
-# they have their own tests.
-NOT_RUN = re.compile(r"(--reference|--data|molgen data) (qm9|moses|chembl)|molgen app|report library.csv edge")
+# A public data set takes a minute or a download, a report of four files half a minute, the app does not end, a cluster
+# has to be started; they have their own tests.
+NOT_RUN = re.compile(
+    r"(--reference|--data|molgen data) (qm9|moses|chembl)|molgen app|report library.csv edge|--engine ray"
+)
 # Its slow calls are also on the page of the Python interface.
 COMPILED_ONLY = "docs/tasks/screen.md"
 # Of the ligands that the whole example begins with.

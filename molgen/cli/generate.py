@@ -10,7 +10,7 @@ import click
 
 from molgen.cli.log import log_option, logged
 from molgen.cli.output import say
-from molgen.cli.settings import config_option
+from molgen.cli.settings import config_option, engine_options, use_engine
 from molgen.errors import InputError
 
 if TYPE_CHECKING:
@@ -125,8 +125,8 @@ DEFAULT_WORKERS = 4  # each takes some 600 MB
 @click.option(
     "--workers",
     type=int,
-    help="Processes, at most four for each core; they do not change the molecules. Every 1,000 samples are the work of "
-    "one.  [default: one for each core, up to 4; with a GPU 1]",
+    help="Workers, at most four for each core; they do not change the molecules. Every 1,000 samples are the work of "
+    "one.  [default: one for each core, up to 4; with a GPU 1; on a cluster one for each CPU, or GPU]",
 )
 @click.option(
     "--device",
@@ -135,6 +135,7 @@ DEFAULT_WORKERS = 4  # each takes some 600 MB
     show_default=True,
     help="Where the network runs; auto takes the GPU if there is one.",
 )
+@engine_options
 @config_option
 @log_option
 def command(
@@ -162,6 +163,8 @@ def command(
     three_d: bool,
     likelihood: bool,
     workers: int | None,
+    engine: str,
+    address: str | None,
     device: str,
 ) -> None:
     """Make new molecules.
@@ -186,7 +189,7 @@ def command(
     from molgen.generation.runs import run
     from molgen.generation.settings import make_settings, wanted_of
     from molgen.models.checkpoints import load_checkpoint
-    from molgen.parallel import available_cores
+    from molgen.workers import current_engine, usual_workers
 
     for name, value in (("--num", num), ("--unique", unique), ("--max-samples", max_samples), ("--steps", steps)):
         if value is not None and value < 1:
@@ -196,6 +199,7 @@ def command(
     if max_samples is not None and unique is None:
         raise InputError("--max-samples only goes with --unique")
     model = load_checkpoint(model_name)
+    use_engine(engine, address)
     settings = make_settings(
         model,
         num=1000 if num is None and unique is None else num,
@@ -219,11 +223,14 @@ def command(
         similarity=similarity,
         stereo=stereo,
         three_d=three_d,
+        by_workers=True,
     )
     for warning in wanted_of(model, settings).warnings(model.statistics):
         say(f"Warning: {warning}", err=True)
     if workers is None:
-        workers = min(available_cores(), DEFAULT_WORKERS) if settings.device == "cpu" else 1
+        workers = usual_workers(gpu=settings.device != "cpu")
+        if not current_engine().remote:
+            workers = min(workers, DEFAULT_WORKERS)
     bar: tqdm[NoReturn] | None = None
     doing = ""
 

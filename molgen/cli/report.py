@@ -8,7 +8,7 @@ import click
 
 from molgen.cli.log import log_option
 from molgen.cli.output import say
-from molgen.cli.settings import STANDARDISE, config_option
+from molgen.cli.settings import STANDARDISE, config_option, engine_options, use_engine
 
 
 @click.command("report", short_help="Write a report: tables, charts, alerts, a screen and its picks.")
@@ -26,6 +26,7 @@ from molgen.cli.settings import STANDARDISE, config_option
 @click.option("--overwrite", is_flag=True, help="Replace an earlier report in the folder.")
 @click.option("--standardise", is_flag=True, help=f"{STANDARDISE} Of a reference that is a file, too.")
 @click.option("--workers", type=click.IntRange(min=1), help="Processes that judge molecules; every core's if omitted.")
+@engine_options
 @config_option
 @log_option
 def command(
@@ -37,6 +38,8 @@ def command(
     overwrite: bool,
     standardise: bool,
     workers: int | None,
+    engine: str,
+    address: str | None,
 ) -> None:
     """Judge each of FILES against real molecules and a screening profile, side by side.
 
@@ -56,9 +59,10 @@ def command(
     from molgen.cli.bars import progress_bar, tell_column, tell_salts
     from molgen.evaluation.account import told
     from molgen.evaluation.report_files import read_set, write_report
-    from molgen.parallel import available_cores
+    from molgen.workers import usual_workers
 
     sets = [read_set(file, smiles_column, tell_column) for file in files]
+    use_engine(engine, address)
     with progress_bar() as progress:
         report = write_report(
             sets,
@@ -67,7 +71,7 @@ def command(
             profile=profile,
             overwrite=overwrite,
             standardise=standardise,
-            workers=workers or available_cores(),
+            workers=workers or usual_workers(),
             progress=progress,
         )
     for done in report.sets:

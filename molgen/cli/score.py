@@ -9,7 +9,7 @@ import click
 
 from molgen.cli.log import log_option
 from molgen.cli.output import say
-from molgen.cli.settings import STANDARDISE, config_option
+from molgen.cli.settings import STANDARDISE, config_option, engine_options, use_engine
 from molgen.errors import InputError
 
 
@@ -44,6 +44,7 @@ from molgen.errors import InputError
 )
 @click.option("--standardise", is_flag=True, help=f"{STANDARDISE} Of a reference that is a file, too.")
 @click.option("--workers", type=click.IntRange(min=1), help="Processes that judge molecules; every core's if omitted.")
+@engine_options
 @config_option
 @log_option
 def command(
@@ -56,6 +57,8 @@ def command(
     output: Path | None,
     standardise: bool,
     workers: int | None,
+    engine: str,
+    address: str | None,
 ) -> None:
     """Judge FILE, from any program: .smi, .csv, .tsv, .sdf, .parquet, also gzipped, or - for standard input.
 
@@ -80,11 +83,12 @@ def command(
     from molgen.cli.bars import progress_bar, tell_column, tell_salts
     from molgen.evaluation.score import score_file
     from molgen.files import atomic_write
-    from molgen.parallel import available_cores
+    from molgen.workers import usual_workers
 
     if output is None and file != "-":
         output = _scores_path(file)
     _check_output(file, output)
+    use_engine(engine, address)
     with progress_bar() as progress:
         scores = score_file(
             file,
@@ -94,7 +98,7 @@ def command(
             num=num,
             suite=suite,
             standardise=standardise,
-            workers=workers or available_cores(),
+            workers=workers or usual_workers(),
             progress=progress,
             on_column=tell_column,
         )

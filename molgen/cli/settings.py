@@ -84,6 +84,33 @@ config_option = click.option(
 )
 
 
+def engine_options(command: Command) -> Command:
+    """Adds the options that say where workers run; see `use_engine`."""
+    command = click.option(
+        "--address",
+        help="With --engine ray: the cluster, as HOST:PORT; auto is the one that this machine belongs to.  [default: "
+        "auto]",
+    )(command)
+    return click.option(
+        "--engine",
+        type=click.Choice(["processes", "ray"]),
+        default="processes",
+        show_default=True,
+        help="What runs the workers: processes of this machine, or a Ray cluster (molgen-diffusion[cluster]), with one "
+        "for each CPU if --workers is omitted. The result is the same.",
+    )(command)
+
+
+def use_engine(engine: str, address: str | None) -> None:
+    """Let workers run where the options say until the command ends. Raises InputError for an address alone."""
+    if engine == "ray":
+        from molgen.cluster import on_cluster
+
+        click.get_current_context().with_resource(on_cluster(address or "auto"))
+    elif address is not None:
+        raise InputError("--address only goes with --engine ray")
+
+
 def _options(context: click.Context, config: click.Parameter) -> list[click.Option]:
     """The options that a file may hold: all but the one that names it."""
     return [option for option in context.command.params if isinstance(option, click.Option) and option is not config]

@@ -20,8 +20,9 @@ from molgen.molecules.hashing import DistinctMolecules
 from molgen.molecules.parsing import Cleaned, Rejected, clean, parse_block, parse_smiles
 from molgen.molecules.standardise import clean_standardised
 from molgen.molecules.vocabulary import AtomClass, Vocabulary
-from molgen.parallel import available_cores, isolated_chunks
+from molgen.parallel import isolated_chunks
 from molgen.progress import Progress
+from molgen.workers import usual_workers
 
 CHUNK = 2_000  # rows; about a second of work, and under a megabyte to send back
 ROW_SECONDS = 10
@@ -122,7 +123,7 @@ def import_molecules(
     parts: dict[int, list[tuple[np.ndarray, np.ndarray, np.ndarray]]] = {}
     seen = _Seen() if deduplicate else None
     criteria = Criteria(vocabulary, max_atoms, keep_largest, standardise)
-    for chunk, converted in _converted(rows, criteria, workers or available_cores()):
+    for chunk, converted in _converted(rows, criteria, workers or usual_workers()):
         kept = _take(chunk, converted, done, parts, codes, seen, on_reject)
         _count_changes(kept, converted, done, on_change)
         if progress is not None:

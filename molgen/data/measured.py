@@ -21,8 +21,9 @@ from molgen.errors import DownloadError
 from molgen.files import atomic_write
 from molgen.molecules.parsing import Rejected, clean, parse_smiles
 from molgen.molecules.properties import TARGETS, targets
-from molgen.parallel import available_cores, isolated_chunks
+from molgen.parallel import isolated_chunks
 from molgen.progress import Progress
+from molgen.workers import usual_workers
 
 CHUNK = 2_000  # molecules; some seconds of work, and what a kill costs
 MOLECULE_SECONDS = 10
@@ -126,7 +127,7 @@ def measured(
         done = min((file.seek(0, os.SEEK_END) - len(head)) // width, len(smiles))
         file.truncate(len(head) + done * width)  # a row that was half written when the process was killed
         if done < len(smiles):
-            count = workers or available_cores()
+            count = workers or usual_workers()
             todo = isolated_chunks(
                 measure, smiles[done:], _failed, workers=count, chunk=CHUNK, seconds=MOLECULE_SECONDS
             )

@@ -6,6 +6,7 @@ import dataclasses
 
 import numpy as np
 
+from molgen.device import pick_device
 from molgen.errors import InputError
 from molgen.generation.leads import NOISES
 from molgen.generation.sampling import Shards
@@ -24,7 +25,8 @@ def with_noise(model: Model, settings: Settings, progress: Progress = silent) ->
     """
     if settings.like is None or settings.noise is not None:
         return settings
-    few = dataclasses.replace(settings, samples=TRIED, unique=None, seed=0, likelihood=False)
+    here = "cpu" if settings.device == "cpu" else pick_device("auto").type  # workers elsewhere may have what we lack
+    few = dataclasses.replace(settings, device=here, samples=TRIED, unique=None, seed=0, likelihood=False)
     shares = []
     for number, noise in enumerate(NOISES):
         progress(f"how far to change {settings.like}", number * TRIED, len(NOISES) * TRIED)

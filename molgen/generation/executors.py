@@ -1,4 +1,4 @@
-"""Draw the shards of a generation run in this process or in several, each into a file of its own."""
+"""Draw the shards of a generation run in this process or by workers, each into a file of its own."""
 
 import hashlib
 import io
@@ -16,9 +16,8 @@ from molgen.files import atomic_write, sha256_of
 from molgen.generation.sampling import Shards
 from molgen.generation.settings import Settings
 from molgen.models.checkpoints import Model
-from molgen.parallel import available_cores
 from molgen.progress import Progress
-from molgen.workers import Crew, Died, Failed, NoWorkersError, Pipe
+from molgen.workers import Crew, Died, Failed, NoWorkersError, Pipe, current_engine
 
 
 @dataclass(frozen=True)
@@ -31,9 +30,10 @@ class Drawn:
 
 @dataclass(frozen=True)
 class Finished:
-    """A worker's message: the file of a shard is there."""
+    """A worker's message: a shard, as the bytes of its Parquet file (the worker may be on another machine)."""
 
     shard: int
+    rows: bytes
 
 
 def shard_file(folder: Path, shard: int) -> Path:
@@ -60,20 +60,21 @@ def finished_shards(
 ) -> Generator[int, None, None]:
     """The numbers of all shards of a run, in order, each when its `shard_file` is there.
 
-    missing: those still to draw, ascending. workers: processes to draw them in; 1 is this one, which also does it where
-    no other can be started. The files do not depend on it. progress: of the samples of the whole run, called in this
-    process. Raises MolgenError where worker processes die again and again.
+    missing: those still to draw, ascending. workers: of the current engine, to draw them in; 1 process is this one,
+    which also does it where no other can be started. The files do not depend on it. progress: of the samples of the
+    whole run, called in this process. Raises MolgenError where worker processes die again and again.
     """
     to_draw = set(missing)
     counter = _Counter(settings, missing, progress)
     workers = min(workers, len(missing))
     with ExitStack() as stack:
         drawing = _drawn_here(model, settings, folder, missing, counter)
-        if workers > 1:
+        engine = current_engine()
+        if workers > 1 or (workers and engine.remote):
             try:
-                threads = max(1, available_cores() // workers)
-                crew: Crew[int] = stack.enter_context(closing(Crew(workers, _work, model, settings, folder, threads)))
-                drawing = _drawn_by_workers(crew, missing, counter)
+                threads, gpu = engine.threads(workers), settings.device != "cpu"
+                crew: Crew[int] = Crew(workers, _work, model, settings, threads, gpu=gpu)
+                drawing = _drawn_by_workers(stack.enter_context(closing(crew)), folder, missing, counter)
             except NoWorkersError as error:
                 logging.getLogger(__name__).warning("Warning: %s; going on in one process", error)
         for shard in range(settings.shards):
@@ -105,11 +106,13 @@ def _drawn_here(
     """Draw the missing shards in this process; their numbers, each when it is done."""
     shards = Shards(model, settings)
     for shard in missing:
-        _make_shard(shards, folder, shard, counter)
+        _keep(folder, shard, _rows(shards, shard, counter))
         yield shard
 
 
-def _drawn_by_workers(crew: Crew[int], missing: list[int], counter: _Counter) -> Generator[int, None, None]:
+def _drawn_by_workers(
+    crew: Crew[int], folder: Path, missing: list[int], counter: _Counter
+) -> Generator[int, None, None]:
     """As `_drawn_here`, by workers that take one shard after the other; that of a dead one is drawn again."""
     queue, left = deque(missing), len(missing)
     while left:
@@ -120,8 +123,9 @@ def _drawn_by_workers(crew: Crew[int], missing: list[int], counter: _Counter) ->
                     counter(message)
                 case Failed():
                     raise message.error
-                case Finished(shard):
+                case Finished(shard, rows):
                     worker.task, crew.deaths = None, 0
+                    _keep(folder, shard, rows)
                     finished.append(shard)
                 case Died():
                     crew.count_death("the finished shards are kept: start the same run again, with fewer workers")
@@ -135,29 +139,32 @@ def _drawn_by_workers(crew: Crew[int], missing: list[int], counter: _Counter) ->
         yield from finished
 
 
-def _work(pipe: Pipe, model: Model, settings: Settings, folder: Path, threads: int) -> None:
+def _work(pipe: Pipe, model: Model, settings: Settings, threads: int) -> None:
     """A worker: draw the shards whose numbers come, and tell of samples, finished shards and errors."""
     torch.set_num_threads(threads)
     try:
         shards = Shards(model, settings)
         while True:
             shard = pipe.recv()
-            _make_shard(shards, folder, shard, pipe.send)
-            pipe.send(Finished(shard))
+            pipe.send(Finished(shard, _rows(shards, shard, pipe.send)))
     except (EOFError, BrokenPipeError, MemoryError):  # the parent has gone, or draws the shard again in another
         os._exit(1)
     except Exception as error:
         pipe.send(Failed(error))
 
 
-def _make_shard(shards: Shards, folder: Path, shard: int, tell: Callable[[Drawn], object]) -> None:
-    frame = shards.draw(shard, lambda _stage, done, _total: tell(Drawn(shard, done)))
+def _rows(shards: Shards, shard: int, tell: Callable[[Drawn], object]) -> bytes:
+    """Draw a shard: the bytes of its file."""
     rows = io.BytesIO()
-    frame.to_parquet(rows, index=False)
+    shards.draw(shard, lambda _stage, done, _total: tell(Drawn(shard, done))).to_parquet(rows, index=False)
+    return rows.getvalue()
+
+
+def _keep(folder: Path, shard: int, rows: bytes) -> None:
     with atomic_write(_checksum_file(folder, shard)) as text:  # first, so that no shard of ours is ever without it
-        text.write(hashlib.sha256(rows.getbuffer()).hexdigest())
+        text.write(hashlib.sha256(rows).hexdigest())
     with atomic_write(shard_file(folder, shard), "wb") as file:
-        file.write(rows.getbuffer())
+        file.write(rows)
 
 
 def _checksum_file(folder: Path, shard: int) -> Path:

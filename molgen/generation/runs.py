@@ -31,8 +31,8 @@ from molgen.generation.wanted import Span
 from molgen.generation.work_folder import deliver, unfinished_output, work_folder, write_record
 from molgen.models.checkpoints import Model
 from molgen.molecules.hashing import DistinctMolecules
-from molgen.parallel import available_cores
 from molgen.progress import Progress, silent
+from molgen.workers import current_engine
 
 WORKERS_PER_CORE = 4  # more only cost memory
 
@@ -77,6 +77,7 @@ class Record(TypedDict):
     stereoisomers: NotRequired[Told]
     fell_short: bool
     samples_of_earlier_starts: int
+    engine: str
     workers: int
     seconds: float
     samples_per_second: float
@@ -195,17 +196,19 @@ def run(
 ) -> Result:
     """Generate molecules into `output` and its record, `output` with the extension .json; "-" is standard output.
 
-    A run that was stopped is resumed by the same call; neither that nor `workers`, the number of processes, changes
-    the molecules. overwrite: replace an earlier output, and discard an unfinished one of other settings. progress: of
-    the distinct valid molecules if a number of these is asked for, else of the samples; first those of earlier starts.
-    The record of "-" is written nowhere.
+    A run that was stopped is resumed by the same call; neither that nor `workers`, which the current engine
+    starts, changes the molecules. overwrite: replace an earlier output, and discard an unfinished one of other
+    settings. progress: of the distinct valid molecules if a number of these is asked for, else of the samples; first
+    those of earlier starts. The record of "-" is written nowhere.
 
     Raises InputError where the output exists, cannot be written, or belongs to a run that is going on or had other
     settings; MolgenError where a worker process died.
     """
-    limit = WORKERS_PER_CORE * available_cores()
+    engine = current_engine()
+    limit = WORKERS_PER_CORE * engine.room()
     if not 1 <= workers <= limit:
-        raise InputError(f"workers should be at least 1 and on this machine at most {limit}, got {workers}")
+        where = "this cluster" if engine.remote else "this machine"
+        raise InputError(f"workers should be at least 1 and on {where} at most {limit}, got {workers}")
     if settings.three_d and Path(output).suffix.lower() != ".sdf":
         raise InputError(f"3D goes into an .sdf file, not into {output}", "output")
     settings = with_noise(model, settings, progress)
@@ -245,6 +248,7 @@ def run(
             "backend": model.card.get("backend"),
             "likelihood_draws": LIKELIHOOD_DRAWS if settings.likelihood else None,
             **({} if typical is None else {"nll_percentile": f"among {typical.source}"}),
+            "engine": engine.name,
             "workers": workers,
             "columns": columns(settings),
             "counts": summary.to_json(),

@@ -19,6 +19,7 @@ from molgen.models.checkpoints import Model
 from molgen.models.effort import steps_of
 from molgen.molecules.properties import PROPERTIES, TARGETS
 from molgen.molecules.stereo import MOST
+from molgen.workers import current_engine
 
 WINDOW = "0.5:0.8"  # of the similarity of analogues
 SHARD_SIZE = 1000  # large enough for batches of one size, small enough that a killed run loses little
@@ -137,13 +138,15 @@ def make_settings(
     similarity: str | None = None,
     stereo: int | None = None,
     three_d: bool = False,
+    by_workers: bool = False,
 ) -> Settings:
     """Settings for `num` samples, or for `unique` distinct valid molecules out of at most `max_samples`.
 
     If omitted, sampler and steps are the model's own; effort: fast, balanced or best, in place of steps. device: auto,
     cpu or cuda. formula, atoms, core, targets, guidance, size, like: see `parse_wanted`. similarity: WINDOW if omitted.
     profile: the name of a screening profile, or its TOML file; known_rings, stereo, three_d: see `Settings`; three_d
-    alone takes one stereoisomer of each.
+    alone takes one stereoisomer of each. by_workers: those of the current engine are to draw, not this process; what
+    matters then is whether they have GPUs.
     Raises InputError for what the model or this machine cannot do.
     """
     backend = model.backend
@@ -170,13 +173,14 @@ def make_settings(
         num = min(SAMPLES_PER_UNIQUE * unique, MAX_SAMPLES) if max_samples is None else max_samples
     if stereo is not None and not 1 <= stereo <= MOST:
         raise InputError(f"stereo should be 1 to {MOST} stereoisomers of each molecule, got {stereo}", "stereo")
+    engine = current_engine()
     request = wanted.request
     chosen = None if profile is None else load_profile(profile)
     make_filter(model, chosen, known_rings)
     return Settings(
         model=model.name,
         weights_sha256=model.weights_sha256,
-        device=pick_device(device).type,
+        device=pick_device(device, gpu=engine.room(gpu=True) > 0 if by_workers and engine.remote else None).type,
         sampler=backend.samplers[0] if sampler is None else sampler,
         steps=backend.default_steps if steps is None else steps,
         samples=num,

@@ -29,7 +29,7 @@ from molgen.optimisation.calling import Ready, finite, serve
 from molgen.optimisation.curves import Curve
 from molgen.optimisation.scorers import Answers
 from molgen.parallel import chunks
-from molgen.workers import Crew, Died, Failed
+from molgen.workers import PROCESSES, Crew, Died, Failed
 
 TRUST = 20  # molecules without a single number after which the scorer, and not the molecules, is at fault
 SHOWN = 300  # characters of what a failed program said
@@ -159,13 +159,15 @@ class Program:
 class Function:
     """A Python function in a process of its own: it gets a list of SMILES and returns a number, or None, for each.
 
+    The process is one of this machine, whatever the current engine: the user's code need not be on another.
+
     Raises InputError where it cannot be imported.
     """
 
     def __init__(self, module: str, name: str, folder: Path, seconds: float) -> None:
         self.seconds = seconds
         self.message = ""
-        self.crew: Crew[list[str]] = Crew(1, serve, str(folder), module, name)
+        self.crew: Crew[list[str]] = Crew(1, serve, str(folder), module, name, engine=PROCESSES)
         self.path = self._wait_ready()
 
     def __call__(self, smiles: list[str]) -> list[float] | None:

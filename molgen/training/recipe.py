@@ -22,7 +22,6 @@ from molgen.models.base import Backend
 from molgen.models.checkpoints import Model
 from molgen.models.config import Value
 from molgen.molecules.hashing import contains, smiles_hashes
-from molgen.parallel import available_cores
 from molgen.progress import Progress, silent
 from molgen.training.export import MODEL, save_model
 from molgen.training.log import LOG, read_log
@@ -30,6 +29,7 @@ from molgen.training.setup import Setup, set_up
 from molgen.training.share import joined
 from molgen.training.state import STATE
 from molgen.training.trainer import Evaluate, Trainer, TrainProgress
+from molgen.workers import usual_workers
 
 SAMPLES = 500  # molecules drawn for a measurement
 
@@ -122,7 +122,7 @@ def run(
     with ExitStack() as held:
         with share.agreed():
             if share.leads:
-                ring_systems = np.unique(smiles_hashes(training_systems(prepared, available_cores(), progress)))
+                ring_systems = np.unique(smiles_hashes(training_systems(prepared, usual_workers(), progress)))
                 held.enter_context(_held(setup.folder))
                 if not setup.resumed and (setup.folder / STATE).exists():
                     raise TrainingError(f"{setup.folder} already holds a training: resume it, or choose another folder")

@@ -192,7 +192,7 @@ def test_options_may_come_from_a_file(model, tmp_path):
     record = json.loads((tmp_path / "m.json").read_text(encoding="utf-8"))
     assert (record["counts"]["requested"], record["seed"], record["steps"]) == (10, 3, 5)
     (tmp_path / "run.toml").write_text("step = 5\n", encoding="utf-8")
-    with pytest.raises(InputError, match=r"run\.toml: unknown setting 'step'; it takes 3d, atoms, core, device, "):
+    with pytest.raises(InputError, match=r"run\.toml: unknown setting 'step'; it takes 3d, address, atoms, core, "):
         call("generate", "--config", str(tmp_path / "run.toml"))
 
 

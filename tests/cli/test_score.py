@@ -104,7 +104,7 @@ def test_options_may_come_from_a_file():
     report = json.loads(Path("x.json").read_text(encoding="utf-8"))
     assert (report["requested"], report["reference"]) == (50, "reference.smi")
     Path("judge.toml").write_text("suites = true\n", encoding="utf-8")
-    with pytest.raises(InputError, match=r"judge\.toml: unknown setting 'suites'; it takes log, num, output, "):
+    with pytest.raises(InputError, match=r"judge\.toml: unknown setting 'suites'; it takes address, engine, log, "):
         score("reference.smi", "--config", "judge.toml")
 
 

@@ -10,7 +10,7 @@ import pytest
 import torch
 
 import molgen.generation.runs
-import molgen.parallel
+import molgen.workers
 from molgen.errors import InputError, MolgenError
 from molgen.generation.runs import run
 from molgen.generation.sampling import Shards
@@ -53,7 +53,7 @@ def test_workers_do_not_change_the_molecules_of_the_shipped_model(tmp_path):
 
 
 def test_too_many_workers_are_refused(tmp_path):
-    limit = molgen.generation.runs.WORKERS_PER_CORE * molgen.parallel.available_cores()
+    limit = molgen.generation.runs.WORKERS_PER_CORE * molgen.workers.available_cores()
     with pytest.raises(InputError, match=f"at most {limit}, got {limit + 1}"):
         generate(tmp_path / "m.csv", workers=limit + 1)
 
