@@ -21,7 +21,7 @@ install: .venv/.installed
 	done; \
 	echo "Error: molgen needs Python 3.11 or newer and found none; say where: make install PYTHON=/path/to/python3" >&2; \
 	exit 1
-	$(BIN)/python -m pip install --quiet --editable '.[sketch,onnx,docs,cluster,dev]'
+	$(BIN)/python -m pip install --quiet --editable '.[sketch,onnx,admet,buyable,cluster,docs,dev]'
 	@touch $@
 
 run: install
@@ -43,5 +43,5 @@ test: install
 
 # with the newest versions that pyproject.toml admits, whatever is installed
 test-newest: install
-	$(BIN)/python -m pip install --quiet --upgrade --upgrade-strategy eager --editable '.[sketch,onnx,docs,cluster,dev]'
+	$(BIN)/python -m pip install --quiet --upgrade --upgrade-strategy eager --editable '.[sketch,onnx,admet,buyable,cluster,docs,dev]'
 	$(MAKE) test

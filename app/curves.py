@@ -5,6 +5,7 @@ import numpy as np
 import pandas as pd
 from charts import COLOURS
 
+from molgen.evaluation.admet import ENDPOINTS
 from molgen.evaluation.bins import bin_edges, usual_range
 from molgen.molecules.properties import CATALOGUE
 from molgen.optimisation.curves import Range, Sigmoid, Target
@@ -18,7 +19,7 @@ SCALES = {"alerts": (0.0, 5.0), "unseen_rings": (0.0, 5.0), "likelihood": (0.0, 
 TITLES = {
     **{"similar_to": "similarity", "unlike": "similarity", "has": "share that is there", "lacks": "1 without them"},
     **{"alerts": "alerts", "unseen_rings": "unseen ring systems", "novel": "1 where novel"},
-    "likelihood": "percentile among training molecules",
+    **{"likelihood": "percentile among training molecules", "buyable": "1 where it can be bought"},
 }
 
 
@@ -27,7 +28,7 @@ def desirability(component: Component, known: np.ndarray | None) -> alt.Chart | 
     low, high = scale(component, known)
     x = np.linspace(low, high, POINTS)
     kind, name = component.kind, str(component.value)
-    axis = alt.X("value:Q", title=CATALOGUE[name].title if kind == "property" else TITLES[kind])
+    axis = alt.X("value:Q", title=_title(kind, name))
     axis = axis.scale(domain=[low, high], nice=False)
     base = alt.Chart(pd.DataFrame({"value": x, "desirability": component.curve(x)})).encode(
         x=axis, y=alt.Y("desirability:Q", title="desirability").scale(domain=[0, 1])
@@ -43,9 +44,15 @@ def desirability(component: Component, known: np.ndarray | None) -> alt.Chart | 
     return layers
 
 
+def _title(kind: str, name: str) -> str:
+    if kind == "property":
+        return CATALOGUE[name].title
+    return ", ".join(ENDPOINTS[name]) if kind == "admet" else TITLES[kind]
+
+
 def scale(component: Component, known: np.ndarray | None) -> tuple[float, float]:
     """Where values of a component lie, and where its curve rises and falls."""
-    if component.kind != "property" or component.value in OWN_SCALE:
+    if component.kind not in ("property", "admet") or component.value in OWN_SCALE:
         return SCALES.get(component.kind, (0.0, 1.0))
     curve = component.curve
     places: list[float] = []

@@ -12,6 +12,7 @@ from server import server
 from views import label_of
 
 from molgen.errors import MolgenError
+from molgen.evaluation.admet import ENDPOINTS
 from molgen.evaluation.reference import Reference
 from molgen.models.checkpoints import Model
 from molgen.molecules.alerts import SETS
@@ -45,6 +46,8 @@ def add(part: Part = NEW) -> None:
     fields: dict[str, Any] = {"kind": kind, "curve": next((one for one in CURVES if one in part), AS_IT_IS)}
     if kind == "property":
         fields["property"] = value
+    elif kind == "admet":
+        fields["endpoint"] = value
     elif kind == "alerts":
         fields["alerts"] = [value] if isinstance(value, str) else value
     else:
@@ -114,6 +117,18 @@ def _fields(place: int, number: int, known: Reference | None) -> Part:
         )
     elif kind == "alerts":
         part[kind] = right.multiselect("Sets of alerts", list(SETS), key=_key(number, "alerts"))
+    elif kind == "admet":
+        part[kind] = right.selectbox(
+            "Endpoint",
+            list(ENDPOINTS),
+            key=_key(number, "endpoint"),
+            format_func=lambda name: ", ".join(ENDPOINTS[name]),
+            on_change=_begin_curve,
+            args=[number, known],
+        )
+    elif kind == "buyable":
+        part[kind] = True
+        right.caption("in stock by molbloom (ZINC20), which says yes to 7 % of all others too")
     elif kind in ("unseen_rings", "novel"):
         part[kind] = "model"
         right.caption("compared with what the model was trained on")
@@ -167,7 +182,7 @@ def _curve(number: int, kind: str, value: str) -> Part:
 
 
 def _needs_curve(kind: str, value: str) -> bool:
-    return kind == "property" and value not in OWN_SCALE
+    return kind == "admet" or (kind == "property" and value not in OWN_SCALE)
 
 
 def _begin_curve(number: int, known: Reference | None) -> None:

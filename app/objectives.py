@@ -6,9 +6,10 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
+from molgen.evaluation.extras import installed
 from molgen.models.checkpoints import Model
 from molgen.optimisation.objective import Objective, parse_objective
-from molgen.optimisation.scorers import Place
+from molgen.optimisation.scorers import Place, usual_name
 
 Part = dict[str, Any]  # what stands below a [[component]]
 LABEL = "the objective"
@@ -23,6 +24,8 @@ KINDS = {
     "unseen_rings": "unseen ring systems",
     "novel": "novel",
     "likelihood": "likelihood",
+    **({"admet": "ADMET prediction"} if installed("admet") else {}),
+    **({"buyable": "can be bought"} if installed("buyable") else {}),
 }
 MEAN = "geometric"
 EXAMPLE: tuple[Part, ...] = (
@@ -55,7 +58,7 @@ def named(parts: Sequence[Part]) -> list[Part]:
     found = []
     for part in parts:
         kind = kind_of(part)
-        usual = str(part[kind]) if kind == "property" else kind.replace("_", " ")
+        usual = usual_name(kind, part[kind])
         seen[usual] += "name" not in part
         again = "name" not in part and seen[usual] > 1
         found.append({**part, "name": f"{usual} {seen[usual]}"} if again else part)

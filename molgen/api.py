@@ -212,13 +212,16 @@ def report(
     profile: str = "lead-like",
     overwrite: bool = False,
     standardise: bool = False,
+    include: Sequence[str] = (),
     workers: int | None = None,
     progress: Progress = silent,
 ) -> list[Judged]:
     """Judge one set of molecules, or several side by side ({name: set}): as `molgen report`; writes a folder.
 
-    profile: a name or a TOML file. standardise: as `score`. Returns what was counted of each set.
-    Raises InputError where molecules, reference or profile cannot be used, or the folder holds a report already.
+    profile: a name or a TOML file. standardise: as `score`. include: "admet", "buyable", as `molgen report` has them.
+    Returns what was counted of each set.
+    Raises InputError where molecules, reference or profile cannot be used, an optional package is not installed, or the
+    folder holds a report already.
     """
     sets = molecules if isinstance(molecules, dict) else {_name(molecules): molecules}
     made = write_report(
@@ -228,6 +231,7 @@ def report(
         profile=profile,
         overwrite=overwrite,
         standardise=standardise,
+        include=include,
         workers=workers or usual_workers(),
         progress=progress,
     )

@@ -9,6 +9,7 @@ import click
 from molgen.cli.log import log_option
 from molgen.cli.output import say
 from molgen.cli.settings import STANDARDISE, config_option, engine_options, use_engine
+from molgen.evaluation.extras import EXTRAS
 
 
 @click.command("report", short_help="Write a report: tables, charts, alerts, a screen and its picks.")
@@ -25,6 +26,13 @@ from molgen.cli.settings import STANDARDISE, config_option, engine_options, use_
 @click.option("--smiles-column", help="Column of the SMILES in a table; found by its name or content if omitted.")
 @click.option("--overwrite", is_flag=True, help="Replace an earlier report in the folder.")
 @click.option("--standardise", is_flag=True, help=f"{STANDARDISE} Of a reference that is a file, too.")
+@click.option(
+    "--include",
+    type=click.Choice(list(EXTRAS)),
+    multiple=True,
+    help="Also judge by an optional package; may be given twice. admet: 41 predictions of ADMET-AI; buyable: in stock, "
+    "by molbloom.",
+)
 @click.option("--workers", type=click.IntRange(min=1), help="Processes that judge molecules; every core's if omitted.")
 @engine_options
 @config_option
@@ -37,6 +45,7 @@ def command(
     smiles_column: str | None,
     overwrite: bool,
     standardise: bool,
+    include: tuple[str, ...],
     workers: int | None,
     engine: str,
     address: str | None,
@@ -71,6 +80,7 @@ def command(
             profile=profile,
             overwrite=overwrite,
             standardise=standardise,
+            include=include,
             workers=workers or usual_workers(),
             progress=progress,
         )

@@ -6,6 +6,7 @@ from dataclasses import asdict, dataclass
 
 import numpy as np
 
+from molgen.evaluation.buyable import MEANING as BUYABLE
 from molgen.evaluation.fcd import Fcd
 from molgen.evaluation.reference import Reference
 from molgen.evaluation.set_metrics import Interval, internal_diversity, mean_interval, share_interval
@@ -40,6 +41,7 @@ def meanings(reference: Reference, every: Sequence[Mapping[str, object]]) -> dic
         "novel": f"not in {reference.known_name}, of the unique",
         "with rare rings": f"a ring system that {reference.rarity}; of the valid",
         "FCD": f"{MEANINGS['FCD']}; floor: that of as many real molecules" if floors else MEANINGS["FCD"],
+        **({"buyable": f"{BUYABLE}, of the valid"} if any("buyable" in one for one in every) else {}),
     }
 
 
@@ -141,7 +143,7 @@ class Distance(Value):
 
 
 def figures(done: Judged, fcd: Fcd) -> dict[str, Figure | int]:
-    """All of MEANINGS of a set."""
+    """All of MEANINGS of a set, and the share that can be bought where that was asked."""
     unique = len(done.distinct.hashes)
     quality = (done.column("qed") >= 0.6) & (done.column("sa") <= 4)
     return {
@@ -159,6 +161,7 @@ def figures(done: Judged, fcd: Fcd) -> dict[str, Figure | int]:
         "similarity to the nearest known": MeanFigure.of(done.similarities()),
         "FCD": Distance.of(fcd),
         **{name: MeanFigure.of(done.column(name)) for name in AVERAGED},
+        **({} if done.buyable is None else {"buyable": ShareFigure.of(done.buyable, done.valid)}),
     }
 
 

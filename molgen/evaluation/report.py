@@ -10,7 +10,7 @@ import json
 import pickle
 import platform
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from tempfile import TemporaryFile
@@ -23,12 +23,15 @@ from rdkit import rdBase
 import molgen
 from molgen.data.readers import Row
 from molgen.data.writers import CsvWriter, SdfWriter
+from molgen.evaluation import admet
 from molgen.evaluation.assessment import COLUMNS, QUANTITIES, assess
+from molgen.evaluation.buyable import MEANING as BUYABLE
+from molgen.evaluation.buyable import buyable
 from molgen.evaluation.draws import EvenDraw
 from molgen.evaluation.fcd import chemnet_activations, fcd_warnings
 from molgen.evaluation.figures import AVERAGED, Figure, MeanFigure, figures, meanings, text_of
 from molgen.evaluation.reference import Reference
-from molgen.evaluation.report_page import SummaryRow, page
+from molgen.evaluation.report_page import SummaryRow, admet_rows, page
 from molgen.evaluation.screening import Profile, clusters, diverse_pick, screen
 from molgen.evaluation.tally import Judged, Record
 from molgen.files import atomic_write
@@ -47,7 +50,8 @@ class Report:
 
     sets, warnings: what was judged, and what is to be said of it; whole after `write`. Raises InputError at the start
     of the block where the reference is a model, which keeps no molecules. standardise: judge the parents of the
-    molecules that `add` gets; molecules.csv then has the column "changes", too.
+    molecules that `add` gets; molecules.csv then has the column "changes", too. include: of
+    molgen.evaluation.extras.EXTRAS, which should be installed; their columns are the last.
     """
 
     def __init__(
@@ -57,9 +61,19 @@ class Report:
         folder: Path,
         progress: Progress = silent,
         standardise: bool = False,
+        include: Sequence[str] = (),
     ) -> None:
         self.reference, self.profile, self.folder, self.progress = reference, profile, folder, progress
         self.standardise = standardise
+        self.included = [*(admet.COLUMNS if "admet" in include else ()), *(["buyable"] if "buyable" in include else [])]
+        self.predictor = admet.predictor() if "admet" in include else None
+        self.notes = {"buyable": BUYABLE} if "buyable" in include else {}  # what is included, in words
+        if self.predictor:
+            self.notes["admet"] = (
+                f"predictions of ADMET-AI {self.predictor.version}, whose models were trained on public data of the "
+                "Therapeutics Data Commons: no measurements; percentiles are among "
+                f"{len(self.predictor.drugs):,} approved drugs of DrugBank"
+            )
         self.sets: list[Judged] = []
         self.warnings: list[str] = []
         self.stack = ExitStack()
@@ -109,12 +123,14 @@ class Report:
     ) -> None:
         """`add` for tables of `molgen.evaluation.assessment.assess` that the reference has compared."""
         done = Judged(label, requested, reasons=Counter(reasons or {}))
+        done.buyable = 0 if "buyable" in self.included else None
+        done.admet = admet.AdmetTally(self.predictor.drugs) if self.predictor else None
         # the rows that pass wait on the disk for the pick: of a million they would fill the memory
         with TemporaryFile(dir=self.folder) as file:
             passing = EvenDraw[tuple[int, bytes]](max(PICKED_FROM, self.profile.pick))
-            for frame in frames:
+            for frame in (self._include(done, frame) for frame in frames):
                 passes = self._take(done, frame)
-                pickle.dump(frame.loc[passes, list(PICKED_COLUMNS)], file)
+                pickle.dump(frame.loc[passes, [*PICKED_COLUMNS, *self.included]], file)
                 passing.add(list(enumerate(frame.loc[passes, "fingerprint"], start=done.passed)))
                 done.passed += int(passes.sum())
                 self.progress(f"judging {label}", done.rows, expected)
@@ -132,11 +148,29 @@ class Report:
         done.clusters = len(clusters(fingerprints))
         self.sets.append(done)
 
+    def _include(self, done: Judged, frame: pd.DataFrame) -> pd.DataFrame:
+        """The table with the columns that are included, empty where a row is not valid; they are counted."""
+        valid = frame["valid"].to_numpy(bool)
+        isomers = frame["isomer"][valid].tolist()
+        parts = [frame]
+        if self.predictor and done.admet:
+            values = np.full((len(frame), len(admet.COLUMNS)), np.nan)
+            values[valid] = self.predictor.predict(isomers)
+            done.admet.add(values)
+            parts.append(pd.DataFrame(values.round(admet.DECIMALS), frame.index, admet.COLUMNS))
+        if done.buyable is not None:
+            answers = [buyable(text) for text in isomers]
+            done.buyable += sum(answers)
+            column = np.full(len(frame), None, object)
+            column[valid] = answers
+            parts.append(pd.DataFrame({"buyable": column}, frame.index))
+        return pd.concat(parts, axis=1) if len(parts) > 1 else frame
+
     def _take(self, done: Judged, frame: pd.DataFrame) -> np.ndarray:
         """Count the rows and write them to the table; which of them pass the profile, bool [k]."""
         first = done.firsts(frame)
         screened = screen(self.profile, frame, first)
-        columns = [*CSV_COLUMNS, "changes"] if self.standardise else list(CSV_COLUMNS)
+        columns = [*CSV_COLUMNS, *(["changes"] if self.standardise else []), *self.included]
         table = frame.assign(fails=screened.fails)[columns]
         for name, quantity in QUANTITIES.items():
             table[name] = table[name].astype(float).round(4) if quantity.decimals else table[name].astype("Int64")
@@ -158,8 +192,9 @@ class Report:
             )
             for name, meaning in meanings(self.reference, every).items()
         ]
+        predicted = self.notes.get("admet", "")
         outputs = {
-            "report.html": page(self.sets, self.reference, self.profile, summary, self.warnings),
+            "report.html": page(self.sets, self.reference, self.profile, summary, self.warnings, predicted),
             "summary.md": self._markdown(summary),
             "summary.json": json.dumps(self._record(every, usual), indent=1) + "\n",
         }
@@ -190,6 +225,7 @@ class Report:
             "reference means": {name: one.to_json() for name, one in usual.items()},
             "profile": self.profile.name,
             **({"standardise": True} if self.standardise else {}),
+            **self.notes,
             "sets": [
                 {
                     "file": done.label,
@@ -200,6 +236,7 @@ class Report:
                     "reasons": dict(done.reasons.most_common()),
                     "duplicates": done.duplicates,
                     **({"standardised": done.account.standardised()} if self.standardise else {}),
+                    **({"admet": _endpoints_json(done.admet)} if done.admet else {}),
                 }
                 for done, found in zip(self.sets, every, strict=True)
             ],
@@ -227,8 +264,22 @@ class Report:
             lines += ["", f"## {_pipe_safe(done.label)}", "", "| rule | entered | left |", "|---|---|---|"]
             for line in done.funnel.to_dict("records"):
                 lines.append(f"| {_pipe_safe(line['rule'])} | {line['entered']:,} | {line['left']:,} |")
+            if done.admet:
+                lines += ["", "| ADMET endpoint | | unit | mean | median percentile |", "|---|---|---|---|---|"]
+                for row in admet_rows([done]):
+                    lines.append(f"| {' | '.join([row.name, row.meaning, row.unit, *row.cells])} |")
+        for name, note in self.notes.items():
+            lines += ["", f"{name}: {note}."]
         lines += ["", *(f"Warning: {_pipe_safe(warning)}" for warning in self.warnings)]
         return "\n".join(lines).rstrip() + "\n"
+
+
+def _endpoints_json(tally: admet.AdmetTally) -> dict[str, object]:
+    found: dict[str, object] = {}
+    for name, (mean, percentile, count) in tally.endpoints().items():
+        unit = admet.ENDPOINTS[name].unit
+        found[name] = {"mean": mean, "unit": unit, "median percentile": percentile, "molecules": count}
+    return found
 
 
 def _joined(frames: Iterable[pd.DataFrame]) -> Iterator[pd.DataFrame]:

@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 from molgen.data.readers import Row, expected_rows, read_molecules
 from molgen.errors import InputError
+from molgen.evaluation.extras import require
 from molgen.evaluation.open_reference import open_reference
 from molgen.evaluation.report import Report
 from molgen.evaluation.run_record import run_record
@@ -44,21 +45,24 @@ def write_report(
     profile: str,
     overwrite: bool = False,
     standardise: bool = False,
+    include: Sequence[str] = (),
     workers: int = 1,
     progress: Progress = silent,
 ) -> Report:
     """Judge the sets side by side and write the folder; two may have one label.
 
-    reference: as `open_reference` takes it; profile: a name, or a TOML file. Raises InputError where reference or
-    profile cannot be used, or the folder holds a report already.
+    reference: as `open_reference` takes it; profile: a name, or a TOML file; include: of
+    molgen.evaluation.extras.EXTRAS. Raises InputError where reference or profile cannot be used, an extra is not
+    installed, or the folder holds a report already.
     """
+    require(include)
     wanted = load_profile(profile)
     if (output / "report.html").exists() and not overwrite:
         raise InputError(f"{output} holds a report already; choose another folder, or let it be replaced", "overwrite")
     if not output.resolve().parent.is_dir():
         raise InputError(f"the folder {output.resolve().parent} does not exist")
     compared = open_reference(reference, standardise=standardise, workers=workers, progress=progress)
-    with Report(compared, wanted, output, progress, standardise) as report:
+    with Report(compared, wanted, output, progress, standardise, include) as report:
         for each in sets:
             report.add(each.label, each.rows, workers, each.requested, each.reasons, each.expected)
         report.write()

@@ -10,6 +10,7 @@ from jinja2 import Environment, PackageLoader
 from rdkit import rdBase
 
 import molgen
+from molgen.evaluation.admet import ENDPOINTS
 from molgen.evaluation.alert_counts import AlertCounts, same_alerts
 from molgen.evaluation.assessment import CHARTED
 from molgen.evaluation.plots import histogram_png, map_png
@@ -36,10 +37,24 @@ class SummaryRow(NamedTuple):
     reference: str
 
 
+class AdmetRow(NamedTuple):
+    """A line of the table of ADMET endpoints; cells: mean and median percentile of each set in turn."""
+
+    name: str
+    meaning: str
+    unit: str
+    cells: list[str]
+
+
 def page(
-    sets: list[Judged], reference: Reference, profile: Profile, summary: list[SummaryRow], warnings: list[str]
+    sets: list[Judged],
+    reference: Reference,
+    profile: Profile,
+    summary: list[SummaryRow],
+    warnings: list[str],
+    admet: str = "",
 ) -> str:
-    """report.html, which needs no other file and no network."""
+    """report.html, which needs no other file and no network. admet: what the predictions are, "" without them."""
     environment = Environment(loader=PackageLoader("molgen.evaluation", "."), autoescape=True)
     names = [done.label for done in sets]
     charts = []
@@ -60,11 +75,25 @@ def page(
         charts=charts,
         map=_data_uri("image/png", map_png(dict(zip([*names, ""], points, strict=True)))),
         map_size=f"{MAP_SIZE:,}",
+        admet=admet,
+        endpoints=admet_rows(sets) if admet else [],
         alerts=_alert_rows(sets, reference),
         version=molgen.__version__,
         rdkit=rdBase.rdkitVersion,
         date=datetime.now(UTC).date().isoformat(),
     )
+
+
+def admet_rows(sets: list[Judged]) -> list[AdmetRow]:
+    """The table of ADMET endpoints, of sets that have predictions."""
+    found = [done.admet.endpoints() for done in sets if done.admet]
+    rows = []
+    for name, (meaning, unit) in ENDPOINTS.items():
+        cells = []
+        for mean, percentile, _ in (each[name] for each in found):
+            cells += ["-" if mean is None else f"{mean:.3g}", "-" if percentile is None else f"{percentile:.0f}"]
+        rows.append(AdmetRow(name, meaning, unit, cells))
+    return rows
 
 
 def _mapped(done: Judged) -> np.ndarray:

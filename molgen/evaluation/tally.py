@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 
 from molgen.evaluation.account import Account
+from molgen.evaluation.admet import AdmetTally
 from molgen.evaluation.alert_counts import AlertCounts
 from molgen.evaluation.draws import EvenDraw
 from molgen.evaluation.fcd import FCD_SAMPLE
@@ -44,6 +45,9 @@ class Judged:
     passed: int = 0  # the profile
     picked: list[Record] = field(default_factory=list)
     clusters: int = 0
+    # where they are included
+    buyable: int | None = None
+    admet: AdmetTally | None = None
 
     @property
     def asked(self) -> int:

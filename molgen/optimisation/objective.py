@@ -24,10 +24,9 @@ import numpy as np
 from molgen.errors import InputError, MolgenError
 from molgen.files import check_regular, sha256_of
 from molgen.models.checkpoints import Model
-from molgen.molecules.properties import CATALOGUE
 from molgen.optimisation.curves import CURVES, AsItIs, Curve, parse_curve
 from molgen.optimisation.external import External, Function, OnnxModel, Program
-from molgen.optimisation.scorers import BUILT_IN, Place, Scorer, pinned_files
+from molgen.optimisation.scorers import BUILT_IN, Place, Scorer, pinned_files, usual_name
 
 MEANS = ("geometric", "arithmetic")
 EXTERNAL = ("function", "program", "onnx")
@@ -179,7 +178,7 @@ def parse_component(part: Mapping[str, object], place: Place) -> Component:
     for key in part:
         if key not in (kind, *COMMON, *called):
             raise InputError(f"{kind} has no {key!r}; it takes {', '.join((*COMMON, *called))}")
-    name = part.get("name", value if kind == "property" and value in CATALOGUE else kind.replace("_", " "))
+    name = part.get("name", usual_name(kind, value))
     if not isinstance(name, str) or not NAME.fullmatch(name) or name in RESERVED:
         raise InputError(f"name should be a short text of letters, digits and spaces and no other column, got {name!r}")
     weight = part.get("weight", 1)

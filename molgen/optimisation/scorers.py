@@ -14,6 +14,9 @@ import numpy as np
 from rdkit import Chem, DataStructs
 
 from molgen.errors import InputError
+from molgen.evaluation.admet import BATCH, DECIMALS, ENDPOINTS, predictor
+from molgen.evaluation.buyable import buyable
+from molgen.evaluation.extras import require
 from molgen.evaluation.open_reference import open_reference
 from molgen.generation.typical import FEWEST, TypicalBounds, percentiles
 from molgen.models.checkpoints import Model
@@ -24,6 +27,7 @@ from molgen.molecules.parsing import MAX_HEAVY_ATOMS, Rejected, clean, parse_smi
 from molgen.molecules.properties import CATALOGUE
 from molgen.molecules.substructures import ring_systems
 from molgen.optimisation.curves import AsItIs, Curve, HalvedByEach, Opposite, Sigmoid
+from molgen.parallel import chunks
 
 OWN_SCALE = ("qed", "fraction_sp3")  # properties that go from 0 to 1 and are better the higher
 UNUSUAL = 80.0  # percentile of the bound up to which a molecule counts as typical
@@ -95,8 +99,25 @@ class Likelihood:
         """Nothing was started."""
 
 
+@dataclass(frozen=True, eq=False)
+class Admet:
+    """What ADMET-AI predicts of one endpoint (molgen.evaluation.admet)."""
+
+    endpoint: str
+    curve: Curve | None = None
+
+    def answers(self, smiles: Sequence[str]) -> Iterator[Answers]:
+        """See `Scorer`."""
+        place = list(ENDPOINTS).index(self.endpoint)
+        for part in chunks(smiles, BATCH):
+            yield Answers(part, predictor().predict(part)[:, place].round(DECIMALS).tolist())
+
+    def close(self) -> None:
+        """Nothing was started."""
+
+
 def _property(value: object, _place: Place) -> Scorer:
-    if value not in CATALOGUE or not isinstance(value, str):
+    if not isinstance(value, str) or value not in CATALOGUE:
         raise InputError(f"no property {value!r}; choose from {', '.join(CATALOGUE)}")
     return Plain(CATALOGUE[value], AsItIs() if value in OWN_SCALE else None)
 
@@ -152,6 +173,20 @@ def _likelihood(value: object, place: Place) -> Scorer:
     return Likelihood(typical, Sigmoid(100.0, UNUSUAL))
 
 
+def _admet(value: object, _place: Place) -> Scorer:
+    if not isinstance(value, str) or value not in ENDPOINTS:
+        raise InputError(f"no endpoint {value!r}; choose from {', '.join(ENDPOINTS)}")
+    require(["admet"])
+    return Admet(value)
+
+
+def _buyable(value: object, _place: Place) -> Scorer:
+    if value is not True:
+        raise InputError(f"should be true, got {value!r}")
+    require(["buyable"])
+    return Plain(lambda mol: float(buyable(Chem.MolToSmiles(mol))), AsItIs())
+
+
 BUILT_IN: dict[str, Callable[[object, Place], Scorer]] = {
     "property": _property,
     "similar_to": _similar_to,
@@ -162,7 +197,15 @@ BUILT_IN: dict[str, Callable[[object, Place], Scorer]] = {
     "unseen_rings": _unseen_rings,
     "novel": _novel,
     "likelihood": _likelihood,
+    "admet": _admet,
+    "buyable": _buyable,
 }
+
+
+def usual_name(kind: str, value: object) -> str:
+    """What a component is called where it is given no name: the property or endpoint, else its kind."""
+    names = {"property": list(CATALOGUE), "admet": list(ENDPOINTS)}.get(kind, [])
+    return value if isinstance(value, str) and value in names else kind.replace("_", " ")
 
 
 def known_rings(model: Model) -> np.ndarray:

@@ -198,6 +198,27 @@ def test_another_kind_is_begun_and_what_lacks_is_told(name: str, value: str, tol
         assert "range = {low = " in toml(app).split('property = "tpsa"')[1]
 
 
+def test_kinds_of_optional_packages():
+    app = opened("improve")
+    part(app, app.selectbox, "kind").set_value("buyable").run()
+    assert "7 % of all others" in texts(fine(app)) and "buyable = true" in toml(app)
+    part(app, app.selectbox, "kind").set_value("admet").run()
+    assert "range needs low" in fine(app).error[0].value
+    part(app, app.selectbox, "endpoint").set_value("hERG").run()
+    part(app, app.selectbox, "curve").set_value("sigmoid").run()
+    for name, value in (("sigmoid-zero", 0.6), ("sigmoid-one", 0.1)):
+        part(app, app.number_input, name).set_value(value).run()
+    assert not fine(app).error and 'admet = "hERG"\nsigmoid = {zero = 0.6, one = 0.1}' in toml(app)
+    again = with_file(opened("improve"), toml(app))
+    assert toml(again) == toml(app)
+
+
+def test_an_optional_package_that_is_missing_is_told(monkeypatch):
+    monkeypatch.setitem(sys.modules, "molbloom", None)
+    app = with_file(opened("improve"), "[[component]]\nbuyable = true")
+    assert "buyable: the package molbloom is not installed: pip install" in app.error[0].value
+
+
 def test_what_is_wrong_is_told_at_the_component():
     app = opened("improve")
     part(app, app.selectbox, "kind").set_value("has").run()

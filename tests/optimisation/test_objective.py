@@ -1,12 +1,14 @@
 """Objectives: what each component finds in known molecules, the means, and every mistake in the TOML."""
 
 import math
+import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from molgen.errors import InputError
+from molgen.evaluation.admet import ENDPOINTS, predictor
 from molgen.generation.typical import TypicalBounds
 from molgen.optimisation.objective import load_objective, parse_objective
 from molgen.optimisation.scorers import Place
@@ -46,6 +48,26 @@ def test_the_likelihood_is_a_percentile_among_training_molecules(monkeypatch):
     assert all(map(math.isnan, values("likelihood = true", "CCS", "CC")))
     (component,) = parsed("[[component]]\nlikelihood = true").components
     assert component.curve(np.array([0, 80, 90, 100])).round(2).tolist() == [1, 0.99, 0.5, 0.01]
+
+
+def test_what_optional_packages_say():
+    assert values("buyable = true", "CC(=O)Oc1ccccc1C(=O)O", "CC1C2OC1(F)N2CC#CC1CC1Br") == [1, 0]
+    smiles = ["C" * count for count in range(1, 70)]  # more than one batch
+    found = values('admet = "hERG"\nsigmoid = {zero = 0.6, one = 0.1}', *smiles)
+    expected = predictor().predict(smiles)[:, list(ENDPOINTS).index("hERG")]
+    assert found == [round(value, 4) for value in expected] and max(found) > 0.4 > 0.1 > min(found)
+    endpoints = ("hERG", "Half_Life_Obach")
+    both = parsed("".join(f'[[component]]\nadmet = "{name}"\nrange = {{low = 0, high = 1}}\n' for name in endpoints))
+    assert [each.name for each in both.components] == ["hERG", "Half_Life_Obach"]
+
+
+@pytest.mark.parametrize(
+    ("text", "module"), [('admet = "hERG"\ntarget = {value = 0, soft = 1}', "admet_ai"), ("buyable = true", "molbloom")]
+)
+def test_an_optional_package_that_is_missing_is_told(text: str, module: str, monkeypatch):
+    monkeypatch.setitem(sys.modules, module, None)
+    with pytest.raises(InputError, match=r'is not installed: pip install "molgen-diffusion\[\w+\]"'):
+        parsed(f"[[component]]\n{text}")
 
 
 def test_references_can_be_files(tmp_path):
@@ -130,6 +152,11 @@ KINDS = "it should have one of property, similar_to, unlike"
             'should be "model" (what it was trained on), a data set',
         ),
         ("[[component]]\nnovel = 1", "novel: should be"),
+        ('[[component]]\nproperty = ["qed"]', "no property ['qed']"),
+        ('[[component]]\nadmet = "herg"', "admet: no endpoint 'herg'; choose from HIA_Hou"),
+        ('[[component]]\nadmet = ["hERG"]', "admet: no endpoint ['hERG']"),
+        ('[[component]]\nadmet = "hERG"', "hERG needs a curve: range, target, sigmoid"),
+        ("[[component]]\nbuyable = 1", "buyable: should be true, got 1"),
         ('[[component]]\nlikelihood = "yes"', "likelihood should be true, got 'yes'"),
         ("[[component]]\nlikelihood = true", "these are not in molgen's cache here"),
         ('[[component]]\nfunction = "affinity"', "function should be module:function, such as mine:affinity"),

@@ -59,6 +59,17 @@ def search(folder: Path, name: str = "run", budget: int = 60, text: str = OBJECT
     return optimise(made, objective(folder, text), folder / name, budget=budget, **(OPTIONS | changes))
 
 
+OPTIONAL = """
+[[component]]
+admet = "hERG"
+sigmoid = {zero = 0.6, one = 0.1}
+
+[[component]]
+buyable = true
+weight = 0.2
+"""
+
+
 def molecules(folder: Path) -> pd.DataFrame:
     return pd.read_csv(folder / "molecules.csv", keep_default_na=False, na_values=[""], dtype={"parents": str})
 
@@ -89,6 +100,13 @@ def test_what_a_search_writes(tmp_path):
     page = (folder / "report.html").read_text(encoding="utf-8")
     assert best["smiles"][0] in page and "http" not in page.split("</style>")[1].replace("http://www.w3.org", "")
     assert (folder / "curve.png").read_bytes()[:4] == b"\x89PNG"
+
+
+def test_a_search_by_what_optional_packages_say(tmp_path, capfd):
+    search(tmp_path, budget=24, text=OBJECTIVE + OPTIONAL)
+    rows = molecules(tmp_path / "run")
+    assert len(rows) == 24 and rows["hERG"].between(0, 1).all() and set(rows["buyable"]) <= {0, 1}
+    assert capfd.readouterr() == ("", "")
 
 
 def test_the_search_climbs(tmp_path):
