@@ -40,10 +40,14 @@ def main() -> None:
     parser.add_argument("--split", default="test")
     parser.add_argument("--formulas", type=int, default=200)
     parser.add_argument("--num", type=int, default=1000, help="samples for each formula")
+    parser.add_argument("--guidance", type=float, default=0.0, help="weight of the hydrogens, of models that hear them")
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args()
     asked = held_out(prepare("qm9").smiles(options.split), options.formulas, options.seed)
-    print(f"{len(asked)} formulas of {options.split} molecules, {options.num:,} samples each, seed {options.seed}\n")
+    print(
+        f"{len(asked)} formulas of {options.split} molecules, {options.num:,} samples each, guidance {options.guidance:g}, "
+        f"seed {options.seed}\n"
+    )
     titles = ("model", "evaluations", "sanitised %", "valid %", "exact % of sanitised", "distinct isomers, median")
     titles += ("test molecule found %", "samples/s")
     print(f"| {' | '.join(titles)} |\n{'|---' * len(titles)}|")
@@ -67,7 +71,7 @@ def main() -> None:
                     sampler=sampler,
                     steps=steps,
                     seed=options.seed,
-                    wanted=Wanted(request=request),
+                    wanted=Wanted(request=request, guidance=options.guidance),
                 )
                 for _, batch in drawn:
                     nodes, pairs = batch.nodes.numpy(), batch.pairs.numpy()

@@ -80,7 +80,8 @@ DEFAULT_WORKERS = 4  # each takes some 600 MB
     type=float,
     default=0.0,
     show_default=True,
-    help="Weight of the targets: above 0 they are hit more often, by less varied molecules, in twice the time.",
+    help="Weight of the targets: above 0 they are hit more often, by less varied molecules, in twice the time. With "
+    "--formula its hydrogens are a target, for models that know it.",
 )
 @click.option("--size", help="Heavy atoms of every molecule, such as 24, or a range, such as 20:27.")
 @click.option(

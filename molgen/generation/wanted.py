@@ -180,8 +180,11 @@ def parse_wanted(
     request = _parse_request(model, formula, atoms)
     if not (np.isfinite(guidance) and guidance >= 0):
         raise InputError(f"guidance should be 0 or more, got {guidance:g}")
-    if guidance and not targets:
-        raise InputError(f"guidance {guidance:g} goes with targets, and none are given")
+    if guidance and not targets and model.backend.heard_hydrogens(request) is None:
+        raise InputError(
+            f"guidance {guidance:g} goes with targets, or with a formula where the model knows hydrogens as a target; "
+            "none are given"
+        )
     if core is not None and not model.backend.config.known_parts:
         raise InputError(f"model {model.name} was not trained to keep a core; choose another model")
     values = dict(_parse_target(text, model) for text in targets)

@@ -145,7 +145,8 @@ class Backend(nn.Module, ABC):
         if condition is not None:
             self._check(condition, size, count)
             condition = condition.to(self.device)
-        if guidance and (condition is None or not condition.targets.isfinite().any()):
+        asked = condition is not None and bool(condition.targets.isfinite().any())
+        if guidance and not asked and self.heard_hydrogens(request) is None:
             raise InputError("guidance goes with targets, and none are given")
         if start is not None:
             start = self._checked_start(start, size, count)
@@ -198,6 +199,10 @@ class Backend(nn.Module, ABC):
         """The properties that the model can be asked for, in the order of `Condition.targets`."""
         return tuple(target.name for target in self.statistics.targets)
 
+    def heard_hydrogens(self, request: Request | None) -> int | None:
+        """The hydrogens that a request asks for, where the model knows their number as a target; else None."""
+        return request.hydrogens if request is not None and HYDROGENS in self.targets else None
+
     def told(self, request: Request | None, condition: Condition | None, count: int) -> Condition | None:
         """The request as a condition: its atoms are known, and its hydrogens a target where the model knows them.
 
@@ -220,8 +225,9 @@ class Backend(nn.Module, ABC):
         filled = [node if is_known else next(rest) for node, is_known in zip(nodes, known, strict=True)]
         graph = GraphBatch(torch.tensor(filled, device=self.device).expand(count, -1), asked.graph.pairs)
         targets = asked.targets.clone()
-        if request.hydrogens is not None and HYDROGENS in self.targets:
-            targets[:, self.targets.index(HYDROGENS)] = request.hydrogens
+        hydrogens = self.heard_hydrogens(request)
+        if hydrogens is not None:
+            targets[:, self.targets.index(HYDROGENS)] = hydrogens
         return Condition(graph, torch.ones_like(asked.known_nodes), asked.known_pairs, targets)
 
     def _check(self, condition: Condition, size: int, count: int) -> None:

@@ -153,8 +153,17 @@ def test_what_cannot_be_wanted_is_told_and_nothing_written(model, tmp_path, argu
     assert list(tmp_path.iterdir()) == []
 
 
+def test_guidance_goes_with_a_formula_whose_hydrogens_the_model_hears(tmp_path):
+    wanted = ("--formula", "C4H8O2", "--guidance", "1", "--num", "8", "--steps", "5", "--seed", "3")
+    for name, more in (("formula", ()), ("both", ("--target", "hydrogens=8"))):
+        generate(Path("qm9-digress"), *wanted, *more, "--output", str(tmp_path / f"{name}.smi"))
+    drawn = (tmp_path / "formula.smi").read_text(encoding="utf-8")
+    assert drawn and drawn == (tmp_path / "both.smi").read_text(encoding="utf-8")
+
+
 def test_a_model_that_was_told_nothing_says_so(tmp_path):
     for arguments, message in (
+        (("--formula", "C4H8O2", "--guidance", "1"), "goes with targets, or with a formula where the model knows"),
         (("--core", "CC"), "not trained to keep a core"),
         (("--target", "logp=1"), "knows none"),
         (("--like", "CCO"), r"model qm9-edge \(edge\) makes no analogues; digress models do"),
