@@ -45,8 +45,8 @@ def main() -> None:
     options = parser.parse_args()
     asked = held_out(prepare("qm9").smiles(options.split), options.formulas, options.seed)
     print(
-        f"{len(asked)} formulas of {options.split} molecules, {options.num:,} samples each, guidance {options.guidance:g}, "
-        f"seed {options.seed}\n"
+        f"{len(asked)} formulas of {options.split} molecules, {options.num:,} samples each, "
+        f"guidance {options.guidance:g}, seed {options.seed}\n"
     )
     titles = ("model", "evaluations", "sanitised %", "valid %", "exact % of sanitised", "distinct isomers, median")
     titles += ("test molecule found %", "samples/s")
