@@ -9,6 +9,7 @@ from server import server
 from session import active, fill, forget
 
 from molgen.errors import MolgenError
+from molgen.generation.likelihood import molecule_graph
 from molgen.generation.wanted import parse_wanted
 from molgen.models.checkpoints import Model
 
@@ -42,7 +43,7 @@ def go_on(way: str, row: Mapping[str, object]) -> None:
     The model is that of the set where it can take them, or the first that can; where none can, the page says why not.
     """
     text = str(row["smiles"] if way == LIKE else row["scaffold"])
-    name, why = _model_for(way, text)
+    name, why = _model_for(way, text, str(row["smiles"]))
     if not name:
         st.toast(f"No model can do this: {why}", icon=":material/error:")
         return
@@ -52,9 +53,12 @@ def go_on(way: str, row: Mapping[str, object]) -> None:
     st.switch_page("screens/generate.py", query_params={"model": name, FIELD[way]: text})
 
 
-def _model_for(way: str, text: str) -> tuple[str, str]:
-    """The name of a model that takes a lead or a core, "" for none, and why not."""
-    job, names, why = active(), server().names(), ""
+def _model_for(way: str, text: str, smiles: str) -> tuple[str, str]:
+    """The name of a model that takes a lead or a core, "" for none, and why not.
+
+    smiles: the molecule that it is from; a model that makes molecules of this size comes first.
+    """
+    job, names, why, second = active(), server().names(), "", ""
     if isinstance(job, Generation):
         names.sort(key=lambda name: server().models.get(name) is not job.model)
     for name in names:
@@ -62,10 +66,12 @@ def _model_for(way: str, text: str) -> tuple[str, str]:
             model = server().model(name)
             if can(model, way):
                 parse_wanted(model, **{"like" if way == LIKE else "core": text})
-                return name, ""
+                if molecule_graph(model, smiles).size < len(model.statistics.sizes):
+                    return name, ""
+                second = second or name
         except MolgenError as error:
             why = str(error)
-    return "", why
+    return second, why
 
 
 def _models() -> Iterator[tuple[str, Model]]:

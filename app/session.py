@@ -86,6 +86,7 @@ def forget(page: str, names: Iterable[str]) -> None:
     """Let fields of another page be as they are at first when it is shown again."""
     for name in names:
         st.session_state.get("kept", {}).get(page, {}).pop(name, None)
+        st.session_state.pop(name, None)  # Streamlit holds on to what came from an address
 
 
 def restore(wanted: dict[str, Any]) -> None:

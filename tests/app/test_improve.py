@@ -296,6 +296,8 @@ def test_components_of_one_kind_get_names_and_can_be_removed():
 
 def test_a_core_is_kept_or_refused():
     app = improved()
+    assert not app.text_input(key="search-core").disabled
+    app.selectbox(key="search-model").set_value("moses-digress").run()
     assert app.text_input(key="search-core").disabled
     app.selectbox(key="search-model").set_value("moses-digress-told").run()
     assert not app.text_input(key="search-core").disabled

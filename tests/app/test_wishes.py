@@ -119,7 +119,7 @@ def test_the_command_line_has_the_same_settings(name, wanted):
     _, command, *words = shlex.split(command_line(model, settings))
     context = cli.get_command(None, command).make_context(command, words)
     given = {**context.params, "targets": list(context.params["targets"])}
-    for key in ("model_name", "output", "overwrite", "workers", "config", "likelihood"):
+    for key in ("model_name", "output", "overwrite", "workers", "engine", "address", "config", "likelihood"):
         given.pop(key, None)
     assert make_settings(model, **given) == settings
 
