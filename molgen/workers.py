@@ -25,6 +25,9 @@ Pipe: TypeAlias = "Connection[Any, Any]"
 MOST_DEATHS = 3  # without a result between: then it is no accident
 # Threads that wait for each other in a long busy loop slow down all others; none at all slows down these.
 SPINNING = {"GOMP_SPINCOUNT": "3000"}
+# oneDNN keeps what it compiled for each shape of a product, 1,024 of them, in two places; batches of molecules have
+# ever new shapes, and each keeps up to a megabyte. With so few nothing is slower.
+CACHES = {"ONEDNN_PRIMITIVE_CACHE_CAPACITY": "64", "LRU_CACHE_CAPACITY": "64"}
 
 
 class NoWorkersError(MolgenError):
@@ -304,16 +307,21 @@ def usual_workers(gpu: bool = False) -> int:
     return current_engine().room(gpu)
 
 
-def calm_threads() -> None:
-    """Let OpenMP's threads wait without spinning for long, unless the user has chosen; before torch is imported."""
+def tame_torch() -> None:
+    """Let OpenMP's threads wait without spinning for long, and oneDNN keep little; before torch is imported.
+
+    What the user has chosen stays.
+    """
     if not os.environ.keys() & {"GOMP_SPINCOUNT", "OMP_WAIT_POLICY"}:
         os.environ.update(SPINNING)
+    for name, value in CACHES.items():
+        os.environ.setdefault(name, value)
 
 
 def _boot(pipe: Pipe) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # a Ctrl-C reaches all processes; the parent ends this one
     threading.Thread(target=_die_with_parent, daemon=True).start()
-    calm_threads()
+    tame_torch()
     with suppress(EOFError, ConnectionResetError, BrokenPipeError):  # the parent has gone
         pipe.send(_Started())
         job, arguments = pipe.recv()  # imports what it needs

@@ -13,7 +13,7 @@ from molgen.cli.log import errors_logged
 from molgen.cli.output import say
 from molgen.errors import MolgenError
 from molgen.training.launch import speaks
-from molgen.workers import calm_threads
+from molgen.workers import tame_torch
 
 GRACE = 3.0  # seconds
 
@@ -71,7 +71,7 @@ def cli() -> None:
 
 def main() -> None:
     """Entry point: our errors become one line on standard error and exit code 2."""
-    calm_threads()
+    tame_torch()
     try:
         cli.main(standalone_mode=False)
     except click.ClickException as error:

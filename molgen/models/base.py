@@ -145,8 +145,7 @@ class Backend(nn.Module, ABC):
         if condition is not None:
             self._check(condition, size, count)
             condition = condition.to(self.device)
-        asked = condition is not None and bool(condition.targets.isfinite().any())
-        if guidance and not asked and self.heard_hydrogens(request) is None:
+        if guidance and not self._has_target(request, condition):
             raise InputError("guidance goes with targets, and none are given")
         if start is not None:
             start = self._checked_start(start, size, count)
@@ -198,6 +197,10 @@ class Backend(nn.Module, ABC):
     def targets(self) -> tuple[str, ...]:
         """The properties that the model can be asked for, in the order of `Condition.targets`."""
         return tuple(target.name for target in self.statistics.targets)
+
+    def _has_target(self, request: Request | None, condition: Condition | None) -> bool:
+        asked = condition is not None and bool(condition.targets.isfinite().any())
+        return asked or self.heard_hydrogens(request) is not None
 
     def heard_hydrogens(self, request: Request | None) -> int | None:
         """The hydrogens that a request asks for, where the model knows their number as a target; else None."""

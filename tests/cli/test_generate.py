@@ -128,6 +128,20 @@ def test_a_run_without_a_molecule_says_why_and_is_no_success(model, tmp_path, mo
     assert last.startswith("Error: none of 5 samples is a valid molecule (5 several fragments); try more samples")
 
 
+@pytest.mark.parametrize("chosen", ["", "7"])
+def test_little_is_kept_of_each_shape_unless_the_user_has_chosen(monkeypatch, chosen):
+    from molgen.cli import main
+
+    names = ("ONEDNN_PRIMITIVE_CACHE_CAPACITY", "LRU_CACHE_CAPACITY")
+    for name in names:
+        monkeypatch.setenv(name, chosen)  # the end of the test restores what is set below
+        if not chosen:
+            monkeypatch.delenv(name)
+    monkeypatch.setattr("sys.argv", ["molgen", "--version"])
+    main()
+    assert [os.environ[name] for name in names] == [chosen or "64"] * 2
+
+
 @pytest.mark.parametrize("chosen", [{}, {"GOMP_SPINCOUNT": "7"}, {"OMP_WAIT_POLICY": "active"}])
 def test_threads_wait_without_spinning_unless_the_user_has_chosen(monkeypatch, chosen):
     from molgen.cli import main

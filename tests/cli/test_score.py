@@ -215,7 +215,7 @@ def test_a_model_gives_novelty_and_no_fcd():
     ("arguments", "message"),
     [
         (["missing.csv", "--reference", "reference.smi"], "missing.csv"),
-        (["reference.smi", "--reference", "chembl"], "no reference 'chembl'; give qm9, moses, "),
+        (["reference.smi", "--reference", "zinc"], "no reference 'zinc'; give qm9, moses, "),
         (
             ["reference.smi", "--reference", "reference.smi", "--num", "29"],
             "has 30 rows, more than the 29 molecules asked for",

@@ -128,12 +128,12 @@ def test_sources_that_cannot_be_a_reference(tmp_path, real):
     bad.write_text("C1CC\nCC.C\n", encoding="utf-8")
     with pytest.raises(InputError, match="none of its 2 rows is a valid molecule"):
         open_reference(str(bad))
-    with pytest.raises(InputError, match="no reference 'chembl'; give qm9, moses, "):
-        open_reference("chembl")
+    with pytest.raises(InputError, match="no reference 'zinc'; give qm9, moses, chembl, "):
+        open_reference("zinc")
     with pytest.raises(InputError, match="has no parts") as caught:
         open_reference(real, split="test")
     assert caught.value.parameter == "split"
-    assert not Path("chembl").exists()
+    assert not Path("zinc").exists()
 
 
 def test_rows_that_are_left_out_are_told(tmp_path):

@@ -56,7 +56,8 @@ def test_without_a_reference_novelty_is_left_out_and_offered(tmp_path):
     assert (summary.requested, summary.valid, summary.unique, summary.novel) == (3, 2, 1, None)
     assert (found.reference, found.novel_to, found.new_to_all, found.fcd) == (None, None, None, None)
     assert (
-        "novel" in found.table() and "A reference (qm9, moses, a file of molecules, a model) would add" in found.table()
+        "novel" in found.table()
+        and "A reference (qm9, moses, chembl, a file of molecules, a model) would add" in found.table()
     )
     for options, parameter in (({"suite": True}, "suite"), ({"split": "test"}, "split")):
         with pytest.raises(InputError) as caught:
