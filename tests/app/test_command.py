@@ -30,7 +30,7 @@ def test_it_starts_without_a_question_and_its_end_is_that_of_the_server(name: st
     try:
         assert any(answers(port) or time.sleep(0.2) for _ in range(300))
         process.send_signal(getattr(signal, name))
-        process.wait(15)
+        process.wait(60)
         assert not answers(port)
     finally:
         with contextlib.suppress(ProcessLookupError):

@@ -58,10 +58,10 @@ def test_the_known_molecules_are_those_of_the_model_or_chosen(monkeypatch):
     places = References("", 1)
     assert places.usual_for(load_checkpoint("moses-digress")).source == "moses"
     assert places.usual_for(load_checkpoint("qm9-digress")).name == "QM9"
-    assert places.choices == ["qm9", "moses"]
+    assert places.choices == ["qm9", "moses", "chembl"]
     own = References("/somewhere/known.smi", 1)
     assert own.usual_for(load_checkpoint("moses-digress")).name == "known.smi"
-    assert own.choices == ["/somewhere/known.smi", "qm9", "moses"] and source_name("moses") == "MOSES"
+    assert own.choices == ["/somewhere/known.smi", "qm9", "moses", "chembl"] and source_name("moses") == "MOSES"
 
 
 def test_whoever_waits_for_known_molecules_hears_how_far_they_are_and_can_leave(tmp_path, monkeypatch):

@@ -139,6 +139,6 @@ def test_an_effort_takes_the_place_of_the_steps():
     app = opened(effort="fast")
     steps = next(box for box in app.number_input if box.key == "steps-qm9-digress")
     assert steps.disabled
-    assert "20 evaluations: valid 97.50 %" in texts(app)
+    assert "20 evaluations: valid 97.20 %" in texts(app)
     app = until_done(press(app, "Make molecules"))
     assert sets_of(app)[0].settings.steps == 20
