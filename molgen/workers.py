@@ -25,8 +25,8 @@ Pipe: TypeAlias = "Connection[Any, Any]"
 MOST_DEATHS = 3  # without a result between: then it is no accident
 # Threads that wait for each other in a long busy loop slow down all others; none at all slows down these.
 SPINNING = {"GOMP_SPINCOUNT": "3000"}
-# oneDNN keeps what it compiled for each shape of a product, 1,024 of them, in two places; batches of molecules have
-# ever new shapes, and each keeps up to a megabyte. With so few nothing is slower.
+# oneDNN keeps what it compiled for each shape of a product, 1,024 of them, in two places. Molecules are drawn in
+# batches of ever new shapes, up to a megabyte for each; with so few nothing is slower. A training needs more.
 CACHES = {"ONEDNN_PRIMITIVE_CACHE_CAPACITY": "64", "LRU_CACHE_CAPACITY": "64"}
 
 
@@ -307,13 +307,14 @@ def usual_workers(gpu: bool = False) -> int:
     return current_engine().room(gpu)
 
 
-def tame_torch() -> None:
-    """Let OpenMP's threads wait without spinning for long, and oneDNN keep little; before torch is imported.
-
-    What the user has chosen stays.
-    """
+def calm_threads() -> None:
+    """Let OpenMP's threads wait without spinning for long, unless the user has chosen; before torch is imported."""
     if not os.environ.keys() & {"GOMP_SPINCOUNT", "OMP_WAIT_POLICY"}:
         os.environ.update(SPINNING)
+
+
+def keep_few_shapes() -> None:
+    """Let oneDNN keep little, unless the user has chosen; before torch is imported."""
     for name, value in CACHES.items():
         os.environ.setdefault(name, value)
 
@@ -321,7 +322,8 @@ def tame_torch() -> None:
 def _boot(pipe: Pipe) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # a Ctrl-C reaches all processes; the parent ends this one
     threading.Thread(target=_die_with_parent, daemon=True).start()
-    tame_torch()
+    calm_threads()
+    keep_few_shapes()
     with suppress(EOFError, ConnectionResetError, BrokenPipeError):  # the parent has gone
         pipe.send(_Started())
         job, arguments = pipe.recv()  # imports what it needs

@@ -13,7 +13,7 @@ from molgen.cli.log import errors_logged
 from molgen.cli.output import say
 from molgen.errors import MolgenError
 from molgen.training.launch import speaks
-from molgen.workers import tame_torch
+from molgen.workers import calm_threads, keep_few_shapes
 
 GRACE = 3.0  # seconds
 
@@ -71,7 +71,9 @@ def cli() -> None:
 
 def main() -> None:
     """Entry point: our errors become one line on standard error and exit code 2."""
-    tame_torch()
+    calm_threads()
+    if sys.argv[1:2] != ["train"]:
+        keep_few_shapes()
     try:
         cli.main(standalone_mode=False)
     except click.ClickException as error:

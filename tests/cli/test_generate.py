@@ -137,6 +137,9 @@ def test_little_is_kept_of_each_shape_unless_the_user_has_chosen(monkeypatch, ch
         monkeypatch.setenv(name, chosen)  # the end of the test restores what is set below
         if not chosen:
             monkeypatch.delenv(name)
+    monkeypatch.setattr("sys.argv", ["molgen", "train", "--help"])
+    main()
+    assert [os.environ.get(name, "") for name in names] == [chosen] * 2  # a training needs many, again and again
     monkeypatch.setattr("sys.argv", ["molgen", "--version"])
     main()
     assert [os.environ[name] for name in names] == [chosen or "64"] * 2
