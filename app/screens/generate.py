@@ -127,7 +127,7 @@ def ended(job: Generation) -> None:
     if len(job.frame()):
         st.page_link("screens/molecules.py", label="Look at all of them", icon=":material/grid_view:")
     st.caption("The same molecules on the command line:")
-    st.code(job.command, language="bash", wrap_lines=True)
+    st.code(job.command, language=None, wrap_lines=True)
 
 
 st.title("Make new molecules")

@@ -120,8 +120,8 @@ def ask(first: bool) -> None:
         start(plan)
     with st.expander("The same on the command line", icon=":material/terminal:"):
         left, right = st.columns([3, 2])
-        left.code(text, language="toml", wrap_lines=True)
-        right.code(plan.command, language="bash", wrap_lines=True)
+        left.code(text, language=None, wrap_lines=True)
+        right.code(plan.command, language=None, wrap_lines=True)
         right.download_button("Download objective.toml", text, "objective.toml", "text/plain", on_click="ignore")
 
 
@@ -197,8 +197,8 @@ def ended(job: Searching) -> None:
             place.download_button(name, content, name, FILES[name], on_click="ignore", width="stretch")
     st.button("Edit its objective", icon=":material/edit:", on_click=edit, args=[job])
     st.caption("The same search on the command line, with the objective below in objective.toml:")
-    st.code(job.command, language="bash", wrap_lines=True)
-    st.code(job.plan.objective, language="toml")
+    st.code(job.command, language=None, wrap_lines=True)
+    st.code(job.plan.objective, language=None)
 
 
 def edit(job: Searching) -> None:

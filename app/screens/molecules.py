@@ -173,4 +173,4 @@ else:
         show(job, frame)
     if job.command and not job.busy:
         st.caption("The same molecules on the command line:")
-        st.code(job.command, language="bash", wrap_lines=True)
+        st.code(job.command, language=None, wrap_lines=True)
