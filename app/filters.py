@@ -40,6 +40,8 @@ def filtered(frame: pd.DataFrame, core: str) -> View:
     smarts = part.text_input(
         "Has the part (SMARTS)", key="smarts", bind="query-params", placeholder="c1ccccc1 or [NX3;H2]"
     ).strip()
+    if smarts:  # here, so that a mistake is told where it was made and not inside what is folded
+        kept &= _has(frame, smarts)
     with st.expander("More filters, columns, drawing", icon=":material/filter_alt:"):
         kept &= _simple(frame)
         kept &= _scaffold(frame)
@@ -53,9 +55,8 @@ def filtered(frame: pd.DataFrame, core: str) -> View:
             )
             if meant == "like it":
                 other, drawn = drawn, ""
-        for text, is_drawn in ((smarts, False), (drawn, True)):
-            if text:
-                kept &= _read(has_part, frame["smiles"].tolist(), text, drawn=is_drawn, otherwise=1).astype(bool)
+        if drawn:
+            kept &= _has(frame, drawn, drawn=True)
         frame = frame.copy()
         if other:
             similar = _read(similarities, frame["fingerprint"].tolist(), other, otherwise=np.nan)
@@ -65,6 +66,11 @@ def filtered(frame: pd.DataFrame, core: str) -> View:
         columns = st.multiselect("Columns", column_choices(), usual, key=key, bind="query-params", format_func=label_of)
     frame = _sorted(frame[kept], place, falling)
     return View(frame, columns, partial(marked_atoms, smarts, drawn or ("" if smarts else core)))
+
+
+def _has(frame: pd.DataFrame, part: str, *, drawn: bool = False) -> np.ndarray:
+    """Which molecules have a part: SMARTS, or the SMILES of what was drawn."""
+    return _read(has_part, frame["smiles"].tolist(), part, drawn=drawn, otherwise=1).astype(bool)
 
 
 def _simple(frame: pd.DataFrame) -> np.ndarray:

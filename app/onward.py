@@ -66,9 +66,9 @@ def _model_for(way: str, text: str, smiles: str) -> tuple[str, str]:
             model = server().model(name)
             if can(model, way):
                 parse_wanted(model, **{"like" if way == LIKE else "core": text})
+                second = second or name
                 if molecule_graph(model, smiles).size < len(model.statistics.sizes):
                     return name, ""
-                second = second or name
         except MolgenError as error:
             why = str(error)
     return second, why

@@ -19,15 +19,11 @@ from multiprocessing.connection import Connection, wait
 from typing import Any, Generic, TypeAlias, TypeVar
 
 from molgen.errors import MolgenError
+from molgen.libraries import calm_threads, keep_few_shapes
 
 Task = TypeVar("Task")
 Pipe: TypeAlias = "Connection[Any, Any]"
 MOST_DEATHS = 3  # without a result between: then it is no accident
-# Threads that wait for each other in a long busy loop slow down all others; none at all slows down these.
-SPINNING = {"GOMP_SPINCOUNT": "3000"}
-# oneDNN keeps what it compiled for each shape of a product, 1,024 of them, in two places. Molecules are drawn in
-# batches of ever new shapes, up to a megabyte for each; with so few nothing is slower. A training needs more.
-CACHES = {"ONEDNN_PRIMITIVE_CACHE_CAPACITY": "64", "LRU_CACHE_CAPACITY": "64"}
 
 
 class NoWorkersError(MolgenError):
@@ -305,18 +301,6 @@ def available_cores() -> int:
 def usual_workers(gpu: bool = False) -> int:
     """How many workers there are where the user does not say: as many as the current engine has room for."""
     return current_engine().room(gpu)
-
-
-def calm_threads() -> None:
-    """Let OpenMP's threads wait without spinning for long, unless the user has chosen; before torch is imported."""
-    if not os.environ.keys() & {"GOMP_SPINCOUNT", "OMP_WAIT_POLICY"}:
-        os.environ.update(SPINNING)
-
-
-def keep_few_shapes() -> None:
-    """Let oneDNN keep little, unless the user has chosen; before torch is imported."""
-    for name, value in CACHES.items():
-        os.environ.setdefault(name, value)
 
 
 def _boot(pipe: Pipe) -> None:

@@ -13,7 +13,7 @@ PACKAGE = Path(molgen.__file__).parent
 
 # A room imports only from itself and from those before it.
 ROOMS = (
-    *("errors", "files", "progress", "workers", "cluster", "parallel", "device"),
+    *("errors", "files", "progress", "libraries", "workers", "cluster", "parallel", "device"),
     *("molecules", "data", "models", "evaluation", "generation", "optimisation", "training", "api", "cli", "__main__"),
 )
 # What networks and training work on is tensors: RDKit stays out of these rooms and files.

@@ -12,8 +12,8 @@ import molgen
 from molgen.cli.log import errors_logged
 from molgen.cli.output import say
 from molgen.errors import MolgenError
+from molgen.libraries import calm_threads, keep_few_shapes
 from molgen.training.launch import speaks
-from molgen.workers import calm_threads, keep_few_shapes
 
 GRACE = 3.0  # seconds
 

@@ -91,6 +91,7 @@ def test_wrong_smarts_are_told(looked: AppTest):
     before = shown(looked)
     looked.text_input(key="smarts").set_value("[[").run()
     assert "'[[' is not SMARTS" in fine(looked).error[0].value
+    assert not any(folded.error for folded in looked.expander)  # where it would not be seen
     assert shown(looked) == before
     looked.text_input(key="smarts").set_value("").run()
     assert not fine(looked).error

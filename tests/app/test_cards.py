@@ -138,6 +138,13 @@ def test_the_scaffold_of_a_molecule_on_a_card_is_kept(own: str):
     assert app.selectbox(key="model").value == "moses-digress-told" and "lead" not in app.query_params
 
 
+def test_the_scaffold_of_a_molecule_with_an_atom_that_no_model_has_is_kept_all_the_same(environment):
+    app = judged("phosphorus.smi", b"CP(C)(=O)c1ccccc1\n")
+    app.switch_page("screens/molecules.py").run()
+    make(app, 1, "Keep this part")
+    assert app.text_input(key="core").value == "c1ccccc1" and not app.error
+
+
 def test_r_groups_of_a_core(own: str):
     app = opened("molecules", sets=own, view="R groups")
     assert "Core c1ccccc1: 4 of 7 different molecules below; 3 without it." in texts(app)
