@@ -153,7 +153,7 @@ def table(outcomes: list[Outcome]) -> list[str]:
 @click.option("--task", "tasks", multiple=True, help="Name of a task of suite v2; all if omitted.")
 @click.option("--budget", default=10_000, show_default=True, help="Molecules scored in each run.")
 @click.option("--seeds", default=1, show_default=True, help="Runs of each task, with seeds from 0.")
-@click.option("--batch", default=100, show_default=True, help="Molecules asked for at once.")
+@click.option("--batch", default=50, show_default=True, help="Molecules asked for at once.")
 @click.option("--model", "name", default="moses-digress-told", show_default=True, help="Model that searches.")
 @click.option("--drawing", is_flag=True, help="Also draw as many molecules without a search.")
 @click.option("--ga", is_flag=True, help="Also run a graph GA that begins with training molecules.")

@@ -35,12 +35,21 @@ if TYPE_CHECKING:
     type=int,
     help="0 or more; equal seeds give equal searches on the same kind of machine. If omitted, drawn and written down.",
 )
-@click.option("--batch", type=int, help="Molecules asked for between two choices of whom to change.  [default: 100]")
+@click.option("--batch", type=int, help="Molecules asked for between two choices of whom to change.  [default: 50]")
+@click.option(
+    "--candidates",
+    type=int,
+    help="Molecules drawn for each that is asked; a model fitted to the scores so far chooses the most promising. "
+    "1 is faster and asks whatever is drawn.  [default: 3]",
+)
 @click.option("--population", type=int, help="How many of the best are changed.  [default: 100]")
 @click.option(
     "--per-scaffold",
     type=int,
     help="How many of these may have one Murcko scaffold; molecules without rings are not limited.  [default: 10]",
+)
+@click.option(
+    "--any-rings", is_flag=True, help="Also ask for molecules with ring systems that no training molecule has."
 )
 @click.option("--sampler", help="How noise is turned into molecules; if omitted, the model's first.")
 @click.option(
@@ -64,8 +73,10 @@ def command(
     core: str | None,
     seed: int | None,
     batch: int | None,
+    candidates: int | None,
     population: int | None,
     per_scaffold: int | None,
+    any_rings: bool,
     sampler: str | None,
     steps: int | None,
     device: str,
@@ -76,9 +87,9 @@ def command(
     molgen optimize objective.toml --budget 10000 --output run
 
     The best molecules so far are changed by the model (pieces drawn anew, atoms added or taken away, molecules
-    combined, noise), and what is new is scored, each molecule once. A score that fails is missing, not 0. The folder
-    gets molecules.csv (every molecule in the order asked, with its values, parents and how it was made), best.csv, the
-    curve of the best 10, report.html and record.json.
+    combined, noise); of what is new the most promising is scored, each molecule once. A score that fails is missing,
+    not 0. The folder gets molecules.csv (every molecule in the order asked, with its values, parents and how it was
+    made), best.csv, the curve of the best 10, report.html and record.json.
 
     A stopped or killed search is resumed when the same command is given again; a larger --budget continues it.
     """
@@ -97,8 +108,10 @@ def command(
             sampler=sampler,
             steps=steps,
             batch=batch,
+            candidates=candidates,
             population=population,
             per_scaffold=per_scaffold,
+            any_rings=any_rings,
             device=device,
             progress=progress,
         )

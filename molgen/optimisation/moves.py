@@ -15,9 +15,10 @@ first.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from types import MappingProxyType
 from typing import NamedTuple
 
 import numpy as np
@@ -58,6 +59,11 @@ class Plan(NamedTuple):
     known_pairs: np.ndarray
     noise: float | None = None
     told: bool = False
+
+    @property
+    def is_part(self) -> bool:
+        """Whether what is known are parts of parents, so that little is left to draw."""
+        return bool(self.parents) and self.noise is None
 
 
 class Piece(NamedTuple):
@@ -159,14 +165,33 @@ class Moves:
             self._parents[number] = Parent(number, lead, core_size, closed, hydrogens, _ring_systems(mol))
         return self._parents[number]
 
-    def plan(self, move: str, parents: Sequence[Parent], noise: float, random: np.random.Generator) -> Plan:
+    def fresh_size(self, move: str, random: np.random.Generator) -> int:
+        """Number of atoms of a molecule that is drawn as a whole, by FRESH or TARGETS."""
+        weights = (self.told if move == TARGETS else self.free).size_weights(self.model.statistics)
+        return int(random.choice(len(weights), p=weights / weights.sum()))
+
+    def plan(
+        self,
+        move: str,
+        parents: Sequence[Parent],
+        noise: float,
+        random: np.random.Generator,
+        sizes: Mapping[str, int] = MappingProxyType({}),
+    ) -> Plan:
         """One random change. parents: of fresh and targets none, of combine two, of the others one.
 
-        noise: of NOISES, how far a molecule is noised. A change that a molecule is too small or too large for becomes
-        another one.
+        noise: of NOISES, how far a molecule is noised; sizes: atoms of what is fresh or told targets, else drawn. A
+        change that a molecule is too small or too large for becomes another one.
         """
-        if move in (FRESH, TARGETS):
-            return self._fresh(move, random)
+        if move not in (FRESH, TARGETS):
+            changed = self._changed(move, parents, noise, random)
+            if changed is not None:
+                return changed
+            move = FRESH
+        return self._fresh(move, sizes.get(move) or self.fresh_size(move, random))
+
+    def _changed(self, move: str, parents: Sequence[Parent], noise: float, random: np.random.Generator) -> Plan | None:
+        """A plan with parents; None where nothing of them would stay."""
         parent = parents[0]
         free = np.arange(parent.lead.size) >= parent.core_size
         if move == NOISE or not self.parts:
@@ -183,11 +208,11 @@ class Moves:
                 new = int(random.integers(1, MOST_CHANGE + 1))
                 return self._plan(GROW, [parent], [parent.piece(np.ones(len(free), bool), is_open)], new)
         if not free.any():  # nothing but the core, which cannot grow
-            return self._fresh(FRESH, random)
+            return None
         change = {GROW: 1, SHRINK: -1}.get(move, 0) * int(random.integers(1, MOST_CHANGE + 1))
         piece = parent.grown_piece(self._cut_size(int(free.sum()), random), free, random)
         if piece.all():
-            return self._fresh(FRESH, random)
+            return None
         kept = parent.piece(~piece, parent.cut(~piece))
         return self._plan(move, [parent], [kept], max(1, int(piece.sum()) + change))
 
@@ -195,12 +220,12 @@ class Moves:
         """How many atoms are drawn anew: up to half of the molecule, mostly few."""
         return 1 + int(random.random() ** 2 * max(1, most // 2))
 
-    def _combined(self, first: Parent, second: Parent, free: np.ndarray, random: np.random.Generator) -> Plan:
+    def _combined(self, first: Parent, second: Parent, free: np.ndarray, random: np.random.Generator) -> Plan | None:
         most = min(int(free.sum()), second.lead.size)
         count = 1 + int(random.random() * max(1, most * 2 // 3))
         lost = first.grown_piece(count, free, random)
         if lost.all():
-            return self._fresh(FRESH, random)
+            return None
         change = int(random.integers(-MOST_CHANGE, MOST_CHANGE + 1))
         room = self.largest - int((~lost).sum())
         count = min(room, max(1, int(lost.sum()) + change))
@@ -213,10 +238,7 @@ class Moves:
             pieces[1] = pieces[1]._replace(is_open=second.hydrogens[gained] > 0)
         return self._plan(COMBINE, [first, second], pieces, int(random.integers(0, LINK + 1)))
 
-    def _fresh(self, move: str, random: np.random.Generator) -> Plan:
-        wanted = self.told if move == TARGETS else self.free
-        weights = wanted.size_weights(self.model.statistics)
-        size = int(random.choice(len(weights), p=weights / weights.sum()))
+    def _fresh(self, move: str, size: int) -> Plan:
         plan = self._plan(move, [], [], size)
         if self.core is not None:
             known = self.core.condition(size, 1, torch.zeros(1, 0))

@@ -67,8 +67,10 @@ def optimise(
     sampler: str | None = None,
     steps: int | None = None,
     batch: int | None = None,
+    candidates: int | None = None,
     population: int | None = None,
     per_scaffold: int | None = None,
+    any_rings: bool = False,
     device: str = "auto",
     progress: Progress = silent,
     watch: Callable[[Search], object] = lambda search: None,
@@ -77,7 +79,7 @@ def optimise(
     """Search for molecules with a high score, asking for the score of `budget` different molecules.
 
     objective: a TOML file (molgen.optimisation.objective), or what was read of one, which is closed in the end; core:
-    SMILES that every molecule contains; batch, population, per_scaffold: see `SearchSettings`. A search that was
+    SMILES that every molecule contains; batch to any_rings: see `SearchSettings`. A search that was
     stopped is resumed by the same call, and with a larger budget goes on. progress: of the molecules scored; watch:
     called with the search at its beginning and after every generation, when all that was asked is scored; likelihood:
     that of the best, see `results`.
@@ -87,7 +89,8 @@ def optimise(
     folder = Path(folder)
     if not 1 <= budget <= MOST_CALLS:
         raise InputError(f"budget should be 1 to {MOST_CALLS:,} molecules, got {budget:,}", "budget")
-    settings = _settings(model, seed, core, sampler, steps, batch, population, per_scaffold, device)
+    numbers = {"batch": batch, "candidates": candidates, "population": population, "per_scaffold": per_scaffold}
+    settings = _settings(model, seed, core, sampler, steps, numbers, any_rings, device)
     wanted = objective if isinstance(objective, Objective) else load_objective(objective, model)
     try:
         # raises what is wrong with model and core before a folder is made
@@ -121,9 +124,8 @@ def _settings(
     core: str | None,
     sampler: str | None,
     steps: int | None,
-    batch: int | None,
-    population: int | None,
-    per_scaffold: int | None,
+    numbers: Mapping[str, int | None],
+    any_rings: bool,
     device: str,
 ) -> SearchSettings:
     backend = model.backend
@@ -133,13 +135,13 @@ def _settings(
         raise InputError(f"model {model.name} takes at most {backend.max_steps} steps, got {steps}")
     if core is not None and not backend.config.known_parts:
         raise InputError(f"model {model.name} was not trained to keep a core; choose another model")
-    numbers = {"batch": batch, "population": population, "per_scaffold": per_scaffold}
     return SearchSettings(
         sampler=sampler or backend.samplers[0],
         steps=min(backend.default_steps, STEPS) if steps is None else steps,
         seed=secrets.randbits(32) if seed is None else seed,
         device=pick_device(device).type,
         core=core,
+        any_rings=any_rings,
         **{name: value for name, value in numbers.items() if value is not None},
     )
 

@@ -1,4 +1,4 @@
-"""The search: the best molecules asked so far are changed by the model, what is new is scored, and so on.
+"""The search: the best molecules asked so far are changed by the model, the most promising are scored, and so on.
 
 A generation depends on the settings, the seed and what was asked and found before it: a search that is resumed goes on
 as if it had not been stopped.
@@ -7,7 +7,7 @@ as if it had not been stopped.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from math import ceil
 
@@ -23,13 +23,20 @@ from molgen.models.base import Callback, Start
 from molgen.models.checkpoints import Model
 from molgen.models.conditions import Condition
 from molgen.molecules.graph import GraphBatch, pair_count
-from molgen.molecules.substructures import scaffold
+from molgen.molecules.hashing import smiles_hashes
+from molgen.molecules.substructures import ring_systems, scaffold
 from molgen.optimisation.log import Asked, Log
 from molgen.optimisation.moves import COMBINE, FRESH, NOISES, TARGETS, Moves, Parent, Plan
 from molgen.optimisation.objective import Objective
+from molgen.optimisation.scorers import known_rings, unseen
+from molgen.optimisation.surrogate import Surrogate
 from molgen.progress import Progress, silent
 
 ROUNDS = 12  # of drawing, in which a generation has to find something new
+PART_STEPS = 0.3  # of the network evaluations, where most of the molecule is known
+YIELD = 0.6  # share of what is drawn that is usually new and valid
+ENOUGH = 0.8  # share of the candidates that is as good as all
+LEARNT_FROM = 50  # scores, from which on candidates are judged before they are asked
 RECENT = 5  # generations by which moves are judged
 LEAST = 0.04  # share of a generation that each move keeps, however it does
 FRESH_SHARE = 0.5  # of what is drawn from noise in the first generation, where the model can be told targets too
@@ -45,8 +52,10 @@ Molecule = tuple[str, str, tuple[int, ...]]  # SMILES, move, parents
 class SearchSettings:
     """What a search depends on beside the objective and the model.
 
-    batch: molecules asked in a generation; population: the best that are changed; per_scaffold: how many of these may
-    have one Murcko scaffold (those without rings are not limited). Raises InputError for a number out of range.
+    batch: molecules asked in a generation; candidates: molecules drawn for each that is asked, from which a surrogate
+    of the score chooses (1: none); population: the best that are changed; per_scaffold: how many of these may have one
+    Murcko scaffold (those without rings are not limited); any_rings: also ask for molecules with ring systems that no
+    training molecule and no core has. Raises InputError for a number out of range.
     """
 
     sampler: str
@@ -54,12 +63,14 @@ class SearchSettings:
     seed: int
     device: str
     core: str | None = None
-    batch: int = 100
+    batch: int = 50
+    candidates: int = 3
     population: int = 100
     per_scaffold: int = 10
+    any_rings: bool = False
 
     def __post_init__(self) -> None:
-        for name in ("steps", "batch", "population", "per_scaffold"):
+        for name in ("steps", "batch", "candidates", "population", "per_scaffold"):
             if getattr(self, name) < 1:
                 raise InputError(f"{name} should be at least 1, got {getattr(self, name)}")
         if self.seed < 0:
@@ -74,6 +85,7 @@ class Search:
         core = None if settings.core is None else parse_core(settings.core, model.vocabulary)
         self.moves = Moves(model, core, objective.aims)
         self._scaffolds: dict[int, str] = {}
+        self._rings = None if settings.any_rings or model.ring_systems is None else self._familiar_rings()
         place(model.backend, settings.device)
 
     def run(self, budget: int, progress: Progress = silent) -> Iterator[None]:
@@ -147,26 +159,56 @@ class Search:
                 raise type(error)(f"component {component.name}: {error}") from None
 
     def _new(self, count: int, evaluated: Callback) -> list[Molecule]:
-        """Up to `count` molecules that were never asked; fewer where few are found, in the end none."""
-        generation = self.log.generation + 1
+        """Up to `count` molecules that were never asked; fewer where few are found, in the end none.
+
+        From LEARNT_FROM scores on these are the most promising of several times as many.
+        """
         scores = self.scores()
+        judged = self.settings.candidates > 1 and np.isfinite(scores).sum() >= LEARNT_FROM
+        most = count * self.settings.candidates if judged else count
+        found = self._candidates(most, ceil(ENOUGH * most) if judged else most, scores, evaluated)
+        if len(found) <= count:
+            return found
+        surrogate = Surrogate([row.smiles for row in self.log.rows], scores)
+        promise = surrogate.promise([smiles for smiles, _, _ in found])
+        return [found[place] for place in np.sort(np.argsort(-promise, kind="stable")[:count])]
+
+    def _candidates(self, count: int, least: int, scores: np.ndarray, evaluated: Callback) -> list[Molecule]:
+        """`least` to `count` molecules that were never asked; fewer where few are found."""
+        generation = self.log.generation + 1
         population = self.best(scores, self.settings.population, self.settings.per_scaffold)
         parents = [parent for row in population if (parent := self._parent(row)) is not None]
         shares = self._shares(population)
         found: dict[str, Molecule] = {}
         for turn in range(ROUNDS):
-            lacking = count - len(found)
-            if not lacking:
+            if len(found) >= least:
                 break
             seeds = np.random.SeedSequence(self.settings.seed, spawn_key=(generation, turn, 0)).spawn(2)
             random = np.random.default_rng(seeds[0])
             noise = torch.Generator().manual_seed(int(seeds[1].generate_state(1, np.uint64)[0] >> np.uint64(1)))
-            level = float(random.choice(NOISES))  # one for all, so that they are drawn together
-            plans = [self._planned(shares, parents, level, random) for _ in range(ceil(1.2 * lacking) + 4)]
+            # one noise, and one size of what has no parents, for all, so that they are drawn together
+            level = float(random.choice(NOISES))
+            sizes = {move: self.moves.fresh_size(move, random) for move in (FRESH, TARGETS)} if parents else {}
+            number = ceil((count - len(found)) / YIELD) + 4
+            plans = [self._planned(shares, parents, level, sizes, random) for _ in range(number)]
             for smiles, plan in zip(self.draw(plans, noise, evaluated), plans, strict=True):
-                if smiles and smiles not in self.log.smiles and len(found) < count:
-                    found.setdefault(smiles, (smiles, plan.move, plan.parents))
+                new = smiles and smiles not in self.log.smiles and smiles not in found
+                if new and len(found) < count and self._is_familiar(smiles):
+                    found[smiles] = (smiles, plan.move, plan.parents)
         return list(found.values())
+
+    def _familiar_rings(self) -> np.ndarray:
+        """Sorted hashes of the ring systems that a molecule may have, uint64 [k]."""
+        known = known_rings(self.model)
+        core = self.moves.core
+        if core is None:
+            return known
+        mol = self.moves.decoder.to_mol(core.nodes, core.pairs)
+        Chem.SanitizeMol(mol)
+        return np.union1d(known, smiles_hashes(ring_systems(mol)))
+
+    def _is_familiar(self, smiles: str) -> bool:
+        return self._rings is None or not unseen(Chem.MolFromSmiles(smiles), self._rings)
 
     def _parent(self, row: Asked) -> Parent | None:
         try:
@@ -180,12 +222,17 @@ class Search:
         since = self.log.generation - RECENT
         made = Counter(row.move for row in self.log.rows if row.generation > since)
         kept = Counter(row.move for row in population if row.generation > since)
-        rates = {name: (1 + kept[name]) / (4 + made[name]) for name in names}
+        rates = {name: (1 + kept[name]) / (10 + made[name]) for name in names}
         total = sum(rates.values())
         return {name: LEAST + (1 - LEAST * len(names)) * rate / total for name, rate in rates.items()}
 
     def _planned(
-        self, shares: dict[str, float], parents: Sequence[Parent], level: float, random: np.random.Generator
+        self,
+        shares: dict[str, float],
+        parents: Sequence[Parent],
+        level: float,
+        sizes: Mapping[str, int],
+        random: np.random.Generator,
     ) -> Plan:
         names = list(shares)
         if not parents:
@@ -195,7 +242,7 @@ class Search:
         ranks = np.exp(-PRESSURE * np.arange(len(parents)) / len(parents))
         count = min(len(parents), 2 if move == COMBINE else 1)
         chosen = random.choice(len(parents), size=count, replace=False, p=ranks / ranks.sum())
-        return self.moves.plan(move, [parents[place] for place in chosen], level, random)
+        return self.moves.plan(move, [parents[place] for place in chosen], level, random, sizes)
 
     def draw(self, plans: Sequence[Plan], generator: torch.Generator, evaluated: Callback | None = None) -> list[str]:
         """The canonical SMILES that each plan came to, "" where it is no valid molecule."""
@@ -215,7 +262,7 @@ class Search:
     def _sample(
         self, plans: Sequence[Plan], generator: torch.Generator, evaluated: Callback | None = None
     ) -> GraphBatch:
-        """One batch of graphs of one size, all with or all without noise and targets."""
+        """One batch of graphs of one size, all with or all without noise, targets and parents."""
         backend, first, count = self.model.backend, plans[0], len(plans)
 
         def stacked(name: str) -> torch.Tensor:
@@ -231,7 +278,7 @@ class Search:
         return backend.sample(
             first.size,
             count,
-            steps=self.settings.steps,
+            steps=ceil(PART_STEPS * self.settings.steps) if first.is_part else self.settings.steps,
             sampler=self.settings.sampler,
             generator=generator,
             callback=evaluated,
@@ -243,10 +290,10 @@ class Search:
 
 def _batches(plans: Sequence[Plan]) -> Iterator[list[int]]:
     """Positions of plans that can be drawn together."""
-    groups: dict[tuple[int, float, bool], list[int]] = {}
+    groups: dict[tuple[int, float, bool, bool], list[int]] = {}
     for position, plan in enumerate(plans):
-        groups.setdefault((plan.size, plan.noise or 0.0, plan.told), []).append(position)
-    for (size, _, _), positions in sorted(groups.items()):
+        groups.setdefault((plan.size, plan.noise or 0.0, plan.told, plan.is_part), []).append(position)
+    for (size, *_), positions in sorted(groups.items()):
         limit = max(1, ENTRIES_PER_BATCH // (pair_count(size) + size))
         for start in range(0, len(positions), limit):
             yield positions[start : start + limit]

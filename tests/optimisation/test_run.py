@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +19,7 @@ from molgen.optimisation.log import Log
 from molgen.optimisation.objective import parse_objective
 from molgen.optimisation.run import optimise
 from molgen.optimisation.scorers import Place
+from molgen.optimisation.search import Search, SearchSettings
 from tests.optimisation.trees import OPTIONS, model
 
 OBJECTIVE = """
@@ -115,6 +117,28 @@ def test_the_search_climbs(tmp_path):
     by_generation = rows.groupby("generation")["score"].mean()
     assert by_generation.iloc[-3:].mean() > 1.5 * by_generation.iloc[0]
     assert rows["score"][75:].nlargest(10).mean() > 1.2 * rows["score"][:75].nlargest(10).mean()
+
+
+def test_of_the_candidates_the_promising_are_asked(tmp_path):
+    text = '[[component]]\nsimilar_to = "CC(O)CNC(C)CO"'
+    means = {}
+    for candidates in (1, 4):
+        rows = search(tmp_path, f"run-{candidates}", 150, text, candidates=candidates).results.molecules
+        assert len(rows) == 150
+        means[candidates] = rows["score"][72:].mean()
+    assert means[4] > 1.3 * means[1]
+
+
+def test_strange_rings_are_not_asked_for(tmp_path):
+    made = parse_objective(OBJECTIVE, "o.toml", Place(model(), tmp_path))
+    settings = SearchSettings("plain", 4, 0, "cpu")
+    with Log(tmp_path / "log") as log:
+        for changes, familiar in (({}, False), ({"any_rings": True}, True), ({"core": "C1CCC1"}, True)):
+            found = Search(model(), made, replace(settings, **changes), log)
+            assert found._is_familiar("Cc1ccccc1") and found._is_familiar("CCO")
+            assert found._is_familiar("CC1CCC1") is familiar
+    rows = search(tmp_path, core="C1CCC1", budget=24).results.molecules
+    assert len(rows) == 24 and all("1" in text for text in rows["smiles"])
 
 
 def test_seeds(tmp_path):
