@@ -75,6 +75,7 @@ def test_the_wheel_holds_all_of_it(wheel: Path):
     assert len(MODELS) >= 4
     for model in MODELS:
         assert {f"{shipped}/checkpoints/{model}/{name}" for name in ("weights.safetensors", "model.json")} <= held
+    assert {f"{shipped}/checkpoints/known/{name}.safetensors" for name in ("moses", "qm9")} <= held
     assert not [name for name in held if "unfinished" in name]
     assert not [name for name in held if name.split("/")[0] in ("tests", "docs", "benchmarks", "app")]
 

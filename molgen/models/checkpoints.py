@@ -2,7 +2,8 @@
 
 weights.safetensors     the averaged weights; matrices in bfloat16, the dtype they are multiplied in
 model.json              backend, config, vocabulary, statistics of the training data
-known.safetensors       sorted 64-bit hashes of the canonical SMILES trained on, and of their ring systems, uint64
+known.safetensors       sorted 64-bit hashes of the canonical SMILES trained on, and of their ring systems, uint64; of
+                        shipped models once for each data set, as checkpoints/known/SET.safetensors
 bounds.safetensors      bounds on -log p of training molecules, by size (molgen.generation.typical); may be missing
 card.json, README.md    data, licence, training, figures, limits; the second is the first made readable
 checksums.json          the SHA-256 of each of the others but README.md
@@ -178,6 +179,7 @@ def load_checkpoint(name_or_path: str) -> Model:
             check_regular(folder / file, MOST_BYTES)
             if sha256_of(folder / file) != expected.get(file):
                 raise CheckpointError(f"{folder / file} is damaged: its SHA-256 is not the one in {CHECKSUMS}")
+        known_path = folder / KNOWN if (folder / KNOWN).exists() else _shared_known(expected.get(KNOWN))
         about = f"{MODEL}: "
         record = read_json(folder / MODEL)
         check_record(record)
@@ -193,7 +195,7 @@ def load_checkpoint(name_or_path: str) -> Model:
         backend = build_backend(record["backend"], config, vocabulary, statistics)
         backend.load_state_dict(weights)
         about = f"{KNOWN}: "
-        hashes = safetensors.numpy.load_file(folder / KNOWN)
+        hashes = safetensors.numpy.load_file(known_path)
         known, ring_systems = hashes["hashes"], hashes.get("ring_systems")
         for row in (known,) if ring_systems is None else (known, ring_systems):
             check_known(row)
@@ -230,13 +232,24 @@ def _find(name_or_path: str) -> Path:
     return folder
 
 
+def _shared_known(expected: object) -> Path:
+    """The shipped file with a SHA-256, for a model without KNOWN of its own. Raises InputError where there is none."""
+    for path in sorted((shipped_folder("checkpoints") / "known").glob("*.safetensors")):
+        if sha256_of(path) == expected:
+            return path
+    raise InputError(f"{KNOWN} is missing, and what it held is not shipped with molgen")
+
+
 def _files(folder: Path) -> list[str]:
-    """The files of a checkpoint that have checksums."""
-    return [WEIGHTS, MODEL, KNOWN, CARD, *([BOUNDS] if (folder / BOUNDS).exists() else [])]
+    """The files of a checkpoint that have checksums and lie in its folder."""
+    return [WEIGHTS, MODEL, CARD, *(file for file in (KNOWN, BOUNDS) if (folder / file).exists())]
 
 
 def _write_checksums(folder: Path) -> None:
-    _write_sums(folder, {file: sha256_of(folder / file) for file in _files(folder)})
+    sums = {file: sha256_of(folder / file) for file in _files(folder)}
+    if KNOWN not in sums and (folder / CHECKSUMS).exists():  # it is shared
+        sums[KNOWN] = str(read_json(folder / CHECKSUMS)[KNOWN])
+    _write_sums(folder, sums)
 
 
 def _write_sums(folder: Path, sums: Mapping[str, object]) -> None:

@@ -1,18 +1,24 @@
 import json
 import math
+import shutil
+from pathlib import Path
 
 import numpy as np
 import pytest
+import safetensors.numpy
 import torch
 
 from molgen.errors import CheckpointError, InputError
+from molgen.files import sha256_of
 from molgen.models.checkpoints import (
     BOUNDS,
     CARD,
+    CHECKSUMS,
     KNOWN,
     MODEL,
     WEIGHTS,
     build_backend,
+    list_models,
     load_checkpoint,
     save_checkpoint,
     write_bounds,
@@ -118,6 +124,21 @@ def test_damage_is_told(checkpoint, file):
     (checkpoint / file).unlink()
     with pytest.raises(CheckpointError, match="not a usable molgen checkpoint"):
         load_checkpoint(str(checkpoint))
+
+
+def test_what_shipped_models_know_lies_there_once(tmp_path):
+    folder = list_models()["qm9-edge"]
+    shared = folder.parent / "known" / "qm9.safetensors"
+    assert not (folder / KNOWN).exists()
+    copied = Path(shutil.copytree(folder, tmp_path / "copied"))
+    assert np.array_equal(load_checkpoint(str(copied)).known, safetensors.numpy.load_file(shared)["hashes"])
+    sums = json.loads((copied / CHECKSUMS).read_text())
+    write_card(copied, {"name": "renamed"})
+    assert json.loads((copied / CHECKSUMS).read_text())[KNOWN] == sums[KNOWN]
+    assert load_checkpoint(str(copied)).name == "renamed"
+    (copied / CHECKSUMS).write_text(json.dumps(sums | {CARD: sha256_of(copied / CARD), KNOWN: "0" * 64}))
+    with pytest.raises(CheckpointError, match=r"known\.safetensors is missing, and what it held"):
+        load_checkpoint(str(copied))
 
 
 def test_foreign_folders_and_unknown_names_are_told(tmp_path):
