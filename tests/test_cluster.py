@@ -43,6 +43,8 @@ def cluster() -> Iterator[Cluster]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("PYTHONPATH", str(ROOT))
         patch.setenv("RAY_USAGE_STATS_ENABLED", "0")
+        patch.setenv("RAY_TMPDIR", folder)
+        (Path(folder) / "ray").mkdir()  # where the address is noted, also on a machine that never ran Ray
         started = Cluster(
             initialize_head=True, head_node_args=NODE | {"temp_dir": folder, "_system_config": SOON_MISSED}
         )

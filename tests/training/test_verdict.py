@@ -30,7 +30,7 @@ def test_the_few_largest_molecules_are_named_with_their_cost():
     assert costly_sizes(molecules({10: 1})) is None
 
 
-@pytest.mark.parametrize(("size", "name"), [(9, "qm9-digress"), (22, "moses-digress")])
+@pytest.mark.parametrize(("size", "name"), [(9, "qm9-digress"), (22, "chembl-digress")])
 def test_the_model_that_fits_has_the_atom_types_and_the_sizes(size: int, name: str):
     start = fitting_model(molecules({size: 40}), "digress")
     assert start is not None and start.name == name and start.held == 1.0
