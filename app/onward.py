@@ -58,7 +58,8 @@ def _model_for(way: str, text: str, smiles: str) -> tuple[str, str]:
 
     smiles: the molecule that it is from; a model that makes molecules of this size comes first.
     """
-    job, names, why, second = active(), server().names(), "", ""
+    job, why, second = active(), "", ""
+    names = sorted(server().names(), key=lambda name: name != USUAL_CHANGER)
     if isinstance(job, Generation):
         names.sort(key=lambda name: server().models.get(name) is not job.model)
     for name in names:

@@ -127,7 +127,7 @@ def test_a_molecule_on_a_card_leads_to_ones_like_it(own: str):
     assert app.session_state["sets"] == [own]
     app.switch_page("screens/molecules.py").run()
     make(app, 1, "More like this")  # 11 heavy atoms: too many for the models of QM9
-    assert app.text_input(key="lead").value == OWN[0] and app.selectbox(key="model").value == "moses-digress"
+    assert app.text_input(key="lead").value == OWN[0] and app.selectbox(key="model").value == "moses-digress-told"
 
 
 def test_the_scaffold_of_a_molecule_on_a_card_is_kept(own: str):
