@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     "--candidates",
     type=int,
     help="Molecules drawn for each that is asked; a model fitted to the scores so far chooses the most promising. "
-    "1 is faster and asks whatever is drawn.  [default: 3]",
+    "1, the least, is faster and asks whatever is drawn; 100 is the most.  [default: 3]",
 )
 @click.option("--population", type=int, help="How many of the best are changed.  [default: 100]")
 @click.option(

@@ -16,8 +16,6 @@ first.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from functools import cached_property
 from types import MappingProxyType
 from typing import NamedTuple
 
@@ -27,17 +25,17 @@ from rdkit import Chem
 
 from molgen.errors import InputError
 from molgen.generation.cores import Core
-from molgen.generation.leads import Lead, parse_lead, with_core
+from molgen.generation.leads import parse_lead, with_core
 from molgen.generation.wanted import Span, Wanted
 from molgen.models.checkpoints import Model
 from molgen.molecules.encoding import GraphDecoder
 from molgen.molecules.graph import pair_count, pair_indices
+from molgen.optimisation.parents import Parent, Piece, ring_system_numbers
 
 FRESH, TARGETS, REGROW, GROW, SHRINK, COMBINE, NOISE = MOVES = (
     "fresh", "targets", "regrow", "grow", "shrink", "combine", "noise",
 )  # fmt: skip
 NOISES = (0.2, 0.3, 0.4, 0.5, 0.6)  # shares of the way to pure noise
-WHOLE_RINGS = 0.7  # of the pieces: ring systems are drawn anew or kept as a whole
 MOST_CHANGE = 3  # atoms that a molecule grows or shrinks by
 LINK = 2  # atoms drawn between two pieces that are combined, at most
 
@@ -64,62 +62,6 @@ class Plan(NamedTuple):
     def is_part(self) -> bool:
         """Whether what is known are parts of parents, so that little is left to draw."""
         return bool(self.parents) and self.noise is None
-
-
-class Piece(NamedTuple):
-    """Atoms that stay: classes int64 [k], bonds among them int64 [k, k], and which may bind to others, bool [k]."""
-
-    nodes: np.ndarray
-    bonds: np.ndarray
-    is_open: np.ndarray
-
-
-@dataclass(frozen=True, eq=False)
-class Parent:
-    """A molecule of n atoms to be changed.
-
-    core_size: how many of its first atoms belong to the core, and stay; closed: bool [n], atoms that get no further
-    bond; hydrogens: int64 [n]; ring_systems: int64 [n], the number of the ring system that an atom is in, -1 for none.
-    """
-
-    number: int
-    lead: Lead
-    core_size: int
-    closed: np.ndarray
-    hydrogens: np.ndarray
-    ring_systems: np.ndarray
-
-    @cached_property
-    def bonds(self) -> np.ndarray:
-        """Bond classes, int64 [n, n]."""
-        first, second = (index.numpy() for index in pair_indices(self.lead.size))
-        square = np.zeros((self.lead.size, self.lead.size), np.int64)
-        square[first, second] = square[second, first] = self.lead.pairs
-        return square
-
-    def piece(self, atoms: np.ndarray, is_open: np.ndarray) -> Piece:
-        """Some of its atoms, bool [n], of which some are open, bool [n]."""
-        return Piece(self.lead.nodes[atoms], self.bonds[np.ix_(atoms, atoms)], is_open[atoms])
-
-    def cut(self, atoms: np.ndarray) -> np.ndarray:
-        """Which of some atoms are bound to others, bool [n]."""
-        return np.asarray(atoms & (self.bonds[:, ~atoms] > 0).any(1))
-
-    def grown_piece(self, count: int, free: np.ndarray, random: np.random.Generator) -> np.ndarray:
-        """A random connected piece of up to `count` of the free atoms, bool [n].
-
-        Mostly ring systems go as a whole, and the piece has more atoms where one does.
-        """
-        whole = random.random() < WHOLE_RINGS
-        piece = np.zeros(self.lead.size, bool)
-        reached = free.copy()
-        while piece.sum() < count and reached.any():
-            atom = random.choice(np.flatnonzero(reached))
-            piece[atom] = True
-            if whole and self.ring_systems[atom] >= 0:
-                piece |= free & (self.ring_systems == self.ring_systems[atom])
-            reached = free & ~piece & (self.bonds[piece] > 0).any(0)
-        return piece
 
 
 class Moves:
@@ -162,7 +104,7 @@ class Moves:
             mol = self.decoder.to_mol(lead.nodes, lead.pairs)
             Chem.SanitizeMol(mol)
             hydrogens = np.array([mol.GetAtomWithIdx(atom).GetTotalNumHs() for atom in range(lead.size)])
-            self._parents[number] = Parent(number, lead, core_size, closed, hydrogens, _ring_systems(mol))
+            self._parents[number] = Parent(number, lead, core_size, closed, hydrogens, ring_system_numbers(mol))
         return self._parents[number]
 
     def fresh_size(self, move: str, random: np.random.Generator) -> int:
@@ -296,13 +238,3 @@ class Moves:
         piece = np.append(self.core.piece, -1)
         last = len(piece) - 1
         return np.asarray(piece[np.minimum(first, last)] == piece[np.minimum(second, last)])
-
-
-def _ring_systems(mol: Chem.Mol) -> np.ndarray:
-    """The number of the ring system (rings that share atoms) of each atom of a sanitised molecule, -1 for none."""
-    system = np.full(mol.GetNumAtoms(), -1)
-    for number, ring in enumerate(mol.GetRingInfo().AtomRings()):
-        atoms = np.array(ring)
-        joined = np.isin(system, system[atoms][system[atoms] >= 0])
-        system[joined], system[atoms] = number, number
-    return system

@@ -26,8 +26,9 @@ from molgen.molecules.graph import GraphBatch, pair_count
 from molgen.molecules.hashing import smiles_hashes
 from molgen.molecules.substructures import ring_systems, scaffold
 from molgen.optimisation.log import Asked, Log
-from molgen.optimisation.moves import COMBINE, FRESH, NOISES, TARGETS, Moves, Parent, Plan
+from molgen.optimisation.moves import COMBINE, FRESH, NOISES, TARGETS, Moves, Plan
 from molgen.optimisation.objective import Objective
+from molgen.optimisation.parents import Parent
 from molgen.optimisation.scorers import known_rings, unseen
 from molgen.optimisation.surrogate import Surrogate
 from molgen.progress import Progress, silent
@@ -35,6 +36,7 @@ from molgen.progress import Progress, silent
 ROUNDS = 12  # of drawing, in which a generation has to find something new
 PART_STEPS = 0.3  # of the network evaluations, where most of the molecule is known
 YIELD = 0.6  # share of what is drawn that is usually new and valid
+MOST_CANDIDATES = 100
 ENOUGH = 0.8  # share of the candidates that is as good as all
 LEARNT_FROM = 50  # scores, from which on candidates are judged before they are asked
 RECENT = 5  # generations by which moves are judged
@@ -73,6 +75,8 @@ class SearchSettings:
         for name in ("steps", "batch", "candidates", "population", "per_scaffold"):
             if getattr(self, name) < 1:
                 raise InputError(f"{name} should be at least 1, got {getattr(self, name)}")
+        if self.candidates > MOST_CANDIDATES:
+            raise InputError(f"candidates should be at most {MOST_CANDIDATES}, got {self.candidates:,}")
         if self.seed < 0:
             raise InputError(f"seed should be 0 or more, got {self.seed}")
 

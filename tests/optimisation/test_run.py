@@ -251,6 +251,8 @@ def test_folders_that_cannot_be_used(tmp_path):
     for wrong, message in (
         ({"budget": 0}, "budget should be 1 to"),
         ({"batch": 0}, "batch should be at least 1"),
+        ({"candidates": 0}, "candidates should be at least 1"),
+        ({"candidates": 101}, "candidates should be at most 100, got 101"),
         ({"seed": -1}, "seed should be 0 or more"),
         ({"sampler": "best"}, "has no sampler 'best'"),
         ({"steps": 99}, "takes at most 50 steps"),
