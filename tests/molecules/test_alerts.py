@@ -24,7 +24,7 @@ def test_alerts_have_names_and_atoms():
 def test_alerts_are_those_of_the_catalogs(monkeypatch, known_form):
     if not known_form:  # as another version of RDKit might keep its patterns
         monkeypatch.setattr(molgen.molecules.alerts, "_pickled_pattern", lambda entry: b"")
-        monkeypatch.setattr(molgen.molecules.alerts, "_screen", cache(molgen.molecules.alerts._screen.__wrapped__))
+        monkeypatch.setattr(molgen.molecules.alerts, "_known", cache(molgen.molecules.alerts._known.__wrapped__))
     real = Path(RDConfig.RDDataDir) / "NCI" / "first_200.props.sdf"
     mols = [mol for mol in Chem.SDMolSupplier(str(real)) if mol is not None]
     assert len(mols) > 190
