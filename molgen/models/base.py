@@ -233,6 +233,19 @@ class Backend(nn.Module, ABC):
             targets[:, self.targets.index(HYDROGENS)] = hydrogens
         return Condition(graph, torch.ones_like(asked.known_nodes), asked.known_pairs, targets)
 
+    def bond_totals(self, request: Request | None, told: Condition | None) -> tuple[int, ...] | None:
+        """What the bond orders of each graph must sum to for the formula of a request; None where that is not known.
+
+        told: the request as a condition; known atoms with charges leave it open.
+        """
+        if (
+            request is None
+            or told is None
+            or any(self.vocabulary.atoms[n].charge for n in told.graph.nodes[0].tolist())
+        ):
+            return None
+        return request.bond_orders or None
+
     def _check(self, condition: Condition, size: int, count: int) -> None:
         if len(condition) != count or condition.graph.size != size:
             raise InputError(

@@ -9,9 +9,11 @@ from typing import ClassVar
 
 import torch
 from torch import Tensor
+from torch.nn.functional import one_hot
 
 from molgen.data.dataset import Statistics
 from molgen.models.base import Backend, Drawing
+from molgen.models.bond_totals import draw_with_total
 from molgen.models.conditions import Condition, guided
 from molgen.models.config import BackendConfig
 from molgen.models.digress.config import DiGressConfig
@@ -111,6 +113,7 @@ class DiGress(Backend):
         alphas, generator = levels(drawing.steps).tolist(), drawing.generator
         atoms, bonds = self.network.atom_marginals, self.network.bond_marginals
         told = self.told(drawing.request, drawing.condition, count)
+        totals = self.bond_totals(drawing.request, told)
         if drawing.start is None:
             skipped = 0
             state = GraphBatch(
@@ -124,7 +127,10 @@ class DiGress(Backend):
         for done, (alpha_t, alpha_s) in enumerate(pairwise(alphas[skipped:]), start=1 + skipped):
             log_nodes, log_pairs = self._guided(state, atoms.new_full((count,), alpha_t), told, drawing.guidance)
             nodes = move(state.nodes, log_nodes.exp(), Step(alpha_t, alpha_s, atoms, generator))
-            pairs = move(state.pairs, log_pairs.exp(), Step(alpha_t, alpha_s, bonds, generator))
+            clean = log_pairs.exp()
+            if totals is not None:  # a draw of the clean pairs from their joint distribution, certain for the sampler
+                clean = one_hot(draw_with_total(clean, totals, generator), len(bonds)).to(clean)
+            pairs = move(state.pairs, clean, Step(alpha_t, alpha_s, bonds, generator))
             state = GraphBatch(nodes, pairs)
             state = state if told is None else told.hold(state)
             if drawing.callback is not None:

@@ -18,6 +18,7 @@ from torch import Tensor
 
 from molgen.data.dataset import Statistics
 from molgen.models.base import Backend, Drawing
+from molgen.models.bond_totals import draw_with_total, marginals_with_total
 from molgen.models.conditions import Condition, guided
 from molgen.models.config import BackendConfig
 from molgen.models.edpgnn import published
@@ -122,11 +123,14 @@ class EDPGNN(Backend):
         """From noise through falling levels; every estimate of the clean channels has what is known in its place."""
         atoms, bonds = self.network.atom_marginals, self.network.bond_marginals
         told = self.told(drawing.request, drawing.condition, count)
+        totals = self.bond_totals(drawing.request, told)
         done = 0
 
         def denoise(x: Tensor, sigma: float) -> Tensor:
             nonlocal done
             nodes, pairs = self._denoised(*split(x, size), sigma, told, drawing.guidance)
+            if totals is not None and self.config.process != "published":  # whose estimates are no probabilities
+                pairs = marginals_with_total(pairs, totals)
             done += 1
             if drawing.callback is not None:
                 drawing.callback(done, drawing.steps, partial(classes, nodes, pairs))
@@ -143,7 +147,11 @@ class EDPGNN(Backend):
         start = mean + self.config.sigma_max * gaussian(mean, drawing.generator)
         levels = Levels(self.config.sigma_max, self.config.sigma_min)
         clean = SAMPLERS[drawing.sampler](denoise, start, drawing.steps, levels, drawing.generator)
-        return classes(*split(clean, size))
+        nodes, pairs = split(clean, size)
+        drawn = classes(nodes, pairs)
+        if totals is None:
+            return drawn
+        return GraphBatch(drawn.nodes, draw_with_total(pairs, totals, drawing.generator))
 
     def _denoised(
         self, nodes: Tensor, pairs: Tensor, sigma: float, told: Condition | None, guidance: float
