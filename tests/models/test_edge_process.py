@@ -1,6 +1,7 @@
 """EDGE: the process that removes and returns bonds, the structure of unfinished graphs, and degrees."""
 
 import itertools
+from dataclasses import replace
 
 import pytest
 import torch
@@ -32,6 +33,16 @@ def test_a_choice_of_graphs_is_numbered_anew(dataset):
     batch = dataset.by_size[6].to(torch.int64)
     chosen = torch.arange(len(batch)) % 2 == 1
     assert torch.equal(whole(batch).of_graphs(chosen).graphs().pairs, batch.pairs[chosen])
+
+
+def test_chosen_graphs_are_put_back_in_their_places(dataset):
+    batch = dataset.by_size[6].to(torch.int64)[[0, 1, 2, 3]]
+    state = whole(batch)
+    chosen = torch.tensor([False, True, False, True])
+    empty = replace(state.of_graphs(chosen), first=state.first[:0], second=state.first[:0], order=state.first[:0])
+    assert torch.equal(state.with_graphs(chosen, empty).graphs().pairs, batch.pairs * ~chosen[:, None])
+    again = state.with_graphs(chosen, empty).with_graphs(chosen, state.of_graphs(chosen))
+    assert torch.equal(again.graphs().pairs, batch.pairs)
 
 
 def test_the_way_there_in_steps_is_the_way_there_at_once():

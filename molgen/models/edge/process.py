@@ -123,6 +123,18 @@ class Partial:
         given = None if self.given is None else self.given[chosen]
         return Partial(part, first + shift[first // size], second + shift[second // size], self.order[kept], given)
 
+    def with_graphs(self, chosen: Tensor, fresh: "Partial") -> "Partial":
+        """The same with the bonds of the chosen graphs, bool [b], taken from `fresh`, where they are numbered anew."""
+        size = self.part.size
+        kept = ~chosen[self.first // size]
+        shift = (chosen.nonzero()[:, 0] - torch.arange(len(fresh.part.atoms), device=chosen.device)) * size
+        return replace(
+            self,
+            first=torch.cat([self.first[kept], fresh.first + shift[fresh.first // size]]),
+            second=torch.cat([self.second[kept], fresh.second + shift[fresh.second // size]]),
+            order=torch.cat([self.order[kept], fresh.order]),
+        )
+
     def edges(self) -> tuple[Tensor, Tensor]:
         """Both directions of each bond, int64 [2, 2m], and their classes [2m]."""
         ends = torch.stack([torch.cat([self.first, self.second]), torch.cat([self.second, self.first])])

@@ -27,6 +27,8 @@ from molgen.models.edge.process import (
 from molgen.models.edge.structure import Pieces
 from molgen.models.noise import uniform
 
+# how often the bonds of a graph are drawn again from their start where the last of them found no place
+AGAIN = 4
 # of a sampler's steps, the share at its end in which graphs that still lack bonds get them one by one
 COMPLETION = 0.125
 
@@ -54,8 +56,30 @@ def ancestral(
     return state
 
 
+def ancestral_to_the_end(
+    network: BondNetwork,
+    state: Partial,
+    steps: int,
+    generator: torch.Generator | None,
+    guidance: float,
+    callback: Callback | None,
+) -> Partial:
+    """`ancestral` with masks; graphs that end with fewer bonds than their node parts are drawn again, AGAIN times.
+
+    So the bonds are a draw given that all of them find a place; the callback sees the first time alone.
+    """
+    drawn = ancestral(network, state, steps, generator, guidance, callback)
+    for _ in range(AGAIN):
+        lacking = drawn.missing()[0].view(-1, state.part.size).any(1)
+        if not lacking.any():
+            break
+        fresh = ancestral(network, state.of_graphs(lacking), steps, generator, guidance, None)
+        drawn = drawn.with_graphs(lacking, fresh)
+    return drawn
+
+
 SAMPLERS: dict[str, Callable[[BondNetwork, Partial, int, torch.Generator | None, float, Callback | None], Partial]] = {
-    "ancestral": ancestral,
+    "ancestral": ancestral_to_the_end,
     "unmasked": partial(ancestral, masked=False),
 }
 
