@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from molgen.data.dataset import Statistics
 from molgen.errors import InputError
+from molgen.models.bond_totals import BondTotals
 from molgen.models.conditions import HYDROGENS, Condition
 from molgen.models.config import BackendConfig as BackendConfig
 from molgen.models.noise import stratum_uniforms
@@ -233,18 +234,18 @@ class Backend(nn.Module, ABC):
             targets[:, self.targets.index(HYDROGENS)] = hydrogens
         return Condition(graph, torch.ones_like(asked.known_nodes), asked.known_pairs, targets)
 
-    def bond_totals(self, request: Request | None, told: Condition | None) -> tuple[int, ...] | None:
-        """What the bond orders of each graph must sum to for the formula of a request; None where that is not known.
+    def bond_totals(self, request: Request | None, told: Condition | None) -> BondTotals | None:
+        """What the bonds of each graph must leave room for under the formula of a request; None where it is not known.
 
-        told: the request as a condition; known atoms with charges leave it open.
+        told: the request as a condition; known atoms with charges, and elements with any valence, leave it open.
         """
-        if (
-            request is None
-            or told is None
-            or any(self.vocabulary.atoms[n].charge for n in told.graph.nodes[0].tolist())
-        ):
+        if request is None or request.hydrogens is None or told is None:
             return None
-        return request.bond_orders or None
+        atoms = [self.vocabulary.atoms[node] for node in told.graph.nodes[0].tolist()]
+        valences = [request.valences[atom.element] for atom in atoms]
+        if any(atom.charge for atom in atoms) or any(min(choices) < 0 for choices in valences):
+            return None
+        return BondTotals(tuple(valences), request.hydrogens)
 
     def _check(self, condition: Condition, size: int, count: int) -> None:
         if len(condition) != count or condition.graph.size != size:

@@ -47,15 +47,10 @@ class Request:
         return self.hydrogens is None or sum(count for _, _, count in atoms) == self.hydrogens
 
     @property
-    def bond_orders(self) -> tuple[int, ...] | None:
-        """What the orders of all bonds can sum to in its molecules without charges; None where it does not say so."""
-        choices = [list(Chem.GetPeriodicTable().GetValenceList(element)) for element in self.elements]
-        if self.hydrogens is None or any(min(valences) < 0 for valences in choices):
-            return None
-        sums = {-self.hydrogens}
-        for valences in choices:
-            sums = {total + valence for total in sums for valence in valences}
-        return tuple(sorted(total // 2 for total in sums if total % 2 == 0 and total >= 2 * (self.size - 1)))
+    def valences(self) -> dict[str, tuple[int, ...]]:
+        """The sums of bond orders, hydrogens included, that each element without charge can have; (-1,) for any."""
+        table = Chem.GetPeriodicTable()
+        return {element: tuple(sorted(table.GetValenceList(element))) for element in set(self.elements)}
 
     def classes(self, vocabulary: Vocabulary) -> list[int]:
         """The class of each atom without charge, in order."""

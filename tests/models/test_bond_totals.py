@@ -5,52 +5,55 @@ from itertools import product
 import pytest
 import torch
 
-from molgen.models.bond_totals import draw_with_total, marginals_with_total
+from molgen.models.bond_totals import BondTotals, draw_with_total, marginals_with_total
+from molgen.molecules.graph import pair_indices
 
 
 def chances(pairs: int, classes: int = 4) -> torch.Tensor:
     return torch.rand(1, pairs, classes, generator=torch.Generator().manual_seed(3)).softmax(-1)
 
 
-def enumerated(probabilities: torch.Tensor, totals: tuple[int, ...]) -> dict[tuple[int, ...], float]:
-    """The probability of each row of classes given that its sum is one of the totals."""
+def enumerated(probabilities: torch.Tensor, total: int) -> dict[tuple[int, ...], float]:
+    """The probability of each row of classes given that its sum is the total."""
     pairs, classes = probabilities.shape[1:]
     found = {
         row: float(torch.prod(probabilities[0, torch.arange(pairs), torch.tensor(row)]))
         for row in product(range(classes), repeat=pairs)
-        if sum(row) in totals
+        if sum(row) == total
     }
     whole = sum(found.values())
     return {row: chance / whole for row, chance in found.items()}
 
 
-@pytest.mark.parametrize("totals", [(3,), (0,), (2, 5), (9,)])
-def test_draws_have_the_distribution_given_the_sum(totals):
+@pytest.mark.parametrize("total", [3, 0, 5, 9])
+def test_draws_have_the_distribution_given_the_sum(total):
     probabilities = chances(3)
-    expected = enumerated(probabilities, totals)
-    drawn = draw_with_total(probabilities.expand(20_000, -1, -1), totals, torch.Generator().manual_seed(0))
+    expected = enumerated(probabilities, total)
+    drawn = draw_with_total(
+        probabilities.expand(20_000, -1, -1), torch.full((20_000,), total), torch.Generator().manual_seed(0)
+    )
     rows, counts = drawn.unique(dim=0, return_counts=True)
     shares = {tuple(row): count / 20_000 for row, count in zip(rows.tolist(), counts.tolist(), strict=True)}
     assert shares.keys() <= expected.keys()
     assert all(abs(shares.get(row, 0) - chance) < 0.015 for row, chance in expected.items())
 
 
-@pytest.mark.parametrize("totals", [(3,), (0,), (2, 5), (9,)])
-def test_marginals_are_those_given_the_sum(totals):
+@pytest.mark.parametrize("total", [3, 0, 5, 9])
+def test_marginals_are_those_given_the_sum(total):
     probabilities = chances(3)
     expected = torch.zeros(3, 4)
-    for row, chance in enumerated(probabilities, totals).items():
+    for row, chance in enumerated(probabilities, total).items():
         expected[torch.arange(3), torch.tensor(row)] += chance
-    torch.testing.assert_close(marginals_with_total(probabilities, totals)[0], expected)
+    torch.testing.assert_close(marginals_with_total(probabilities, torch.tensor([total]))[0], expected)
 
 
 def test_impossible_sums_are_left_out_of_account():
     certain = torch.eye(4)[torch.tensor([[1, 2, 0]])]
     likely = chances(3)
     both = torch.cat([certain, likely])
-    drawn = draw_with_total(both, (4,), torch.Generator().manual_seed(0))
+    drawn = draw_with_total(both, torch.tensor([4, 4]), torch.Generator().manual_seed(0))
     assert drawn[0].tolist() == [1, 2, 0] and drawn[1].sum() == 4
-    given = marginals_with_total(both, (4,))
+    given = marginals_with_total(both, torch.tensor([4, 4]))
     torch.testing.assert_close(given[0], certain[0])
     assert not torch.allclose(given[1], likely[0])
 
@@ -58,11 +61,47 @@ def test_impossible_sums_are_left_out_of_account():
 def test_many_pairs_keep_their_precision():
     """A sum that is very unlikely under each pair's own distribution is still met."""
     probabilities = torch.tensor([1 - 1e-5, 1e-5, 1e-9, 1e-12]).expand(4, 351, -1)
-    assert draw_with_total(probabilities, (40,), torch.Generator().manual_seed(0)).sum(1).tolist() == [40] * 4
-    marginals = marginals_with_total(probabilities, (40,))
+    totals = torch.full((4,), 40)
+    assert draw_with_total(probabilities, totals, torch.Generator().manual_seed(0)).sum(1).tolist() == [40] * 4
+    marginals = marginals_with_total(probabilities, totals)
     torch.testing.assert_close((marginals * torch.arange(4)).sum((1, 2)), torch.full((4,), 40.0))
 
 
 def test_a_single_atom_has_no_pairs():
-    assert draw_with_total(torch.zeros(2, 0, 4), (0,), None).shape == (2, 0)
-    assert marginals_with_total(torch.zeros(2, 0, 4), (0,)).shape == (2, 0, 4)
+    assert draw_with_total(torch.zeros(2, 0, 4), torch.zeros(2, dtype=torch.int64), None).shape == (2, 0)
+    assert marginals_with_total(torch.zeros(2, 0, 4), torch.zeros(2, dtype=torch.int64)).shape == (2, 0, 4)
+
+
+def test_each_graph_has_a_total_of_its_own():
+    probabilities = chances(6).expand(4, -1, -1)
+    totals = torch.tensor([0, 3, 7, 18])
+    assert torch.equal(draw_with_total(probabilities, totals, torch.Generator()).sum(1), totals)
+    expected = (marginals_with_total(probabilities, totals) * torch.arange(4)).sum((1, 2))
+    torch.testing.assert_close(expected, totals.float())
+
+
+def test_sulfur_takes_the_valence_that_its_bonds_need():
+    """C S O O C of C2H6O2S: dimethyl sulfone (8 - 2 = 6 orders), or bound as S(II), 1,2-dimethoxy and the like (4)."""
+    totals = BondTotals(((4,), (2, 4, 6), (2,), (2,), (4,)), hydrogens=6)
+    # pairs: 01 02 03 04 12 13 14 23 24 34
+    sulfone = torch.tensor([1, 0, 0, 0, 2, 2, 1, 0, 0, 0])
+    thioether = torch.tensor([1, 0, 0, 0, 1, 0, 0, 1, 0, 1])
+    sulfoxide = torch.tensor([1, 0, 0, 0, 2, 0, 1, 1, 0, 0])
+    for pairs, total in ((sulfone, 6), (thioether, 4), (sulfoxide, 5)):
+        assert totals._totals(pairs[None]).tolist() == [total]
+        assert pairs.sum() == total
+        assert torch.equal(totals.draw(torch.eye(4)[pairs][None], torch.Generator())[0], pairs)
+        likely = torch.eye(4)[pairs][None] * 0.9 + 0.025
+        expected = (totals.marginals(likely) * torch.arange(4)).sum()
+        torch.testing.assert_close(expected, torch.tensor(float(total)))
+
+
+def test_hydrogens_are_met_whatever_the_network_thinks():
+    totals = BondTotals(((4,), (2, 4, 6), (2,), (4,), (3,)), hydrogens=5)
+    few = torch.tensor([0.7, 0.2, 0.07, 0.03]).expand(500, 10, -1)
+    drawn = totals.draw(few, torch.Generator().manual_seed(0))
+    first, second = pair_indices(5)
+    sulfur = drawn[:, (first == 1) | (second == 1)].sum(1)
+    fine = sulfur <= 6  # with more bonds than it can have there is no molecule to count hydrogens of
+    assert fine.float().mean() > 0.95 and sulfur.unique().tolist()[:5] == [0, 1, 2, 3, 4]
+    assert torch.equal(drawn.sum(1)[fine], totals._totals(drawn)[fine])

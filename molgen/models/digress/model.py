@@ -13,7 +13,6 @@ from torch.nn.functional import one_hot
 
 from molgen.data.dataset import Statistics
 from molgen.models.base import Backend, Drawing
-from molgen.models.bond_totals import draw_with_total
 from molgen.models.conditions import Condition, guided
 from molgen.models.config import BackendConfig
 from molgen.models.digress.config import DiGressConfig
@@ -129,7 +128,7 @@ class DiGress(Backend):
             nodes = move(state.nodes, log_nodes.exp(), Step(alpha_t, alpha_s, atoms, generator))
             clean = log_pairs.exp()
             if totals is not None:  # a draw of the clean pairs from their joint distribution, certain for the sampler
-                clean = one_hot(draw_with_total(clean, totals, generator), len(bonds)).to(clean)
+                clean = one_hot(totals.draw(clean, generator), len(bonds)).to(clean)
             pairs = move(state.pairs, clean, Step(alpha_t, alpha_s, bonds, generator))
             state = GraphBatch(nodes, pairs)
             state = state if told is None else told.hold(state)

@@ -18,7 +18,6 @@ from torch import Tensor
 
 from molgen.data.dataset import Statistics
 from molgen.models.base import Backend, Drawing
-from molgen.models.bond_totals import draw_with_total, marginals_with_total
 from molgen.models.conditions import Condition, guided
 from molgen.models.config import BackendConfig
 from molgen.models.edpgnn import published
@@ -130,7 +129,7 @@ class EDPGNN(Backend):
             nonlocal done
             nodes, pairs = self._denoised(*split(x, size), sigma, told, drawing.guidance)
             if totals is not None and self.config.process != "published":  # whose estimates are no probabilities
-                pairs = marginals_with_total(pairs, totals)
+                pairs = totals.marginals(pairs)
             done += 1
             if drawing.callback is not None:
                 drawing.callback(done, drawing.steps, partial(classes, nodes, pairs))
@@ -151,7 +150,7 @@ class EDPGNN(Backend):
         drawn = classes(nodes, pairs)
         if totals is None:
             return drawn
-        return GraphBatch(drawn.nodes, draw_with_total(pairs, totals, drawing.generator))
+        return GraphBatch(drawn.nodes, totals.draw(pairs, drawing.generator))
 
     def _denoised(
         self, nodes: Tensor, pairs: Tensor, sigma: float, told: Condition | None, guidance: float
