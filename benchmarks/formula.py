@@ -37,15 +37,16 @@ def held_out(smiles: list[str], count: int, seed: int) -> dict[str, str]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--models", nargs="+", default=["qm9-edge"])
+    parser.add_argument("--data", default="qm9")
     parser.add_argument("--split", default="test")
     parser.add_argument("--formulas", type=int, default=200)
     parser.add_argument("--num", type=int, default=1000, help="samples for each formula")
     parser.add_argument("--guidance", type=float, default=0.0, help="weight of the hydrogens, of models that hear them")
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args()
-    asked = held_out(prepare("qm9").smiles(options.split), options.formulas, options.seed)
+    asked = held_out(prepare(options.data).smiles(options.split), options.formulas, options.seed)
     print(
-        f"{len(asked)} formulas of {options.split} molecules, {options.num:,} samples each, "
+        f"{len(asked)} formulas of {options.split} molecules of {options.data}, {options.num:,} samples each, "
         f"guidance {options.guidance:g}, seed {options.seed}\n"
     )
     titles = ("model", "evaluations", "sanitised %", "valid %", "exact % of sanitised", "distinct isomers, median")

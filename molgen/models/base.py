@@ -131,7 +131,8 @@ class Backend(nn.Module, ABC):
         request: the atoms that they should have, of a kind in `requests`. condition: what is known of each graph, and
         the properties that it should have. guidance: weight w of classifier-free guidance (Ho and Salimans 2022),
         log p(x | targets) + w (log p(x | targets) - log p(x)); above 0 each evaluation is two. start: graphs that
-        are noised a part of the way, and denoised by as large a part of the steps, at least one.
+        are noised a part of the way, and denoised by as large a part of the steps, at least one. EDGE takes more
+        evaluations for graphs that it draws again, of which the callback sees the first draw.
         Raises InputError for an unknown sampler, steps < 1, a guidance below 0 or one without targets, a condition on
         other graphs, and for what the model was not trained to be told.
         """
@@ -242,10 +243,11 @@ class Backend(nn.Module, ABC):
         if request is None or request.hydrogens is None or told is None:
             return None
         atoms = [self.vocabulary.atoms[node] for node in told.graph.nodes[0].tolist()]
-        valences = [request.valences[atom.element] for atom in atoms]
+        of_element = request.valences
+        valences = tuple(of_element[atom.element] for atom in atoms)
         if any(atom.charge for atom in atoms) or any(min(choices) < 0 for choices in valences):
             return None
-        return BondTotals(tuple(valences), request.hydrogens)
+        return BondTotals(valences, told.graph.pairs, told.known_pairs, request.hydrogens)
 
     def _check(self, condition: Condition, size: int, count: int) -> None:
         if len(condition) != count or condition.graph.size != size:

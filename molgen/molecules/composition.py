@@ -48,7 +48,7 @@ class Request:
 
     @property
     def valences(self) -> dict[str, tuple[int, ...]]:
-        """The sums of bond orders, hydrogens included, that each element without charge can have; (-1,) for any."""
+        """The sums of bond orders, hydrogens included, that each element without charge can have; with -1 for any."""
         table = Chem.GetPeriodicTable()
         return {element: tuple(sorted(table.GetValenceList(element))) for element in set(self.elements)}
 

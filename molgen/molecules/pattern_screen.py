@@ -12,6 +12,8 @@ from collections.abc import Sequence
 import numpy as np
 from rdkit import Chem
 
+# SMARTS that ask for what a kind does not hold: bonds in rings (x), neighbours by element (z, Z), heavy ones (d)
+_OTHER = re.compile(r"[xz]|Z(?![nr])|(?<![CGNP])d|(?<!B)k")
 MAX_KINDS = 20_000  # kept in memory, then begun anew; drug-like molecules have some hundred
 
 
@@ -90,7 +92,9 @@ class PatternScreen:
 
 
 def _loosened(atom: str) -> str:
-    """SMARTS of an atom that asks less of what is around it: $(CO) becomes $(C), and !$(CO) becomes *."""
+    """SMARTS of an atom that asks less: $(CO) becomes $(C), !$(CO) becomes *, and so does what is beyond its kind."""
+    if _OTHER.search(atom):
+        return "*"
     start = atom.find("$(")
     if start < 0:
         return atom

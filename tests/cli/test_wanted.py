@@ -162,11 +162,12 @@ def test_guidance_goes_with_a_formula_whose_hydrogens_the_model_hears(tmp_path):
 
 
 def test_a_model_that_was_told_nothing_says_so(tmp_path):
-    for arguments, message in (
-        (("--formula", "C4H8O2", "--guidance", "1"), "goes with targets, or with a formula where the model knows"),
-        (("--core", "CC"), "not trained to keep a core"),
-        (("--target", "logp=1"), "knows none"),
-        (("--like", "CCO"), r"model qm9-edge \(edge\) makes no analogues; digress models do"),
+    untold, edge = Path("moses-digress"), Path("qm9-edge")
+    for model, arguments, message in (
+        (untold, ("--formula", "C8H10O2", "--guidance", "1"), "or with a formula where the model knows"),
+        (untold, ("--core", "CC"), "not trained to keep a core"),
+        (untold, ("--target", "logp=1"), "knows none"),
+        (edge, ("--like", "CCO"), r"model qm9-edge \(edge\) makes no analogues; digress models do"),
     ):
         with pytest.raises(InputError, match=message):
-            generate(Path("qm9-edge"), *arguments, "--num", "5", "--output", str(tmp_path / "never.csv"))
+            generate(model, *arguments, "--num", "5", "--output", str(tmp_path / "never.csv"))

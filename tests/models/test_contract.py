@@ -12,8 +12,8 @@ from molgen.errors import InputError
 from molgen.models.base import Start
 from molgen.models.conditions import Condition, draw_condition
 from molgen.molecules.composition import atoms_request, formula_request
-from molgen.molecules.graph import GraphBatch, pair_count
-from molgen.molecules.vocabulary import BOND_CLASSES
+from molgen.molecules.graph import GraphBatch, pair_count, pair_indices
+from molgen.molecules.vocabulary import BOND_CLASSES, AtomClass
 
 # of training, until a small model of each kind has learned what it is told
 STEPS = {"DiGress": 250, "EDGE": 400, "EDPGNN": 300, "NVDiff": 300}
@@ -118,6 +118,30 @@ def test_a_request_decides_the_atoms(backend, vocabulary):
             batch = backend.sample(6, 8, steps=5, sampler=sampler, generator=generator(), request=asked[kind])
             for nodes in batch.nodes.tolist():
                 assert sorted(vocabulary.atoms[node].element for node in nodes) == ["C", "C", "C", "C", "O", "O"]
+
+
+def test_a_formula_decides_the_sum_of_bond_orders_beside_what_is_known(backend, dataset, vocabulary):
+    """And so the hydrogens: (4 * 4 + 2 * 2 - 8) / 2 = 6 in C4H8O2, even before a network has learned anything."""
+    if type(backend).__name__ != "DiGress" and getattr(backend.config, "process", "") != "continuous":
+        pytest.skip("EDGE draws valences first, NVDiff takes no formula, the published EDP-GNN has no probabilities")
+    request = formula_request("C4H8O2", vocabulary, (0, 1, 1, 1, 1, 1, 1))
+    carbon, oxygen = (vocabulary.index[AtomClass(element, 0)] for element in "CO")
+    nothing = Condition.nothing(6, 8, len(backend.targets))
+    # C-O-C: the pairs 01, 02 and 12 of the first three atoms, of which the last is closed
+    pairs = torch.zeros(8, 15, dtype=torch.int64)
+    pairs[:, [0, 5]] = 1
+    nodes = torch.tensor([carbon, oxygen, carbon, 0, 0, 0]).expand(8, -1)
+    known = torch.tensor([True, True, True, False, False, False]).expand(8, -1)
+    first, second = pair_indices(6)
+    closed = ((first < 3) & (second < 3) | (first == 2) | (second == 2)).expand(8, -1)
+    core = Condition(GraphBatch(nodes, pairs), known, closed, nothing.targets)
+    for sampler in backend.samplers:
+        for condition in (None, core) if backend.config.known_parts else (None,):
+            batch = backend.sample(
+                6, 8, steps=5, sampler=sampler, generator=generator(), request=request, condition=condition
+            )
+            assert batch.pairs.sum(1).tolist() == [6] * 8
+            assert condition is None or condition.held_by(batch).all()
 
 
 def test_the_loss_is_one_finite_number_a_graph_with_a_gradient(backend, dataset):

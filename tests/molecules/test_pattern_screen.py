@@ -60,6 +60,16 @@ def test_no_pattern_that_is_there_is_left_out():
     assert there > 200 and possible < 2 * there
 
 
+@pytest.mark.parametrize("smarts", ["[C;x4]", "[C;z2]", "[C;Z1]", "[d3]", "[C;$([C;x4])]", "[Zn]", "[Cd,Rh]"])
+def test_what_a_kind_of_atom_does_not_hold_is_not_asked(smarts):
+    """The first molecule settles what its kinds of atoms fit; one with the same kinds has the pattern."""
+    pattern = Chem.MolFromSmarts(smarts)
+    screen = PatternScreen([pattern])
+    for smiles in ("CC1(C)CC1", "C1CC12CC2", "CC(C)(C)C", "OC(C)(C)O", "[2H]C(C)(C)C", "C[Zn]C", "C[Cd]C"):
+        mol = Chem.MolFromSmiles(smiles)
+        assert screen.possible(mol)[0] or not mol.HasSubstructMatch(pattern)
+
+
 def test_patterns_and_molecules_without_atoms():
     assert PatternScreen([Chem.Mol(), Chem.MolFromSmarts("C")]).possible(Chem.Mol()).tolist() == [True, False]
     assert PatternScreen([Chem.Mol()]).possible(Chem.MolFromSmiles("CC")).tolist() == [True]

@@ -128,7 +128,7 @@ class DiGress(Backend):
             nodes = move(state.nodes, log_nodes.exp(), Step(alpha_t, alpha_s, atoms, generator))
             clean = log_pairs.exp()
             if totals is not None:  # a draw of the clean pairs from their joint distribution, certain for the sampler
-                clean = one_hot(totals.draw(clean, generator), len(bonds)).to(clean)
+                clean = one_hot(totals.draw(log_pairs, generator), len(bonds)).to(clean)
             pairs = move(state.pairs, clean, Step(alpha_t, alpha_s, bonds, generator))
             state = GraphBatch(nodes, pairs)
             state = state if told is None else told.hold(state)

@@ -70,7 +70,7 @@ def ancestral_to_the_end(
     """
     drawn = ancestral(network, state, steps, generator, guidance, callback)
     for _ in range(AGAIN):
-        lacking = drawn.missing()[0].view(-1, state.part.size).any(1)
+        lacking = (drawn.missing()[0] > 0).view(-1, state.part.size).any(1)
         if not lacking.any():
             break
         fresh = ancestral(network, state.of_graphs(lacking), steps, generator, guidance, None)

@@ -122,14 +122,17 @@ class EDPGNN(Backend):
         """From noise through falling levels; every estimate of the clean channels has what is known in its place."""
         atoms, bonds = self.network.atom_marginals, self.network.bond_marginals
         told = self.told(drawing.request, drawing.condition, count)
-        totals = self.bond_totals(drawing.request, told)
-        done = 0
+        # the estimates of the published process are no probabilities
+        totals = None if self.config.process == "published" else self.bond_totals(drawing.request, told)
+        last, done = bonds, 0
 
         def denoise(x: Tensor, sigma: float) -> Tensor:
-            nonlocal done
-            nodes, pairs = self._denoised(*split(x, size), sigma, told, drawing.guidance)
-            if totals is not None and self.config.process != "published":  # whose estimates are no probabilities
-                pairs = totals.marginals(pairs)
+            nonlocal last, done
+            if totals is None:
+                nodes, pairs = self._denoised(*split(x, size), sigma, told, drawing.guidance)
+            else:
+                nodes, last = self._guided(*split(x, size), sigma, told, drawing.guidance)
+                nodes, pairs = nodes.exp(), totals.marginals(last)
             done += 1
             if drawing.callback is not None:
                 drawing.callback(done, drawing.steps, partial(classes, nodes, pairs))
@@ -146,11 +149,8 @@ class EDPGNN(Backend):
         start = mean + self.config.sigma_max * gaussian(mean, drawing.generator)
         levels = Levels(self.config.sigma_max, self.config.sigma_min)
         clean = SAMPLERS[drawing.sampler](denoise, start, drawing.steps, levels, drawing.generator)
-        nodes, pairs = split(clean, size)
-        drawn = classes(nodes, pairs)
-        if totals is None:
-            return drawn
-        return GraphBatch(drawn.nodes, totals.draw(pairs, drawing.generator))
+        drawn = classes(*split(clean, size))
+        return drawn if totals is None else GraphBatch(drawn.nodes, totals.draw(last, drawing.generator))
 
     def _denoised(
         self, nodes: Tensor, pairs: Tensor, sigma: float, told: Condition | None, guidance: float
