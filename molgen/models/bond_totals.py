@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from molgen.models.noise import uniform
+from molgen.models.noise import classes_at, sample_classes, uniform
 from molgen.molecules.graph import pair_indices
 
 IMPOSSIBLE = -torch.inf
@@ -39,7 +39,7 @@ class BondTotals:
         first = own.argmax(-1)
         several = torch.tensor([len(valences) > 1 for valences in self.valences])
         if several.any():
-            first = _inverse(own, uniform(first.shape, generator, first.device))
+            first = sample_classes(own.exp(), generator)
             ends = several[torch.stack(pair_indices(len(self.valences)))].any(0)
             own = torch.where(ends[None, :, None], _certain(first, own.shape[-1]), own)
         return draw_with_total(own, self._totals(first), generator).to(log_p.device)
@@ -85,7 +85,7 @@ def draw_with_total(log_p: Tensor, totals: Tensor, generator: torch.Generator | 
     drawn = []
     for pair in range(log_p.shape[1]):
         onward = torch.where(possible, reach[pair + 1].gather(1, sums + steps), 0.0)
-        drawn.append(_inverse(log_p[:, pair] + onward, numbers[:, pair]))
+        drawn.append(classes_at((log_p[:, pair] + onward).softmax(-1), numbers[:, pair]))
         sums = (sums + drawn[-1][:, None]).clamp(max=reach.shape[2] - len(steps))
     return torch.stack(drawn, 1) if drawn else sums.expand(-1, 0)
 
@@ -124,12 +124,6 @@ def _reach(log_p: Tensor, totals: Tensor) -> Tensor:
         onward = reach[pair + 1].unfold(1, classes, 1)  # [b, most + 1, c]
         reach[pair, :, : most + 1] = (onward + log_p[:, pair, None]).logsumexp(2)
     return reach
-
-
-def _inverse(log_weights: Tensor, numbers: Tensor) -> Tensor:
-    """The class of [..., c] in whose share of the weights a number of [0, 1) falls, int64 [...]."""
-    cumulative = log_weights.softmax(-1).cumsum(-1)
-    return (cumulative <= numbers[..., None] * cumulative[..., -1:]).sum(-1).clamp(max=log_weights.shape[-1] - 1)
 
 
 def _certain(pairs: Tensor, classes: int) -> Tensor:

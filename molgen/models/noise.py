@@ -60,13 +60,18 @@ def stratum_uniforms(
 
 
 def sample_classes(probabilities: Tensor, generator: torch.Generator | None) -> Tensor:
-    """One class for each row of [..., c], int64 [...]; probabilities need not be normalised.
+    """One class for each row of [..., c], int64 [...]; probabilities need not be normalised."""
+    return classes_at(probabilities, uniform(probabilities.shape[:-1], generator, probabilities.device))
 
-    Inverts the cumulative sum: the same result on every device that is given the same uniforms,
+
+def classes_at(probabilities: Tensor, numbers: Tensor) -> Tensor:
+    """The class of each row of [..., c] that numbers in [0, 1), [...], draw, int64 [...].
+
+    Inverts the cumulative sum: the same result on every device that is given the same numbers,
     and on a CPU several times faster than torch.multinomial.
     """
     cumulative = probabilities.cumsum(-1)
-    threshold = uniform(probabilities.shape[:-1], generator, probabilities.device).unsqueeze(-1) * cumulative[..., -1:]
+    threshold = numbers.unsqueeze(-1) * cumulative[..., -1:]
     return (cumulative <= threshold).sum(-1).clamp(max=probabilities.shape[-1] - 1)
 
 
