@@ -179,3 +179,29 @@ def test_guidance_moves_away_from_what_is_likely_anyway(vocabulary, statistics):
     shares = torch.bincount(tokens[:, 0], minlength=len(exact)) / count
     assert ((shares - exact).abs() <= 5 * (exact * (1 - exact) / count).sqrt() + 2e-3).all()
     assert (exact - log_p[0].exp()).abs().max() > 0.02
+
+
+@pytest.mark.parametrize("case", ["nothing", *BRUTE])
+@torch.no_grad()
+def test_tokens_in_one_go_are_as_likely_as_one_by_one(case, model):
+    """Here with targets, and graphs of which nothing is known beside those of which something is."""
+    count, width = 20, model.node_part.token.weight.shape[1]
+    told = torch.randn(count, width, generator=torch.Generator().manual_seed(0))
+    condition = None
+    if case == "nothing":
+        drawn = part_of(draw_tokens(model.node_part, count, 3, torch.Generator().manual_seed(0), None, None, 0.0))
+    else:
+        condition = BRUTE[case][0][torch.zeros(count, dtype=torch.int64)]
+        unknown = torch.arange(count) % 2 == 0
+        for known in (condition.known_nodes, condition.known_pairs):
+            known[unknown] = False
+        drawn = sample_known_node_parts(model.node_part, condition, torch.Generator().manual_seed(0))
+    tokens, known = model.node_part.arranged(drawn, condition)
+    hidden, previous = model.node_part.start(count, told, known)
+    one_by_one = torch.zeros(count)
+    for place in range(3):
+        hidden, log_p = model.node_part.step(hidden, previous, 3 - place, told, known)
+        previous = tokens[:, place]
+        one_by_one += log_p.gather(1, previous[:, None])[:, 0]
+    found = model.node_part.log_probability(tokens, told, known)
+    assert found.tolist() == pytest.approx(one_by_one.tolist(), abs=2e-2)

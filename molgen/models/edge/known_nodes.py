@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, fields
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -16,6 +17,21 @@ from molgen.molecules.graph import GraphBatch, to_square
 # read with a known node: that it is read with all others, that its token comes next, pairs not known, unlike neighbours
 KNOWN_INPUTS = 4 + len(RINGS)
 UNLIKE = 8  # unlike neighbours are counted below this
+
+
+class Slots(NamedTuple):
+    """All that the model reads of b graphs, in its order: told nodes as they stand, then the tokens before each place,
+    a told node once more after the token before it.
+
+    tokens: int64 [b, s]; left: tokens to come by 10, [b, s]; numbers: float [b, s, KNOWN_INPUTS]; lengths: int64 [b],
+    slots of a graph, which come first; last: int64 [b, n], the slot after which a place's token is drawn.
+    """
+
+    tokens: Tensor
+    left: Tensor
+    numbers: Tensor
+    lengths: Tensor
+    last: Tensor
 
 
 @dataclass(frozen=True)
@@ -83,20 +99,45 @@ class KnownNodes:
         """The same graphs a second time after themselves."""
         return KnownNodes(*(torch.cat([getattr(self, field.name)] * 2) for field in fields(self)))
 
-    def allowed(self, place: int, every: NodePart) -> Tensor:
-        """Which of the tokens `every` [c] the node at a place may have, bool [b, c].
+    def alike(self) -> Tensor:
+        """Whether a node looks like the one before it, so that their tokens rise, bool [b, n]; true of the first."""
+        return torch.cat([torch.ones_like(self.told[:, :1]), self.looks[:, 1:] == self.looks[:, :-1]], dim=1)
+
+    def allowed(self, place: int | slice, every: NodePart) -> Tensor:
+        """Which of the tokens `every` [c] the node at a place may have, bool [b, c]; of several places [b, places, c].
 
         Those of its class whose further bonds find room, with orders between 1 and 3; the largest degree and valence
         of a token stand for larger ones too.
         """
         atoms, degree, valence, room = (
-            values[:, place, None] for values in (self.atoms, self.degree, self.valence, self.room)
+            values[:, place][..., None] for values in (self.atoms, self.degree, self.valence, self.room)
         )
         left, rest = every.degree - degree, every.valence - valence
         fine = (left >= 0) & (left <= room) & (rest >= 0) & ((atoms < 0) | (every.atoms == atoms))
         fine &= (rest >= left) | (every.valence == MAX_VALENCE)
         fine &= (rest <= 3 * left) | (every.degree == MAX_DEGREE)
-        return fine | ~self.anything[:, None]
+        return fine | ~self.anything.view(-1, *(1,) * (fine.dim() - 1))
+
+    def slots(self, previous: Tensor) -> Slots:
+        """What is read where the tokens before each place, int64 [b, n], are those given."""
+        count, size = self.told.shape
+        left = torch.arange(size, 0, -1, device=previous.device).expand(count, -1) / 10
+        flags = torch.eye(2, device=previous.device)[:, None, None].expand(-1, count, size, -1)
+        stand, again = (torch.cat([flag, self.inputs], dim=-1) for flag in flags)
+        # two slots for each place, of which the second is left out where nothing is told of the node
+        places = torch.stack([torch.ones_like(self.told), self.told], dim=2).flatten(1)
+        read = torch.cat([self.told, places], dim=1)
+        lengths = read.sum(1)
+        chosen = (~read).long().argsort(dim=1, stable=True)[:, : int(lengths.max())]
+        tokens = torch.cat([self.present, torch.stack([previous, self.present], dim=2).flatten(1)], dim=1)
+        numbers = torch.cat([stand, torch.stack([torch.zeros_like(again), again], dim=2).flatten(1, 2)], dim=1)
+        return Slots(
+            tokens.gather(1, chosen),
+            torch.cat([left, left.repeat_interleave(2, dim=1)], dim=1).gather(1, chosen),
+            numbers.gather(1, chosen[..., None].expand(-1, -1, numbers.shape[2])),
+            lengths,
+            read.cumsum(1)[:, size + 1 :: 2] - 1,
+        )
 
     def in_order(self, tokens: Tensor) -> NodePart:
         """The node part of tokens [b, n], drawn in this order, with its nodes in the order of the condition."""

@@ -122,9 +122,12 @@ class BondNetwork(nn.Module):
             for block in self.blocks:
                 h = block(h, edges, bonds, pieces)
             added, multiplied = self.to_pair(h).chunk(2, dim=-1)
-            pair = added[first] + added[second] + multiplied[first] * multiplied[second]
-            apart = self.apart((pieces.label[first] != pieces.label[second]).long())
-            logits: Tensor = self.pair_out(pair + self.distance(hop_distances(state, first, second)) + apart)
+            # a product with few columns: a table lookup would be in float32, and all that follows it
+            near = (self.distance.weight[:, None] + self.apart.weight).flatten(0, 1)
+            apart = (pieces.label[first] != pieces.label[second]).long()
+            where = one_hot(2 * hop_distances(state, first, second) + apart, len(near)).to(near.dtype) @ near
+            pair = added[first] + added[second] + multiplied[first] * multiplied[second] + where
+            logits: Tensor = self.pair_out(pair)
         return logits.float()
 
 

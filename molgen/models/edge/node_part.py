@@ -10,6 +10,8 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor, nn
+from torch.nn.functional import linear
+from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
 from molgen.device import autocast
 from molgen.models.conditions import Condition
@@ -43,31 +45,36 @@ class NodePartModel(nn.Module):
         """The next hidden state and log p of each next token, [b, count]; left: tokens still to come."""
         with autocast(hidden.device):
             hidden = self._read(hidden, previous, left, told)
+            place = known.told.shape[1] - left if known is not None else 0
             if known is not None:
-                place = known.told.shape[1] - left
                 hidden = self._read_known(hidden, known, place, left, told, next_one=True)
             logits = self.out(hidden if told is None else hidden + told)
-        least = torch.where(previous < self.count, previous, 0)[:, None]
-        every = torch.arange(self.count, device=hidden.device)
+        return hidden, logits.float().masked_fill(self._excluded(previous, known, place), -torch.inf).log_softmax(-1)
+
+    def _excluded(self, previous: Tensor, known: KnownNodes | None, place: int | slice) -> Tensor:
+        """Which tokens cannot come after the previous ones, bool [..., count]; previous: [b], or [b, places]."""
+        least = torch.where(previous < self.count, previous, 0)[..., None]
+        every = torch.arange(self.count, device=previous.device)
         if known is None:
-            excluded = every < least
-        else:
-            alike = known.looks[:, place] == known.looks[:, max(0, place - 1)]
-            excluded = (every < torch.where(alike[:, None], least, 0)) | ~known.allowed(place, part_of(every))
-        return hidden, logits.float().masked_fill(excluded, -torch.inf).log_softmax(-1)
+            return every < least
+        alike = known.alike()[:, place]
+        return (every < torch.where(alike[..., None], least, 0)) | ~known.allowed(place, part_of(every))
 
     def _read(
         self, hidden: Tensor, token: Tensor, left: int, told: Tensor | None, known: Tensor | None = None
     ) -> Tensor:
-        numbers = torch.full_like(hidden[:, :1], left / 10)
-        if self.known_inputs:
-            known = hidden.new_zeros(len(hidden), self.known_inputs) if known is None else known
-            numbers = torch.cat([numbers, known], dim=1)
-        inputs = self.token(token) + self.left(numbers)
-        if told is not None:
-            inputs = inputs + told
-        following: Tensor = self.cell(inputs.float(), hidden)
+        lefts = torch.full_like(hidden[:, 0], left / 10)
+        following: Tensor = self.cell(self._inputs(token, lefts, known, told).float(), hidden)
         return following
+
+    def _inputs(self, token: Tensor, left: Tensor, known: Tensor | None, told: Tensor | None) -> Tensor:
+        """What is read of tokens [...]: left, tokens to come by 10; known: [..., known_inputs]; told: [b, width]."""
+        numbers = left[..., None]
+        if self.known_inputs:
+            known = numbers.new_zeros(*left.shape, self.known_inputs) if known is None else known
+            numbers = torch.cat([numbers, known], dim=-1)
+        inputs: Tensor = self.token(token) + self.left(numbers)
+        return inputs if told is None else inputs + told.view(len(told), *(1,) * (inputs.dim() - 2), -1)
 
     def _read_known(
         self, hidden: Tensor, known: KnownNodes, place: int, left: int, told: Tensor | None, *, next_one: bool
@@ -96,13 +103,47 @@ class NodePartModel(nn.Module):
 
     def log_probability(self, tokens: Tensor, told: Tensor | None = None, known: KnownNodes | None = None) -> Tensor:
         """log p of tokens [b, n] in the order in which they are drawn, float [b]; see `arranged`."""
-        hidden, previous = self.start(len(tokens), told, known)
-        total = hidden.new_zeros(len(tokens))
-        for position in range(tokens.shape[1]):
-            hidden, log_p = self.step(hidden, previous, tokens.shape[1] - position, told, known)
-            previous = tokens[:, position]
-            total = total + log_p.gather(1, previous[:, None])[:, 0]
-        return total
+        start = torch.full_like(tokens[:, :1], self.count)
+        previous = torch.cat([start, tokens[:, :-1]], dim=1)
+        with autocast(tokens.device):
+            hidden = self._read_all(previous, told, known)
+            logits: Tensor = self.out(hidden if told is None else hidden + told[:, None])
+        excluded = self._excluded(previous, known, slice(None))
+        log_p = logits.float().masked_fill(excluded, -torch.inf).log_softmax(-1)
+        return log_p.gather(2, tokens[..., None])[..., 0].sum(1)
+
+    def _read_all(self, previous: Tensor, told: Tensor | None, known: KnownNodes | None) -> Tensor:
+        """The hidden states from which the tokens of all places are drawn, float [b, n, width].
+
+        What `start` and `step` read one after the other is known beforehand here, so that one product serves all of it.
+        """
+        count, size = previous.shape
+        if known is None:
+            left = torch.arange(size, 0, -1, device=previous.device).expand(count, -1) / 10
+            inputs = self._inputs(previous, left, None, told).movedim(1, 0).flatten(0, 1)
+            return self._recurrent(inputs, [count] * size).view(size, count, -1).movedim(0, 1)
+        slots = known.slots(previous)
+        inputs = self._inputs(slots.tokens, slots.left, slots.numbers, told)
+        packed = pack_padded_sequence(inputs, slots.lengths.cpu(), batch_first=True, enforce_sorted=False)
+        states = packed._replace(data=self._recurrent(packed.data, packed.batch_sizes.tolist()))
+        hidden, _ = pad_packed_sequence(states, batch_first=True)
+        of_places: Tensor = hidden[torch.arange(count, device=hidden.device)[:, None], slots.last]
+        return of_places
+
+    def _recurrent(self, inputs: Tensor, at_once: list[int]) -> Tensor:
+        """The hidden states [r, width] after inputs [r, width], one time after the other, at each of as many graphs."""
+        cell = self.cell
+        projected: Tensor = linear(inputs, cell.weight_ih, cell.bias_ih)
+        hidden = inputs.new_zeros(at_once[0], inputs.shape[1], dtype=torch.float32)
+        states = []
+        for part in torch.split(projected, at_once):
+            hidden = hidden[: len(part)]
+            reset, update, new = part.float().chunk(3, dim=1)
+            reset_h, update_h, new_h = linear(hidden, cell.weight_hh, cell.bias_hh).float().chunk(3, dim=1)
+            new = torch.tanh(new + torch.sigmoid(reset + reset_h) * new_h)
+            hidden = torch.lerp(new, hidden, torch.sigmoid(update + update_h))
+            states.append(hidden)
+        return torch.cat(states)
 
     def arranged(self, part: NodePart, condition: Condition | None) -> tuple[Tensor, KnownNodes | None]:
         """Tokens [b, n] of whole graphs in the order in which they are drawn, and what is known of their nodes."""
