@@ -1,11 +1,11 @@
 """How fast `molgen report` goes over a large file, and how much memory it takes.
 
 python benchmarks/report.py --num 20000 100000
-python benchmarks/report.py --num --alerts 5000
+python benchmarks/report.py --num --alerts 5000 --parts 5000
 
 The rows are drawn from MOSES' training part, the reference is QM9, so that nearly all rows are new. Memory is that of
 all processes of the command together, read twice a second. With --alerts, also what the structural alerts of a molecule
-cost, beside RDKit's own catalogs, which find the same.
+cost, beside RDKit's own catalogs, which find the same; with --parts, what each part of a row costs.
 """
 
 import argparse
@@ -13,14 +13,21 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 from processes import memory
 from rdkit import Chem
 
 from molgen.data.prepared import prepare
+from molgen.data.readers import Row
+from molgen.evaluation.assessment import assess_one
 from molgen.evaluation.draws import sample
+from molgen.evaluation.verdicts import examine
 from molgen.molecules.alerts import SETS, alerts, catalog
+from molgen.molecules.fingerprints import fingerprint
+from molgen.molecules.properties import NUMBERS
+from molgen.molecules.substructures import ring_systems, scaffold
 from molgen.workers import available_cores
 
 START = "from molgen.cli import main; main()"
@@ -61,16 +68,51 @@ def alert_times(smiles: list[str]) -> tuple[float, float]:
     return 1e3 * seconds[0][0] / len(mols), 1e3 * seconds[1][0] / len(mols)
 
 
+def part_times(smiles: list[str]) -> dict[str, float]:
+    """Milliseconds of one core for each part of a row, the most expensive first, and for the whole row."""
+    rows = [Row(line, "", text) for line, text in enumerate(smiles, start=1)]
+    mols = [Chem.MolFromSmiles(text) for text in smiles]
+    parts: dict[str, Callable[[Chem.Mol], object]] = {
+        **NUMBERS,
+        "InChIKey": Chem.MolToInchiKey,
+        "alerts": alerts,
+        "scaffold": scaffold,
+        "ring systems": ring_systems,
+        "fingerprint": fingerprint,
+    }
+    seconds = {"reading and judging": timed(examine, rows)}
+    seconds |= {name: timed(part, mols) for name, part in parts.items()}
+    seconds = dict(sorted(seconds.items(), key=lambda item: -item[1]))
+    return {
+        name: 1e3 * value / len(rows) for name, value in {"the whole row": timed(assess_one, rows), **seconds}.items()
+    }
+
+
+def timed(part: Callable[..., object], items: list[Row] | list[Chem.Mol]) -> float:
+    """Seconds for all; the first items make ready what is made once."""
+    for item in items[:100]:
+        part(item)
+    started = time.perf_counter()
+    for item in items:
+        part(item)
+    return time.perf_counter() - started
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--num", type=int, nargs="*", default=[20_000, 100_000])
     parser.add_argument("--alerts", type=int, default=0, help="molecules whose alerts are timed")
+    parser.add_argument("--parts", type=int, default=0, help="molecules for which each part of a row is timed")
     parser.add_argument("--workers", type=int, default=available_cores())
     options = parser.parse_args()
-    smiles = sample(prepare("moses").smiles("train"), max([*options.num, options.alerts]))
+    smiles = sample(prepare("moses").smiles("train"), max([*options.num, options.alerts, options.parts]))
     if options.alerts:
         ours, theirs = alert_times(smiles[: options.alerts])
         print(f"alerts of {options.alerts:,} molecules, ms each: {ours:.2f}, by RDKit's catalogs {theirs:.2f}")
+    if options.parts:
+        print(f"of {options.parts:,} molecules\n\n| part of a row | ms |\n|---|---|")
+        for name, value in part_times(smiles[: options.parts]).items():
+            print(f"| {name} | {value:.3f} |")
     if not options.num:
         return
     print(f"{options.workers} workers\n\n| rows | s | rows/s | memory, GB |\n{'|---' * 4}|")

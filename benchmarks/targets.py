@@ -1,18 +1,21 @@
 """Targets: properties asked for against those obtained, over values of held-out molecules.
 
 python benchmarks/targets.py --model moses-digress --properties qed sa logp mw --num 1000
-python benchmarks/targets.py --model moses-digress --properties logp --guidance 0 0.5 1 2 --num 500
+python benchmarks/targets.py --model chembl-digress --data chembl --properties logp --guidance 0 0.5 1 2 --plot logp.png
 
 Each of --num samples is asked for the values that one held-out molecule has, of all --properties at once; its size is
 drawn from what the model knows of these values. Valid is of all samples; the errors are of the valid ones, in the units
-of the properties, and rank is Spearman's correlation of asked and obtained.
+of the properties, and rank is Spearman's correlation of asked and obtained. With --plot a PNG of obtained against asked,
+a row for each guidance and a column for each property, with the range from 5 % to 95 % of the held-out molecules.
 """
 
 import argparse
 import platform
+from pathlib import Path
 
 import numpy as np
 import torch
+from matplotlib.figure import Figure
 from rdkit import Chem
 from scipy.stats import spearmanr
 
@@ -37,6 +40,7 @@ def main() -> None:
     parser.add_argument("--sampler")
     parser.add_argument("--steps", type=int)
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--plot", type=Path)
     options = parser.parse_args()
 
     model, prepared = load_checkpoint(options.model), prepare(options.data)
@@ -62,6 +66,7 @@ def main() -> None:
     titles = ["guidance", "valid %", "distinct of valid %"]
     titles += [f"{name}: {what}" for name in options.properties for what in ("error", "spread", "rank")]
     print(f"| {' | '.join(titles)} |\n{'|---' * len(titles)}|")
+    everything = []
     for guidance in options.guidance:
         obtained, smiles = np.full(asked.shape, np.nan), [""] * options.num
         generator = torch.Generator().manual_seed(options.seed)
@@ -93,6 +98,33 @@ def main() -> None:
             want, got = asked[valid, column], obtained[valid, column]
             cells += [f"{np.abs(got - want).mean():.3f}", f"{want.std():.3f}", f"{spearmanr(want, got).statistic:.3f}"]
         print(f"| {' | '.join(cells)} |", flush=True)
+        everything.append(obtained)
+    if options.plot:
+        ranges = np.nanquantile(table.values[:, columns], [0.05, 0.95], axis=0)
+        plot(options.properties, options.guidance, asked, everything, ranges, options.plot)
+
+
+def plot(
+    names: list[str],
+    guidances: list[float],
+    asked: np.ndarray,
+    obtained: list[np.ndarray],
+    ranges: np.ndarray,
+    path: Path,
+) -> None:
+    """asked, each of obtained: [samples, names]; ranges: [2, names], drawn as dotted lines."""
+    rows, columns = len(guidances), len(names)
+    figure = Figure(figsize=(2.8 * columns, 2.6 * rows), layout="constrained")
+    panels = figure.subplots(rows, columns, squeeze=False)
+    for row, (guidance, got) in enumerate(zip(guidances, obtained, strict=True)):
+        for column, name in enumerate(names):
+            axes, want = panels[row, column], asked[:, column]
+            axes.scatter(want, got[:, column], s=4, alpha=0.5)
+            axes.plot(ranges[:, column], ranges[:, column], color="black", linewidth=1)
+            for edge in ranges[:, column]:
+                axes.axvline(edge, color="grey", linewidth=0.8, linestyle=":")
+            axes.set(xlabel=f"{name} asked", ylabel="obtained", title=f"guidance {guidance:g}")
+    figure.savefig(path, dpi=110)
 
 
 if __name__ == "__main__":
