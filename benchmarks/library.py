@@ -82,7 +82,7 @@ def account(output: Path, num: int) -> str:
     failed = sum(record.reasons.values())
     if rows + failed != num:
         raise SystemExit(f"{rows} rows and {failed} failures are not {num} samples")
-    return f"{rows:,} rows and {failed:,} failures are the {num:,} samples, each once; "
+    return f"{rows:,} rows and {failed:,} failures are the {num:,} samples, each once"
 
 
 def plot(moments: list[Moment], path: Path) -> None:
@@ -120,9 +120,9 @@ def main() -> None:
         moments = watched(words, log, began, 0, options.num // 2)
         moments += watched(words, log, began, 1, None)
         print(
-            f"{options.model}, effort {options.effort}, {options.workers} workers, killed in the middle and started again"
+            f"{options.model}, effort {options.effort}, {options.workers} workers; killed in the middle, started again"
         )
-        print(f"{account(output, options.num)}{output.stat().st_size / 1e6:.1f} MB\n")
+        print(f"{account(output, options.num)}; {output.stat().st_size / 1e6:.1f} MB\n")
     print(f"| samples | s | samples/s | memory at the end, GB | most |\n{'|---' * 5}|")
     fifth = options.num // 5
     for first in range(0, options.num, fifth):

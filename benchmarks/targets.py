@@ -1,12 +1,12 @@
 """Targets: properties asked for against those obtained, over values of held-out molecules.
 
 python benchmarks/targets.py --model moses-digress --properties qed sa logp mw --num 1000
-python benchmarks/targets.py --model chembl-digress --data chembl --properties logp --guidance 0 0.5 1 2 --plot logp.png
+python benchmarks/targets.py --model chembl-digress --data chembl --properties logp --guidance 0 1 --plot logp.png
 
 Each of --num samples is asked for the values that one held-out molecule has, of all --properties at once; its size is
 drawn from what the model knows of these values. Valid is of all samples; the errors are of the valid ones, in the units
-of the properties, and rank is Spearman's correlation of asked and obtained. With --plot a PNG of obtained against asked,
-a row for each guidance and a column for each property, with the range from 5 % to 95 % of the held-out molecules.
+of the properties, and rank is Spearman's correlation of asked and obtained. With --plot a PNG of obtained against
+asked, a row for each guidance and a column for each property; dotted: 5 % and 95 % of the held-out molecules.
 """
 
 import argparse
