@@ -252,6 +252,19 @@ def test_without_reconstruction_only_the_denoiser_learns(vocabulary, dataset):
     assert model.known.to_decoder.weight.grad is None and model.known.to_pairs.weight.grad is None
 
 
+def test_without_the_encoder_everything_else_learns(vocabulary, dataset):
+    torch.manual_seed(0)
+    model = NVDiff(NVDiffConfig(**TINY["nvdiff"], train_encoder=False), vocabulary, dataset.statistics())
+    batch = dataset.by_size[6].to(torch.int64)
+    told = draw_condition(
+        batch, torch.zeros(len(batch), 0), (), known_share=1.0, target_share=0.0, generator=generator()
+    )
+    model.loss(batch, generator(), told).mean().backward()
+    learns = {name.split(".")[0] for name, parameter in model.named_parameters() if parameter.grad is not None}
+    assert learns == {"network", "known", "decoder"}
+    assert model.known.to_decoder.weight.grad.abs().sum() > 0 and model.known.to_pairs.weight.grad.abs().sum() > 0
+
+
 @pytest.mark.parametrize(
     ("settings", "message"),
     [

@@ -14,8 +14,8 @@ class NVDiffConfig(BackendConfig):
     decoder_layers, decoder_width, pair_width: of the autoencoder; sigma_min: standard deviation of a node vector given
     the graph, where its mean has variance 1; sigma_max: largest noise; bond_weight: of the bonds in the reconstruction;
     reconstruction_weight: of the autoencoder's loss, 0 leaves the autoencoder as it is and trains the denoiser alone;
-    prior_weight: of the score matching against the reconstruction in what the encoder learns from; time_power: above 1
-    for more training on little noise. Known parts reach denoiser and decoder as hints.
+    train_encoder: whether the encoder learns; prior_weight: of the score matching against the reconstruction in what it
+    learns from; time_power: above 1 for more training on little noise. Known parts reach denoiser and decoder as hints.
     """
 
     layers: int = option(5, "Layers of the network: deeper is better and slower.", most=MOST_LAYERS)
@@ -33,6 +33,7 @@ class NVDiffConfig(BackendConfig):
     reconstruction_weight: float = option(
         3.0, "Weight of the autoencoder's loss; 0 leaves it as it is and trains the diffusion alone.", least=0
     )
+    train_encoder: bool = option(True, "Whether the encoder learns; where not, what is known can still be learned.")
     prior_weight: float = option(1.0, "Weight of the diffusion loss in the encoder.", least=0)
     time_power: float = option(1.0, "Above 1: train more on little noise, where valences are settled.")
 

@@ -99,14 +99,14 @@ class NVDiff(Backend, LatentSpace):
         Reconstruction: cross-entropy of the graph decoded from node vectors drawn at sigma_min; known entries count as
         right. The level of score matching is u ** time_power of the way from the smallest log sigma to the largest,
         with uniform u spread over the batch.
-        The gradient of score matching reaches the encoder prior_weight times; the decoder learns from the
-        reconstruction alone, the denoiser from score matching alone, and what reads known parts from both.
+        The gradient of score matching reaches the encoder, where it learns, prior_weight times; the decoder learns from
+        the reconstruction alone, the denoiser from score matching alone, and what reads known parts from both.
         """
         config = self.config
         hints = self.hints(condition)
         if config.reconstruction_weight == 0:
             return self._matching(self.encode(batch), generator, hints, condition)
-        mean = self.encoder(batch)
+        mean = self.encoder(batch) if config.train_encoder else self.encode(batch)
         log_nodes, log_pairs = self.decoder(posterior_draw(mean, config.sigma_min, generator), hints)
         loss = cross_entropy(log_nodes, log_pairs, batch, condition, config.bond_weight)
         target = config.prior_weight * mean + (1 - config.prior_weight) * mean.detach()
