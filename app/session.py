@@ -16,7 +16,7 @@ NAME_LENGTH, NOTE_LENGTH = 80, 2_000
 # fields that a page finds as it left them, by the page's path; a name that ends in - stands for all that begin so
 FIELDS = {
     "": (
-        *("model", "num", "distinct", "formula", "core", "size", "lead", "window", "targets", "aim-"),
+        *("model", "num", "distinct", "formula", "core", "size", "lead", "parent", "window", "targets", "aim-"),
         *("guidance", "keeps", "known_rings", "effort", "sampler-", "steps-", "seed", "atoms"),
     ),
     "improve": (*("search-model", "search-core", "search-steps-", "search-seed", "budget", "batch", "mean", "part-"),),

@@ -156,7 +156,13 @@ def _analogues() -> dict[str, Any]:
         help="Tanimoto similarity of Morgan fingerprints: it says how far the molecule is changed, and others are "
         "left out afterwards",
     )
-    return {"like": like, "similarity": f"{low:g}:{high:g}"}
+    parent = "." in like and st.toggle(
+        "without salts, solvents and charges",
+        value=True,
+        key="parent",
+        help="the molecule is in several fragments; its parent is the largest with carbon, made neutral",
+    )
+    return {"like": like, "standardise": parent, "similarity": f"{low:g}:{high:g}"}
 
 
 def _targets(model: Model) -> dict[str, Any]:

@@ -61,6 +61,7 @@ def generate(
     profile: str | None = None,
     known_rings: bool = False,
     like: str | None = None,
+    standardise: bool = False,
     similarity: str | None = None,
     stereo: int | None = None,
     three_d: bool = False,
@@ -72,9 +73,9 @@ def generate(
 ) -> Result:
     """Molecules into a file of any size, with its run record: as `molgen generate`; `LoadedModel.sample` has no file.
 
-    num: samples, 1,000 if omitted; effort: fast, balanced or best, in place of steps; stereo, three_d: write so many
-    stereoisomers of each molecule, in space; workers: if omitted this process alone, on a cluster one for each CPU, or
-    GPU. A run that was stopped is resumed by the same call.
+    num: samples, 1,000 if omitted; effort: fast, balanced or best, in place of steps; standardise: analogues are of the
+    parent of `like`; stereo, three_d: write so many stereoisomers of each molecule, in space; workers: if omitted this
+    process alone, on a cluster one for each CPU, or GPU. A run that was stopped is resumed by the same call.
     Raises InputError for what the model or this machine cannot do, and where the output exists.
     """
     loaded = load_checkpoint(model)
@@ -98,6 +99,7 @@ def generate(
         profile=profile,
         known_rings=known_rings,
         like=like,
+        standardise=standardise,
         similarity=similarity,
         stereo=stereo,
         three_d=three_d,

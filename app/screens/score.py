@@ -10,8 +10,7 @@ from views import choose_known, counted, plain
 
 from molgen.data.readers import FORMATS
 from molgen.evaluation.figures import MEANINGS
-
-FRAGMENTS = "several fragments"
+from molgen.molecules.parsing import SEVERAL
 
 
 def bring() -> None:
@@ -107,7 +106,7 @@ def report(job: Upload) -> None:
         st.markdown(line)
     if len(rejected):
         st.markdown(f"**{counted(len(rejected), 'row')} rejected**")
-        salts = int((rejected["reason"] == FRAGMENTS).sum())
+        salts = int((rejected["reason"] == SEVERAL).sum())
         if salts and not job.standardise:
             st.info(
                 f"Salts or mixtures among them: {salts:,}. Turn on “take the parent” above and judge them again to "

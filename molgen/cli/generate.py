@@ -65,8 +65,9 @@ DEFAULT_WORKERS = 4  # each takes some 600 MB
 )
 @click.option(
     "--core",
-    help="Only molecules that contain this part, as SMILES. Attachment points, as in c1ccc([*:1])cc1, leave these "
-    "atoms alone open; otherwise all with a hydrogen may grow. Parts with a dot between them are linked.",
+    help="Only molecules that contain this part: SMILES, or a file of one molecule (.mol, .sdf). Attachment points, "
+    "as in c1ccc([*:1])cc1, leave these atoms alone open; otherwise all with a hydrogen may grow. Parts with a dot "
+    "between them are linked.",
 )
 @click.option(
     "--target",
@@ -86,8 +87,13 @@ DEFAULT_WORKERS = 4  # each takes some 600 MB
 @click.option("--size", help="Heavy atoms of every molecule, such as 24, or a range, such as 20:27.")
 @click.option(
     "--like",
-    help="Analogues of this molecule, as SMILES, with as many heavy atoms: it is changed part of the way and mended "
-    "again. With --core, that part of it is kept.",
+    help="Analogues of this molecule, SMILES or a file of one, with as many heavy atoms: it is changed part of the way "
+    "and mended again. With --core, that part of it is kept.",
+)
+@click.option(
+    "--standardise",
+    is_flag=True,
+    help="With --like: take the parent of the molecule, without salts, solvents and charges.",
 )
 @click.option(
     "--similarity",
@@ -159,6 +165,7 @@ def command(
     profile: str | None,
     known_rings: bool,
     like: str | None,
+    standardise: bool,
     similarity: str | None,
     stereo: int | None,
     three_d: bool,
@@ -186,6 +193,7 @@ def command(
     """
     from tqdm import tqdm
 
+    from molgen.cli.molecule import smiles_of
     from molgen.cli.run_summary import no_molecules, tell
     from molgen.generation.runs import run
     from molgen.generation.settings import make_settings, wanted_of
@@ -214,13 +222,14 @@ def command(
         device=device,
         formula=formula,
         atoms=atoms,
-        core=core,
+        core=smiles_of("--core", core),
         targets=targets,
         guidance=guidance,
         size=size,
         profile=profile,
         known_rings=known_rings,
-        like=like,
+        like=smiles_of("--like", like),
+        standardise=standardise,
         similarity=similarity,
         stereo=stereo,
         three_d=three_d,

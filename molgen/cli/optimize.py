@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     show_default=True,
     help="A name from `molgen models`, or a folder. It should take known parts or start from molecules.",
 )
-@click.option("--core", help="Only molecules that contain this part, as SMILES, as for `molgen generate`.")
+@click.option("--core", help="Only molecules that contain this part, as for `molgen generate`.")
 @click.option(
     "--seed",
     type=int,
@@ -93,6 +93,7 @@ def command(
 
     A stopped or killed search is resumed when the same command is given again; a larger --budget continues it.
     """
+    from molgen.cli.molecule import smiles_of
     from molgen.models.checkpoints import load_checkpoint
     from molgen.optimisation.run import optimise
 
@@ -104,7 +105,7 @@ def command(
             output,
             budget=budget,
             seed=seed,
-            core=core,
+            core=smiles_of("--core", core),
             sampler=sampler,
             steps=steps,
             batch=batch,

@@ -17,7 +17,7 @@ from molgen.data.rejects import block_smiles
 from molgen.errors import InputError
 from molgen.molecules.encoding import GraphDecoder, atom_classes, mol_to_graph
 from molgen.molecules.hashing import DistinctMolecules
-from molgen.molecules.parsing import Cleaned, Rejected, clean, parse_block, parse_smiles
+from molgen.molecules.parsing import SEVERAL, Cleaned, Rejected, clean, parse_block, parse_smiles
 from molgen.molecules.standardise import clean_standardised
 from molgen.molecules.vocabulary import AtomClass, Vocabulary
 from molgen.parallel import isolated_chunks
@@ -131,7 +131,7 @@ def import_molecules(
     if not done.smiles:
         reasons = ", ".join(f"{count} {reason}" for reason, count in done.rejected.most_common(3))
         found = f"none of the {done.rows} rows holds a usable molecule ({reasons})"
-        if done.rejected["several fragments"] and vocabulary is None and not standardise:
+        if done.rejected[SEVERAL] and vocabulary is None and not standardise:
             raise InputError(f"{found}; salts and mixtures can be standardised", "standardise")
         raise InputError(found)
     for size in sorted(parts):

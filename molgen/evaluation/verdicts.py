@@ -15,7 +15,7 @@ from rdkit import Chem
 from molgen.data.readers import Row
 from molgen.molecules.encoding import Decoded
 from molgen.molecules.hashing import DistinctMolecules, contains
-from molgen.molecules.parsing import Rejected, clean, parse_block, parse_smiles
+from molgen.molecules.parsing import SEVERAL, Rejected, clean, parse_block, parse_smiles
 from molgen.molecules.standardise import NO_ORGANIC, clean_standardised
 from molgen.parallel import chunks, isolated_map
 
@@ -61,7 +61,7 @@ def examine(row: Row, standardise: bool = False) -> Examined:
     except (ValueError, RuntimeError):
         return Examined(Decoded("", "refused by RDKit"), None)
     if not whole:
-        return Examined(Decoded(".".join(sorted(piece.smiles for piece in cleaned)), "several fragments"), None)
+        return Examined(Decoded(".".join(sorted(piece.smiles for piece in cleaned)), SEVERAL), None)
     return Examined(Decoded(cleaned[0].smiles, ""), cleaned[0].mol, cleaned[0].isomer)
 
 

@@ -16,7 +16,8 @@ from molgen.models.base import Start
 from molgen.molecules.encoding import GraphDecoder, mol_to_graph
 from molgen.molecules.fingerprints import bit_vector, fingerprint
 from molgen.molecules.graph import GraphBatch, pair_indices
-from molgen.molecules.parsing import Rejected, clean, parse_smiles
+from molgen.molecules.parsing import SEVERAL, Rejected, clean, parse_smiles
+from molgen.molecules.standardise import clean_standardised
 from molgen.molecules.vocabulary import Vocabulary
 
 NOISES = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.85)  # that are tried, as shares of the way to pure noise
@@ -70,9 +71,23 @@ def parse_lead(text: str, vocabulary: Vocabulary) -> Lead:
         cleaned = clean(parse_smiles(text))
         nodes, pairs = mol_to_graph(cleaned.mol, vocabulary.index)
     except Rejected as reason:
-        raise InputError(f"the molecule {text!r} cannot be used: {reason}") from None
+        raise unusable(text, reason) from None
     packed = fingerprint(Chem.MolFromSmiles(cleaned.smiles))
     return Lead(cleaned.smiles, nodes.astype(np.int64), pairs.astype(np.int64), packed)
+
+
+def parent_of(text: str) -> str:
+    """The canonical SMILES of a molecule's parent, see `molgen.molecules.standardise`. Raises InputError."""
+    try:
+        return clean_standardised(parse_smiles(text))[0].smiles
+    except Rejected as reason:
+        raise unusable(text, reason) from None
+
+
+def unusable(text: str, reason: Rejected) -> InputError:
+    """What is said of a lead that cannot be used."""
+    hint = ", as salts have them; standardise it for the parent alone" if str(reason) == SEVERAL else ""
+    return InputError(f"the molecule {text!r} cannot be used: {reason}{hint}")
 
 
 def parse_window(text: str) -> Window:

@@ -110,6 +110,7 @@ class LoadedModel:
         profile: str | None = None,
         known_rings: bool = False,
         like: str | None = None,
+        standardise: bool = False,
         similarity: str | None = None,
         likelihood: bool = False,
         device: str = "auto",
@@ -118,12 +119,11 @@ class LoadedModel:
         """Draw `num` samples (100 if omitted), or until `unique` distinct valid molecules are found.
 
         The molecules are those of `molgen generate` with the same options. seed: drawn if omitted, and kept in
-        `Molecules.settings`; equal seeds give equal molecules on the same kind of machine. effort: fast,
-        balanced or best, in place of steps. core: SMILES that every
-        molecule contains; targets: such as "logp=2.5" or "mw=250:350"; size: heavy atoms, such as "20:27".
-        profile: keep only what passes a screening profile; known_rings: only what has no ring system that the training
-        molecules lack. like: SMILES of a molecule to make analogues of, whose similarity to it is in a range such as
-        "0.5:0.8". progress: of the samples.
+        `Molecules.settings`; equal seeds give equal molecules on the same kind of machine. effort: fast, balanced or
+        best, in place of steps. core: SMILES that every molecule contains; targets: such as "logp=2.5" or "mw=250:350";
+        size: heavy atoms, such as "20:27". profile: keep only what passes a screening profile; known_rings: only what
+        has no ring system that the training molecules lack. like: SMILES of a molecule to make analogues of, with
+        standardise of its parent, whose similarity to it is in a range such as "0.5:0.8". progress: of the samples.
         Raises InputError for what the model or this machine cannot do.
 
         >>> import molgen
@@ -151,6 +151,7 @@ class LoadedModel:
             profile=profile,
             known_rings=known_rings,
             like=like,
+            standardise=standardise,
             similarity=similarity,
         )
         settings = with_noise(self.model, settings, progress)

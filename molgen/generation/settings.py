@@ -12,7 +12,7 @@ from molgen.device import pick_device
 from molgen.errors import InputError
 from molgen.evaluation.screening import load_profile, parse_profile, profile_text
 from molgen.generation.filters import Filter, make_filter
-from molgen.generation.leads import parse_window
+from molgen.generation.leads import parent_of, parse_window
 from molgen.generation.stereo import COLUMNS as STEREO_COLUMNS
 from molgen.generation.wanted import Wanted, parse_wanted
 from molgen.models.checkpoints import Model
@@ -135,6 +135,7 @@ def make_settings(
     profile: str | None = None,
     known_rings: bool = False,
     like: str | None = None,
+    standardise: bool = False,
     similarity: str | None = None,
     stereo: int | None = None,
     three_d: bool = False,
@@ -143,7 +144,8 @@ def make_settings(
     """Settings for `num` samples, or for `unique` distinct valid molecules out of at most `max_samples`.
 
     If omitted, sampler and steps are the model's own; effort: fast, balanced or best, in place of steps. device: auto,
-    cpu or cuda. formula, atoms, core, targets, guidance, size, like: see `parse_wanted`. similarity: WINDOW if omitted.
+    cpu or cuda. formula, atoms, core, targets, guidance, size, like: see `parse_wanted`; standardise: the parent of
+    `like` (`molgen.molecules.standardise`). similarity: WINDOW if omitted.
     profile: the name of a screening profile, or its TOML file; known_rings, stereo, three_d: see `Settings`; three_d
     alone takes one stereoisomer of each. by_workers: those of the current engine are to draw, not this process; what
     matters then is whether they have GPUs.
@@ -158,11 +160,20 @@ def make_settings(
         steps = steps_of(model, effort)
     if steps is not None and steps > backend.max_steps:
         raise InputError(f"model {model.name} takes at most {backend.max_steps} steps, got {steps}")
-    wanted = parse_wanted(
-        model, formula=formula, atoms=atoms, core=core, targets=targets, guidance=guidance, size=size, like=like
-    )
     if like is None and similarity is not None:
         raise InputError("a similarity goes with a molecule to be like, and none is given")
+    if like is None and standardise:
+        raise InputError("there is no molecule to be like that could be standardised")
+    wanted = parse_wanted(
+        model,
+        formula=formula,
+        atoms=atoms,
+        core=core,
+        targets=targets,
+        guidance=guidance,
+        size=size,
+        like=parent_of(like) if like is not None and standardise else like,
+    )
     window = parse_window(similarity or WINDOW)
     if (num is None) == (unique is None):
         raise InputError("ask either for a number of samples or for a number of distinct molecules")

@@ -9,7 +9,7 @@ from typing import NamedTuple
 import numpy as np
 from rdkit import Chem
 
-from molgen.molecules.parsing import Rejected, atoms_of, bonds_of, sanitisation_reason
+from molgen.molecules.parsing import SEVERAL, Rejected, atoms_of, bonds_of, sanitisation_reason
 from molgen.molecules.vocabulary import AtomClass, Vocabulary
 
 # in the order of BOND_CLASSES
@@ -132,7 +132,7 @@ def _judged(mol: Chem.Mol) -> Decoded:
         return Decoded("", sanitisation_reason(error))
     if any(atom.GetNumRadicalElectrons() for atom in atoms_of(mol)):
         return Decoded("", "radical")
-    return Decoded(smiles, "several fragments" if "." in smiles else "")
+    return Decoded(smiles, SEVERAL if "." in smiles else "")
 
 
 def _position(i: int, j: int, size: int) -> int:

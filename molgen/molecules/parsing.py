@@ -12,6 +12,7 @@ RDLogger.DisableLog("rdApp.*")  # type: ignore[attr-defined]  # its messages nam
 MAX_SMILES_LENGTH = 2_000
 MAX_HEAVY_ATOMS = 250
 MAX_BLOCK_LENGTH = 200_000
+SEVERAL = "several fragments"  # a reason
 
 
 class Rejected(Exception):  # noqa: N818 a verdict on data, not an error
@@ -99,7 +100,7 @@ def clean(mol: Chem.Mol, keep_largest: bool = False) -> Cleaned:
         fragments = Chem.GetMolFrags(mol)
         if len(fragments) > 1:
             if not keep_largest:
-                raise Rejected("several fragments")
+                raise Rejected(SEVERAL)
             pieces = Chem.GetMolFrags(mol, asMols=True)
             mol = min(pieces, key=lambda piece: (-piece.GetNumHeavyAtoms(), Chem.MolToSmiles(piece)))
         for atom in atoms_of(mol):

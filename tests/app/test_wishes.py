@@ -41,6 +41,21 @@ def test_a_wrong_wish_is_told(monkeypatch):
     assert "CCOC(C" in app.error[0].value
 
 
+def test_a_salt_is_a_lead_without_its_counter_ion():
+    app = opened()
+    assert "parent" not in {box.key for box in app.toggle}
+    app.text_input(key="lead").set_value("CCOC(=O)CN.Cl").run()
+    assert app.toggle(key="parent").value
+    app.toggle(key="parent").set_value(False).run()
+    press(app, "Make molecules")
+    assert "several fragments, as salts have them" in app.error[0].value
+    app.toggle(key="parent").set_value(True).run()
+    app.number_input(key="num").set_value(5)
+    app.number_input(key="steps-qm9-digress").set_value(5).run()
+    until_done(press(app, "Make molecules"))
+    assert molecule_set(app).settings.like == "CCOC(=O)CN"
+
+
 def test_fields_follow_what_the_model_can_do():
     app = opened(model="qm9-edge")
     assert {"formula", "atoms"} <= {box.key for box in app.text_input}

@@ -113,6 +113,32 @@ def test_analogues_are_similar_and_keep_the_core(model, tmp_path):
     assert "not the molecule itself" in done.output
 
 
+def test_molecules_are_given_as_files_too(model, tmp_path):
+    inputs = tmp_path / "in"
+    inputs.mkdir()
+    marked = Chem.MolFromSmiles("CC[*:1]")  # a block that writes R#, as sketchers do
+    (inputs / "core.mol").write_text(Chem.MolToMolBlock(marked), encoding="utf-8")
+    (inputs / "lead.smi").write_text("CCCCO.Cl hydrochloride\n", encoding="utf-8")
+    (inputs / "two.smi").write_text("CCCCO\nCCCO\n", encoding="utf-8")
+    (inputs / "bad.mol").write_text("no\nmol\nblock\n", encoding="utf-8")
+    output = tmp_path / "near.csv"
+    asked = ("--like", str(inputs / "lead.smi"), "--standardise", "--core", str(inputs / "core.mol"))
+    generate(model, *asked, "--similarity", "0.1:0.9", "--num", "40", "--steps", "20", "--output", str(output))
+    drawn, record = pd.read_csv(output), json.loads(output.with_suffix(".json").read_text())
+    mols = [Chem.MolFromSmiles(smiles) for smiles in drawn["smiles"]]
+    assert len(mols) and all(mol.GetNumAtoms() == 5 for mol in mols)
+    assert all(mol.HasSubstructMatch(Chem.MolFromSmarts("[CH3]C")) for mol in mols)
+    assert record["like"] == "CCCCO" and Chem.CanonSmiles(record["core"]) == Chem.CanonSmiles("CC[*:1]")
+    for arguments, message in (
+        (("--like", str(inputs / "lead.smi")), "several fragments, as salts have them; standardise it"),
+        (("--like", str(inputs / "two.smi")), "two.smi has more than one molecule; --like takes one"),
+        (("--core", str(inputs / "bad.mol")), "the molecule of .*bad.mol cannot be used: unparsable"),
+        (("--core", str(inputs / "none.sdf")), "no such file: .*none.sdf"),
+    ):
+        with pytest.raises(InputError, match=message):
+            generate(model, *arguments, "--num", "5", "--output", str(tmp_path / "never.csv"))
+
+
 def test_a_value_outside_the_training_set_is_told_before(model):
     done = generate(model, "--target", "mw=900", "--num", "1", "--steps", "1", "--output", "-")
     assert "mw=900 is asked for, and 90 % of the training molecules have" in done.stderr
@@ -131,6 +157,8 @@ def test_a_value_outside_the_training_set_is_told_before(model):
         (("--like", "CCCCO", "--core", "CCN"), "the molecule CCCCO does not contain the core CCN"),
         (("--like", "C" * 99), "has 99 heavy atoms; the model makes molecules of"),
         (("--like", "CCCCO", "--similarity", "0.9:0.1"), "similarity '0.9:0.1' should be two numbers from 0 to 1"),
+        (("--like", "[Na+].[Cl-]", "--standardise"), r"'\[Na\+\].\[Cl-\]' cannot be used: no organic fragment"),
+        (("--standardise",), "no molecule to be like that could be standardised"),
         (("--similarity", "0.5:0.8"), "a similarity goes with a molecule to be like, and none is given"),
         (("--size", "many"), "size 'many' should be a number of heavy atoms, such as 24, or a range, such as 20:27"),
         (("--size", "7:5"), "size '7:5' should be at least 1 and go upwards"),

@@ -37,6 +37,7 @@ FORMATS: dict[str, Reader] = {
     ".csv": read_csv,
     ".tsv": read_tsv,
     ".sdf": read_sdf,
+    ".mol": read_sdf,
     ".parquet": read_parquet,
 }
 
