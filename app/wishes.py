@@ -160,7 +160,9 @@ def _analogues() -> dict[str, Any]:
         "without salts, solvents and charges",
         value=True,
         key="parent",
-        help="the molecule is in several fragments; its parent is the largest with carbon, made neutral",
+        bind="query-params",
+        help="the molecule is in several fragments; its parent is the largest with carbon, neutral where hydrogens can "
+        "make it so",
     )
     return {"like": like, "standardise": parent, "similarity": f"{low:g}:{high:g}"}
 

@@ -43,28 +43,32 @@ def watched(words: list[str], log: Path, began: float, start: int, kill_at: int 
     moments = []
     while process.poll() is None:
         time.sleep(1)
-        done = samples_done(log)
-        moments.append(Moment(time.perf_counter() - began, done, memory(process.pid), start))
+        done, held = samples_done(log), memory(process.pid)
+        if done is None or not held:  # it begins, or has ended
+            continue
+        moments.append(Moment(time.perf_counter() - began, done, held, start))
         if kill_at is not None and done >= kill_at:
             os.killpg(process.pid, signal.SIGKILL)
             process.wait()
             return moments
     if process.returncode:
         raise SystemExit(f"molgen generate ended with exit code {process.returncode}")
+    if kill_at is not None:
+        raise SystemExit("molgen generate ended before it could be killed; ask for more molecules")
     return moments
 
 
-def samples_done(log: Path) -> int:
-    """Samples of the latest line of progress."""
+def samples_done(log: Path) -> int | None:
+    """Samples of the latest line of progress; None where this start of the command has not told any yet."""
     if not log.exists():
-        return 0
-    for line in reversed(log.read_text(encoding="utf-8").splitlines()):
-        event = json.loads(line)
+        return None
+    for line in reversed(log.read_text(encoding="utf-8").splitlines(keepends=True)):
+        event = json.loads(line) if line.endswith("\n") else {"event": "half written"}
         if event["event"] == "start":
-            return 0
+            return None
         if event["event"] == "progress" and event["total"]:
             return int(event["done"])
-    return 0
+    return None
 
 
 def account(output: Path, num: int) -> str:
@@ -124,11 +128,13 @@ def main() -> None:
         )
         print(f"{account(output, options.num)}; {output.stat().st_size / 1e6:.1f} MB\n")
     print(f"| samples | s | samples/s | memory at the end, GB | most |\n{'|---' * 5}|")
-    fifth = options.num // 5
+    fifth = max(1, options.num // 5)
     for first in range(0, options.num, fifth):
         # the part of a start that made these samples; the kill lies between two fifths or within one
         parts = [[m for m in moments if m.start == start and first <= m.done < first + fifth] for start in (0, 1)]
         part = max(parts, key=len)
+        if len(part) < 2:  # made between two looks
+            continue
         made, seconds = part[-1].done - part[0].done, part[-1].seconds - part[0].seconds
         most = max(moment.memory for moment in part)
         cells = [f"{first:,} to {first + fifth:,}", f"{seconds:.0f}", f"{made / seconds:.0f}"]

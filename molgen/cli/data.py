@@ -54,8 +54,8 @@ def command(
     """Check the molecules of SOURCE and prepare them for training.
 
     SOURCE is qm9 (comes with molgen), moses (fetched once, 52 MB), chembl (fetched once, 70 MB), or a file of your own:
-    .smi, .csv, .tsv, .sdf or .parquet, also gzipped, or - for standard input. Every row is kept, or rejected with a
-    reason. Stereochemistry and isotopes are dropped and counted. The kept molecules are split into train, valid and
+    .smi, .csv, .tsv, .sdf, .mol or .parquet, also gzipped, or - for standard input. Every row is kept, or rejected with
+    a reason. Stereochemistry and isotopes are dropped and counted. The kept molecules are split into train, valid and
     test, and the result is cached: the next call, and the training, start at once.
 
     \b

@@ -29,8 +29,8 @@ from molgen.errors import InputError
 def command(file: str, model_name: str, output: str, smiles_column: str | None, rejects: Path | None) -> None:
     """Write a vector for each molecule of FILE, for similarity, clustering or a model of a property.
 
-    FILE is .smi, .csv, .tsv, .sdf or .parquet, also gzipped, or - for standard input. The output has the columns line,
-    name, smiles and embedding: the mean over the atoms of the last layer of the model's encoder.
+    FILE is .smi, .csv, .tsv, .sdf, .mol or .parquet, also gzipped, or - for standard input. The output has the columns
+    line, name, smiles and embedding: the mean over the atoms of the last layer of the model's encoder.
 
     Example: molgen embed molecules.smi --output embeddings.parquet
     """

@@ -52,7 +52,7 @@ def command(
 ) -> None:
     """Judge each of FILES against real molecules and a screening profile, side by side.
 
-    FILES are .smi, .csv, .tsv, .sdf or .parquet, also gzipped, from any program. The folder gets
+    FILES are .smi, .csv, .tsv, .sdf, .mol or .parquet, also gzipped, from any program. The folder gets
 
     \b
     report.html    summary, funnel, charts, map, picked structures, alerts, rare rings; opens offline, prints well

@@ -60,7 +60,7 @@ def command(
     engine: str,
     address: str | None,
 ) -> None:
-    """Judge FILE, from any program: .smi, .csv, .tsv, .sdf, .parquet, also gzipped, or - for standard input.
+    """Judge FILE, from any program: .smi, .csv, .tsv, .sdf, .mol, .parquet, also gzipped, or - for standard input.
 
     \b
     sanitised  RDKit accepts it as written, without radicals (of those asked for)

@@ -33,7 +33,7 @@ SETTINGS: dict[str, type[DataclassInstance]] = {
 
 
 @click.command("train")
-@click.option("--data", required=True, help="qm9, moses, chembl, or a file (.smi .csv .tsv .sdf .parquet, .gz).")
+@click.option("--data", required=True, help="qm9, moses, chembl, or a file (.smi .csv .tsv .sdf .mol .parquet, .gz).")
 @click.option("--output", required=True, type=click.Path(path_type=Path), help="Folder of the run.")
 @click.option(
     "--property",

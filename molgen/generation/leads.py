@@ -86,8 +86,10 @@ def parent_of(text: str) -> str:
 
 def unusable(text: str, reason: Rejected) -> InputError:
     """What is said of a lead that cannot be used."""
-    hint = ", as salts have them; standardise it for the parent alone" if str(reason) == SEVERAL else ""
-    return InputError(f"the molecule {text!r} cannot be used: {reason}{hint}")
+    said = f"the molecule {text!r} cannot be used: {reason}"
+    if str(reason) != SEVERAL:
+        return InputError(said)
+    return InputError(f"{said}; a salt can be standardised", "standardise")
 
 
 def parse_window(text: str) -> Window:

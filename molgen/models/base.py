@@ -71,6 +71,7 @@ class Backend(nn.Module, ABC):
     instead of noise.
     target_module: the `TargetEncoding` through which it is told targets; in its state dict all names begin so.
     new_modules: beginnings of the names of other parts that a model lacks which was not trained with known parts.
+    unlearned: settings of a training that the next one, from its weights, does not take over.
     max_steps: the most that `sample` takes. For a reader, in words: sampler_help, what each sampler does; forming, how
     a graph comes about.
     """
@@ -84,6 +85,7 @@ class Backend(nn.Module, ABC):
     starts: ClassVar[bool] = False
     target_module: ClassVar[str] = "network.targets"
     new_modules: ClassVar[tuple[str, ...]] = ()
+    unlearned: ClassVar[tuple[str, ...]] = ()
     sampler_help: ClassVar[Mapping[str, str]] = {}
     forming: ClassVar[str] = ""
     max_steps: int = 10_000

@@ -172,10 +172,13 @@ def _chosen(
     """The settings of the training, and what of the backend's config is not as usual; options win."""
     chosen: dict[str, Value] = dict(saved.options) if saved else {}
     if first:
+        config = {
+            name: value for name, value in asdict(first.backend.config).items() if name not in first.backend.unlearned
+        }
         # a model that was never shown a known part learns it now
-        chosen |= asdict(first.backend.config) | {"known_parts": True} | TUNING
+        chosen |= config | {"known_parts": True} | TUNING
     chosen |= options
     names = {field.name for field in fields(TrainSettings)}
     settings = {name: value for name, value in chosen.items() if name in names}
-    config = {name: value for name, value in chosen.items() if name not in names}
-    return TrainSettings(**settings), config  # type: ignore[arg-type]  # it checks its values
+    rest = {name: value for name, value in chosen.items() if name not in names}
+    return TrainSettings(**settings), rest  # type: ignore[arg-type]  # it checks its values

@@ -48,7 +48,7 @@ def test_a_salt_is_a_lead_without_its_counter_ion():
     assert app.toggle(key="parent").value
     app.toggle(key="parent").set_value(False).run()
     press(app, "Make molecules")
-    assert "several fragments, as salts have them" in app.error[0].value
+    assert "a salt can be standardised" in app.error[0].value
     app.toggle(key="parent").set_value(True).run()
     app.number_input(key="num").set_value(5)
     app.number_input(key="steps-qm9-digress").set_value(5).run()

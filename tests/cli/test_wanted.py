@@ -10,7 +10,9 @@ from rdkit import Chem
 from rdkit.Chem import rdMolDescriptors
 
 from molgen.cli import cli
+from molgen.cli.molecule import smiles_of
 from molgen.errors import InputError
+from molgen.generation.cores import parse_core
 from tests.conftest import TINY
 from tests.data.small_set import SMILES
 
@@ -130,13 +132,54 @@ def test_molecules_are_given_as_files_too(model, tmp_path):
     assert all(mol.HasSubstructMatch(Chem.MolFromSmarts("[CH3]C")) for mol in mols)
     assert record["like"] == "CCCCO" and Chem.CanonSmiles(record["core"]) == Chem.CanonSmiles("CC[*:1]")
     for arguments, message in (
-        (("--like", str(inputs / "lead.smi")), "several fragments, as salts have them; standardise it"),
+        (("--like", str(inputs / "lead.smi")), "several fragments; a salt can be standardised"),
         (("--like", str(inputs / "two.smi")), "two.smi has more than one molecule; --like takes one"),
         (("--core", str(inputs / "bad.mol")), "the molecule of .*bad.mol cannot be used: unparsable"),
         (("--core", str(inputs / "none.sdf")), "no such file: .*none.sdf"),
     ):
         with pytest.raises(InputError, match=message):
             generate(model, *arguments, "--num", "5", "--output", str(tmp_path / "never.csv"))
+
+
+BLOCK = """
+  a sketch
+
+  2  1  0  0  0  0            999 V2000
+    0.0000    0.0000    0.0000 C   0  0
+    1.2990    0.7500    0.0000 {symbol:3} 0  0
+  1  2  1  0
+{more}M  END
+"""
+
+
+@pytest.mark.parametrize(
+    ("symbol", "more", "core"),
+    [
+        ("R#", "M  RGP  1   2   1\n", "C[*:1]"),
+        ("R1", "", "C[*:1]"),
+        ("*", "", "C[*:1]"),
+        ("N", "M  APO  1   2   1\n", "CN[*:1]"),
+        ("N", "", "CN"),
+        ("Q", "", None),
+        ("L", "M  ALS   2  2 F N   O   \n", None),
+    ],
+)
+def test_attachment_points_of_a_block_are_those_of_the_core(vocabulary, tmp_path, symbol, more, core):
+    path = tmp_path / "core.MOL"
+    path.write_text(BLOCK.format(symbol=symbol, more=more), encoding="utf-8")
+    if core is None:
+        with pytest.raises(InputError, match="query atoms or bonds, such as A, Q, X or lists; --core takes a molecule"):
+            smiles_of("--core", str(path))
+        return
+    found, wanted = (parse_core(text, vocabulary) for text in (smiles_of("--core", str(path)), core))
+    assert sorted(zip(found.nodes, found.closed, strict=True)) == sorted(zip(wanted.nodes, wanted.closed, strict=True))
+
+
+def test_what_is_no_file_is_smiles(tmp_path):
+    assert smiles_of("--core", "c1ccccc1.CC") == "c1ccccc1.CC" and smiles_of("--core", None) is None
+    (tmp_path / "lead.xyz").write_text("3\n", encoding="utf-8")
+    with pytest.raises(InputError, match=r"cannot tell the format of .*lead\.xyz"):
+        smiles_of("--like", str(tmp_path / "lead.xyz"))
 
 
 def test_a_value_outside_the_training_set_is_told_before(model):

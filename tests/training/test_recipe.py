@@ -93,6 +93,14 @@ def test_a_setup_writes_nothing_and_takes_a_model_to_start_from(prepared, tmp_pa
         set_up(prepared, tmp_path / "second", init=first, backend="edge")
 
 
+def test_what_a_training_left_out_the_next_one_learns(prepared, tmp_path):
+    """The autoencoder of the shipped NVDiff model stayed as it was in a stage; new atom types need it to learn."""
+    first = load_checkpoint("qm9-nvdiff")
+    assert first.backend.config.reconstruction_weight != 3.0 and first.backend.config.time_power == 2.0
+    config = set_up(prepared, tmp_path / "run", init=first).backend.config
+    assert config.reconstruction_weight == 3.0 and config.train_encoder and config.time_power == 2.0
+
+
 def test_someone_who_starts_from_a_model_is_not_told_to(prepared, tmp_path):
     few = "training molecules are few: the model may memorise them"
     setup = set_up(prepared, tmp_path / "run", options=OPTIONS)

@@ -122,7 +122,7 @@ class BondNetwork(nn.Module):
             for block in self.blocks:
                 h = block(h, edges, bonds, pieces)
             added, multiplied = self.to_pair(h).chunk(2, dim=-1)
-            # a product with few columns: a table lookup would be in float32, and all that follows it
+            # a product with a short table, not a lookup, whose gradients would be added up in bfloat16
             near = (self.distance.weight[:, None] + self.apart.weight).flatten(0, 1)
             apart = (pieces.label[first] != pieces.label[second]).long()
             where = one_hot(2 * hop_distances(state, first, second) + apart, len(near)).to(near.dtype) @ near

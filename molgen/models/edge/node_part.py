@@ -131,7 +131,11 @@ class NodePartModel(nn.Module):
         return of_places
 
     def _recurrent(self, inputs: Tensor, at_once: list[int]) -> Tensor:
-        """The hidden states [r, width] after inputs [r, width], one time after the other, at each of as many graphs."""
+        """The hidden states [r, width] after inputs [r, width].
+
+        at_once: how many graphs are read at each time, never more than before. The rows are those of the first time,
+        then of the second, and so on, graphs in the same order in all.
+        """
         cell = self.cell
         projected: Tensor = linear(inputs, cell.weight_ih, cell.bias_ih)
         hidden = inputs.new_zeros(at_once[0], inputs.shape[1], dtype=torch.float32)

@@ -33,7 +33,9 @@ class NVDiffConfig(BackendConfig):
     reconstruction_weight: float = option(
         3.0, "Weight of the autoencoder's loss; 0 leaves it as it is and trains the diffusion alone.", least=0
     )
-    train_encoder: bool = option(True, "Whether the encoder learns; where not, what is known can still be learned.")
+    train_encoder: bool = option(
+        True, "Whether the encoder learns; if not, the others learn with its vectors as they are."
+    )
     prior_weight: float = option(1.0, "Weight of the diffusion loss in the encoder.", least=0)
     time_power: float = option(1.0, "Above 1: train more on little noise, where valences are settled.")
 

@@ -48,6 +48,7 @@ class NVDiff(Backend, LatentSpace):
     }
     keeps_parts: ClassVar[bool] = False
     new_modules: ClassVar[tuple[str, ...]] = ("known.",)
+    unlearned: ClassVar[tuple[str, ...]] = ("reconstruction_weight", "train_encoder")
     requests: ClassVar[tuple[str, ...]] = ()
     sampler_help: ClassVar[Mapping[str, str]] = {
         "stochastic": "undo a little of the noise at each step",
