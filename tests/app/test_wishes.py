@@ -61,7 +61,8 @@ def test_fields_follow_what_the_model_can_do():
     assert {"formula", "atoms"} <= {box.key for box in app.text_input}
     assert "lead" not in {box.key for box in app.text_input}
     assert "no analogues" in texts(app) and "no core" not in texts(app)
-    assert "no core, no analogues, no property targets" in texts(opened(model="qm9-nvdiff"))
+    assert "no formula, no analogues; others do" in texts(opened(model="qm9-nvdiff"))
+    assert "no core, no property targets; others do" in texts(opened(model="moses-digress"))
     told = opened(model="moses-digress-told")
     told.multiselect(key="targets").set_value(["mw"]).run()
     assert told.slider(key="aim-mw").value == (258.325, 346.408)  # what most training molecules have

@@ -34,7 +34,6 @@ def test_what_is_printed(tmp_path, monkeypatch):
     [
         ([], "[[component]]\n", "component 1: it should have one of property"),
         (["--budget", "0"], OBJECTIVE, "budget should be 1 to"),
-        (["--model", "qm9-nvdiff"], OBJECTIVE, "model qm9-nvdiff (nvdiff) was not trained to keep known parts"),
         (["--model", "moses-digress", "--core", "CO"], OBJECTIVE, "was not trained to keep a core"),
         (["--sampler", "none"], OBJECTIVE, "has no sampler 'none'"),
     ],
