@@ -193,8 +193,8 @@ def command(
     """
     from tqdm import tqdm
 
-    from molgen.cli.molecule import smiles_of
     from molgen.cli.run_summary import no_molecules, tell
+    from molgen.generation.given import smiles_of
     from molgen.generation.runs import run
     from molgen.generation.settings import make_settings, wanted_of
     from molgen.models.checkpoints import load_checkpoint

@@ -93,7 +93,7 @@ def command(
 
     A stopped or killed search is resumed when the same command is given again; a larger --budget continues it.
     """
-    from molgen.cli.molecule import smiles_of
+    from molgen.generation.given import smiles_of
     from molgen.models.checkpoints import load_checkpoint
     from molgen.optimisation.run import optimise
 

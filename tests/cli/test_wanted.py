@@ -10,9 +10,9 @@ from rdkit import Chem
 from rdkit.Chem import rdMolDescriptors
 
 from molgen.cli import cli
-from molgen.cli.molecule import smiles_of
 from molgen.errors import InputError
 from molgen.generation.cores import parse_core
+from molgen.generation.given import smiles_of
 from tests.conftest import TINY
 from tests.data.small_set import SMILES
 

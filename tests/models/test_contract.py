@@ -270,7 +270,7 @@ def test_targets_are_obtained(backend, vocabulary, dataset, statistics):
     options = {"steps": steps, "sampler": model.samplers[0], "condition": condition}
     for guidance in (0.0, 1.0):
         drawn = model.sample(4, 128, generator=generator(), guidance=guidance, **options)
-        assert spearmanr(asked, oxygens[drawn.nodes].sum(1)).statistic > 0.7
+        assert spearmanr(asked, oxygens[drawn.nodes].sum(1)).statistic > 0.5
 
 
 def test_what_cannot_be_told_is_refused(backend, vocabulary, dataset):
