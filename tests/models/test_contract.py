@@ -16,7 +16,7 @@ from molgen.molecules.graph import GraphBatch, pair_count, pair_indices
 from molgen.molecules.vocabulary import BOND_CLASSES, AtomClass
 
 # of training, until a small model of each kind has learned what it is told
-STEPS = {"DiGress": 250, "EDGE": 400, "EDPGNN": 300, "NVDiff": 300}
+STEPS = {"DiGress": 250, "EDGE": 400, "EDPGNN": 450, "NVDiff": 300}
 
 
 def generator(seed: int = 0) -> torch.Generator:
@@ -270,7 +270,7 @@ def test_targets_are_obtained(backend, vocabulary, dataset, statistics):
     options = {"steps": steps, "sampler": model.samplers[0], "condition": condition}
     for guidance in (0.0, 1.0):
         drawn = model.sample(4, 128, generator=generator(), guidance=guidance, **options)
-        assert spearmanr(asked, oxygens[drawn.nodes].sum(1)).statistic > 0.5
+        assert spearmanr(asked, oxygens[drawn.nodes].sum(1)).statistic > 0.7
 
 
 def test_what_cannot_be_told_is_refused(backend, vocabulary, dataset):
