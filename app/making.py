@@ -146,7 +146,7 @@ def command_line(model: Model, settings: Settings) -> str:
     for name in ("formula", "atoms", "core", "size", "like", "similarity", "guidance", "profile"):
         if (value := getattr(settings, name)) is not None:
             words.append((f"--{name}", value))
-    words += [("--target", text) for text in settings.target_texts]
+    words += [("--target", text) for text in settings.targets]
     flags = ["--known-rings"] if settings.known_rings else []
     return shlex.join(
         ["molgen", "generate", *(str(word) for pair in words for word in pair), *flags, "--output", "molecules.csv"]

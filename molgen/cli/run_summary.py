@@ -63,9 +63,8 @@ def no_molecules(summary: Summary, settings: Settings) -> str:
     if summary.valid:
         return f"none of {summary.unique:,} distinct molecules passes the filter; try a wider one, or more samples"
     reasons = ", ".join(f"{count:,} {reason}" for reason, count in summary.reasons.items())
-    options = [("--formula", settings.formula), ("--atoms", settings.atoms), ("--core", settings.core)]
-    options += [("--target", settings.targets), ("--size", settings.size)]
-    wanted = [option for option, value in options if value]
+    names = {"formula": "formula", "atoms": "atoms", "core": "core", "targets": "target", "size": "size"}
+    wanted = [f"--{option}" for name, option in names.items() if getattr(settings, name)]
     tries = ["more samples (--num, or --max-samples with --unique)", "more --steps", "another --sampler"]
     if wanted:
         tries.insert(0, f"less demanding {' and '.join(wanted)}")

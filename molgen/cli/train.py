@@ -139,11 +139,8 @@ def _tell(done: TrainResult, samples: int, max_minutes: float | None) -> None:
         valid, unique, novel = (done.measured.get(name, math.nan) for name in ("valid", "unique", "novel"))
         before = done.first_valid
         beside = "" if math.isnan(before) else f" (of the model it started from {before:.1%})"
-        say(
-            f"of the last {samples} molecules drawn: {valid:.1%} valid{beside}, of these {unique:.1%} "
-            f"distinct, of these {1 - novel:.1%} are training molecules",
-            err=True,
-        )
+        of_these = f", of these {unique:.1%} distinct, of these {1 - novel:.1%} are training molecules" if valid else ""
+        say(f"of the last {samples} molecules drawn: {valid:.1%} valid{beside}{of_these}", err=True)
     say(f"model: {done.model}")
     if not done.finished:
         say(

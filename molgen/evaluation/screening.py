@@ -139,6 +139,8 @@ def parse_profile(name: str, text: str, label: str) -> Profile:
     similarity = section("similarity")
     if ("to" in similarity) != ("range" in similarity):
         raise wrong("similarity", "[similarity] needs both to (SMILES) and range")
+    if similarity and not texts(similarity, "to"):
+        raise wrong("to", "[similarity] needs at least one molecule in to")
     pick = table.get("pick", 50)
     if not isinstance(pick, int) or isinstance(pick, bool) or pick < 1:
         raise wrong("pick", f"pick should be a number of molecules, at least 1, got {pick!r}")
@@ -154,8 +156,8 @@ def parse_profile(name: str, text: str, label: str) -> Profile:
         texts(section("alerts"), "reject"),
         patterns["must_have"],
         patterns["must_not_have"],
-        tuple(scaffold(_molecule(text, wrong)) for text in texts(section("substructures"), "avoid_scaffolds")),
-        tuple(Chem.MolToSmiles(_molecule(text, wrong)) for text in texts(similarity, "to")),
+        tuple(_scaffold(text, wrong) for text in texts(section("substructures"), "avoid_scaffolds")),
+        tuple(_active(text, wrong) for text in texts(similarity, "to")),
         window,
     )
 
@@ -241,6 +243,20 @@ def _range(value: object, key: str, wrong: Callable[[str, str], InputError]) -> 
         if all(isinstance(end, int | float) and not isinstance(end, bool) for end in value) and low <= high:
             return float(low), float(high)
     raise wrong(key, f"{key} should be a range [low, high], got {value!r}")
+
+
+def _scaffold(text: str, wrong: Callable[[str, str], InputError]) -> str:
+    found = scaffold(_molecule(text, wrong))
+    if not found:
+        raise wrong(text, f"{text!r} has no ring, and so no scaffold to avoid")
+    return found
+
+
+def _active(text: str, wrong: Callable[[str, str], InputError]) -> str:
+    smiles = Chem.MolToSmiles(_molecule(text, wrong))
+    if "." in smiles:
+        raise wrong(text, f"{text!r} has several fragments; give the molecule alone")
+    return smiles
 
 
 def _molecule(text: str, wrong: Callable[[str, str], InputError]) -> Chem.Mol:

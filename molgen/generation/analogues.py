@@ -26,7 +26,8 @@ def with_noise(model: Model, settings: Settings, progress: Progress = silent) ->
     if settings.like is None or settings.noise is not None:
         return settings
     here = "cpu" if settings.device == "cpu" else pick_device("auto").type  # workers elsewhere may have what we lack
-    few = dataclasses.replace(settings, device=here, samples=TRIED, unique=None, seed=0, likelihood=False)
+    few = dataclasses.replace(settings, device=here, samples=TRIED, unique=None, seed=0)
+    few = dataclasses.replace(few, likelihood=False, stereo=None, three_d=None)
     shares = []
     for number, noise in enumerate(NOISES):
         progress(f"how far to change {settings.like}", number * TRIED, len(NOISES) * TRIED)

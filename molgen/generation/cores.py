@@ -79,6 +79,8 @@ def parse_core(text: str, vocabulary: Vocabulary) -> Core:
     except (ValueError, RuntimeError):
         raise InputError(f"core {text!r} cannot be used: refused by RDKit") from None
     atoms = [atom for piece in pieces for atom in piece]
+    if len(atoms) != sum(len(nodes) for nodes, _ in graphs):
+        raise InputError(f"core {text!r} has a hydrogen that cannot be left out; write it without hydrogens")
     closed = ~np.isin(atoms, _growing(mol))
     if closed.all():
         raise InputError(f"core {text!r} has no atom that may grow: none has a hydrogen or an attachment point")
@@ -144,7 +146,7 @@ def with_growth(smiles: str, growing: Collection[int]) -> str:
 def _without_marks(text: str) -> Chem.Mol:
     """The molecule that a core is, hydrogens in place of attachment points; atoms that had one have the property OPEN.
 
-    Raises InputError.
+    Stereochemistry and isotopes are left out: with them RDKit would not take off every hydrogen. Raises InputError.
     """
     try:
         mol = Chem.RWMol(parse_smiles(text))
@@ -161,6 +163,9 @@ def _without_marks(text: str) -> Chem.Mol:
     for atom in list(mol.GetAtoms()):  # an attachment point holds the place of a hydrogen
         if atom.GetAtomicNum() == 0:
             mol.ReplaceAtom(atom.GetIdx(), Chem.Atom(1))
+    Chem.RemoveStereochemistry(mol)
+    for atom in mol.GetAtoms():
+        atom.SetIsotope(0)
     try:
         Chem.SanitizeMol(mol)
         return Chem.RemoveHs(mol)

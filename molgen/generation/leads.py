@@ -116,8 +116,10 @@ def with_core(lead: Lead, core: Core, vocabulary: Vocabulary) -> tuple[Lead, Cor
     if not matches:
         raise InputError(f"the molecule {lead.smiles} does not contain the core {core.smiles}")
     for match in matches:
+        piece_of = dict(zip(match, core.piece.tolist(), strict=True))
         bonds_beyond = [
-            any(other.GetIdx() not in match for other in whole.GetAtomWithIdx(atom).GetNeighbors()) for atom in match
+            any(piece_of.get(other.GetIdx()) != piece for other in whole.GetAtomWithIdx(atom).GetNeighbors())
+            for atom, piece in piece_of.items()
         ]
         if not (np.array(bonds_beyond) & core.closed).any():
             break

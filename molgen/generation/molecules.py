@@ -14,6 +14,7 @@ from rdkit import Chem
 from molgen.data.writers import open_writer
 from molgen.evaluation.verdicts import Summary
 from molgen.generation.analogues import with_noise
+from molgen.generation.given import smiles_of
 from molgen.generation.likelihood import likelihood_of, molecule_graph
 from molgen.generation.runs import Tally
 from molgen.generation.sampling import Shards
@@ -106,7 +107,7 @@ class LoadedModel:
         core: str | None = None,
         targets: Sequence[str] = (),
         guidance: float = 0.0,
-        size: str | None = None,
+        size: str | int | None = None,
         profile: str | None = None,
         known_rings: bool = False,
         like: str | None = None,
@@ -120,10 +121,11 @@ class LoadedModel:
 
         The molecules are those of `molgen generate` with the same options. seed: drawn if omitted, and kept in
         `Molecules.settings`; equal seeds give equal molecules on the same kind of machine. effort: fast, balanced or
-        best, in place of steps. core: SMILES that every molecule contains; targets: such as "logp=2.5" or "mw=250:350";
-        size: heavy atoms, such as "20:27". profile: keep only what passes a screening profile; known_rings: only what
-        has no ring system that the training molecules lack. like: SMILES of a molecule to make analogues of, with
-        standardise of its parent, whose similarity to it is in a range such as "0.5:0.8". progress: of the samples.
+        best, in place of steps. core: what every molecule contains, SMILES or a file of one molecule; targets: such as
+        "logp=2.5" or "mw=250:350"; size: heavy atoms, such as "20:27". profile: keep only what passes a screening
+        profile; known_rings: only what has no ring system that the training molecules and the core lack. like: a
+        molecule to make analogues of, SMILES or a file, with standardise of its parent, whose similarity to it is in a
+        range such as "0.5:0.8". progress: of the samples.
         Raises InputError for what the model or this machine cannot do.
 
         >>> import molgen
@@ -144,15 +146,15 @@ class LoadedModel:
             device=device,
             formula=formula,
             atoms=atoms,
-            core=core,
-            targets=targets,
+            core=smiles_of("core", core),
+            targets=[targets] if isinstance(targets, str) else targets,
             guidance=guidance,
-            size=size,
+            size=None if size is None else str(size),
             profile=profile,
             known_rings=known_rings,
-            like=like,
+            like=smiles_of("like", like),
             standardise=standardise,
-            similarity=similarity,
+            similarity=None if similarity is None else str(similarity),
         )
         settings = with_noise(self.model, settings, progress)
         tally = Tally(settings.unique, wanted_of(self.model, settings).targets, filter_of(self.model, settings))

@@ -28,7 +28,7 @@ from molgen.generation.settings import Settings, columns, filter_of, wanted_of
 from molgen.generation.stereo import Spread, Told
 from molgen.generation.typical import TypicalBounds
 from molgen.generation.wanted import Span
-from molgen.generation.work_folder import deliver, unfinished_output, work_folder, write_record
+from molgen.generation.work_folder import deliver, unfinished_output, work_folder, write_record, write_settings
 from molgen.models.checkpoints import Model
 from molgen.molecules.hashing import DistinctMolecules
 from molgen.progress import Progress, silent
@@ -162,12 +162,12 @@ class Tally:
                 mean = total / count
                 spread = max(0.0, squares / count - mean**2) ** 0.5
                 found[name] = {
-                    "asked": _rounded(asked.low) if asked.low == asked.high else str(asked),
+                    "asked": str(asked) if asked.is_range else _rounded(asked.low),
                     "mean": _rounded(mean),
                     "spread": _rounded(spread),
                     "error": _rounded(off / count),
                 }
-                if asked.low < asked.high:
+                if asked.is_range:
                     found[name]["inside"] = _rounded(inside / count)
         return found
 
@@ -211,12 +211,14 @@ def run(
         raise InputError(f"workers should be at least 1 and on {where} at most {limit}, got {workers}")
     if settings.three_d and Path(output).suffix.lower() != ".sdf":
         raise InputError(f"3D goes into an .sdf file, not into {output}", "output")
-    settings = with_noise(model, settings, progress)
     started = time.monotonic()
     with work_folder(output, settings, overwrite) as (folder, settings, finished):
         if finished is not None:  # an earlier start was stopped when only moving the files was left to do
             record = cast(Record, finished)
             return Result(_summary_of(record), record)
+        if settings.like is not None and settings.noise is None:
+            settings = with_noise(model, settings, progress)
+            write_settings(folder, settings)
         tally = Tally(settings.unique, wanted_of(model, settings).targets, filter_of(model, settings))
         missing = [shard for shard in range(settings.shards) if not is_whole(folder, shard)]
         earlier = drawn = settings.samples - sum(map(settings.shard_samples, missing))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 import secrets
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -35,12 +36,12 @@ class Settings:
 
     samples: drawn at most; unique: distinct valid molecules after which the run ends, or None to draw all samples.
     formula, atoms: what every molecule should have, as text, or None; at most one of them. core: SMILES of what every
-    molecule contains; targets: properties asked for, such as "logp=2.5 mw=250:350"; guidance: their weight; size: heavy
-    atoms, such as "20:27". profile: what a screening profile is called that keeps the molecules, and profile_toml its
-    rules; known_rings: whether only those with ring systems of training molecules are kept. like: SMILES of a lead;
-    similarity: that of its analogues to it, such as "0.5:0.8"; noise: how far it is noised for that, None until a run
-    has found out. stereo: stereoisomers of each molecule at most, None for molecules without stereo; three_d: whether
-    they are arranged in space.
+    molecule contains; targets: properties asked for, such as "logp=2.5" and "mw=250:350"; guidance: their weight;
+    size: heavy atoms, such as "20:27". profile: what a screening profile is called that keeps the molecules, and
+    profile_toml its rules; known_rings: whether only those with ring systems of training molecules and of the core are
+    kept. like: SMILES of a lead; similarity: that of its analogues to it, such as "0.5:0.8"; noise: how far it is
+    noised for that, None until a run has found out. stereo: stereoisomers of each molecule at most, None for molecules
+    without stereo; three_d: whether they are arranged in space.
     seed: None until a run draws one. Raises InputError for a number out of range.
     """
 
@@ -56,7 +57,7 @@ class Settings:
     formula: str | None = None
     atoms: str | None = None
     core: str | None = None
-    targets: str | None = None
+    targets: tuple[str, ...] = ()
     guidance: float | None = None
     size: str | None = None
     profile: str | None = None
@@ -77,8 +78,8 @@ class Settings:
             raise InputError(f"a run draws at most {MAX_SAMPLES:,} samples, {self.samples:,} were asked for")
         if self.unique is not None and self.samples < self.unique:
             raise InputError(f"{self.unique} distinct molecules cannot come from at most {self.samples} samples")
-        if self.seed is not None and self.seed < 0:
-            raise InputError(f"seed should be 0 or more, got {self.seed}")
+        if self.seed is not None and not (isinstance(self.seed, int) and self.seed >= 0):
+            raise InputError(f"seed should be a whole number, 0 or more, got {self.seed}")
 
     @property
     def shard_size(self) -> int:
@@ -94,23 +95,19 @@ class Settings:
         """Number of samples of one shard."""
         return min(self.shard_size, self.samples - shard * self.shard_size)
 
-    @property
-    def target_texts(self) -> list[str]:
-        """The targets asked for, each as text such as "logp=2.5"."""
-        return (self.targets or "").split()
-
     def seeded(self) -> Settings:
         """The same settings with a seed: drawn where there is none."""
         return dataclasses.replace(self, seed=secrets.randbits(32)) if self.seed is None else self
 
     def differences(self, other: Mapping[str, object]) -> list[str]:
-        """What differs from other settings, given as a dictionary, in words; a seed not yet drawn fits any."""
+        """What differs from other settings, given as JSON has them, in words; a seed not yet drawn fits any."""
+        now = json.loads(json.dumps(dataclasses.asdict(self)))
         return [
-            f"{field.name} ({other.get(field.name)} then, {getattr(self, field.name)} now)"
-            for field in dataclasses.fields(self)
-            if getattr(self, field.name) != other.get(field.name)
-            and field.name != "noise"  # follows from the others
-            and not (field.name == "seed" and self.seed is None)
+            f"{name} ({other.get(name)} then, {value} now)"
+            for name, value in now.items()
+            if value != other.get(name)
+            and name != "noise"  # follows from the others
+            and not (name == "seed" and self.seed is None)
         ]
 
 
@@ -174,7 +171,7 @@ def make_settings(
         size=size,
         like=parent_of(like) if like is not None and standardise else like,
     )
-    window = parse_window(similarity or WINDOW)
+    window = parse_window(WINDOW if similarity is None else similarity)
     if (num is None) == (unique is None):
         raise InputError("ask either for a number of samples or for a number of distinct molecules")
     if unique is None and max_samples is not None:
@@ -187,7 +184,7 @@ def make_settings(
     engine = current_engine()
     request = wanted.request
     chosen = None if profile is None else load_profile(profile)
-    make_filter(model, chosen, known_rings)
+    make_filter(model, chosen, known_rings, wanted)
     return Settings(
         model=model.name,
         weights_sha256=model.weights_sha256,
@@ -201,7 +198,7 @@ def make_settings(
         formula=request.text if request and formula is not None else None,
         atoms=request.text if request and atoms is not None else None,
         core=core,
-        targets=" ".join(f"{name}={value}" for name, value in wanted.targets.items()) or None,
+        targets=tuple(f"{name}={value}" for name, value in wanted.targets.items()),
         guidance=guidance or None,
         size=None if wanted.sizes is None else str(wanted.sizes),
         profile=None if chosen is None else chosen.name,
@@ -221,7 +218,7 @@ def wanted_of(model: Model, settings: Settings) -> Wanted:
         formula=settings.formula,
         atoms=settings.atoms,
         core=settings.core,
-        targets=settings.target_texts,
+        targets=settings.targets,
         guidance=settings.guidance or 0.0,
         size=settings.size,
         like=settings.like,
@@ -233,9 +230,8 @@ def filter_of(model: Model, settings: Settings) -> Filter | None:
     """What the settings keep of the valid molecules. Raises InputError as `make_settings`."""
     text = settings.profile_toml
     profile = None if text is None else parse_profile(settings.profile or "", text, f"profile {settings.profile}")
-    lead = wanted_of(model, settings).lead
     window = None if settings.similarity is None else parse_window(settings.similarity)
-    return make_filter(model, profile, bool(settings.known_rings), lead, window)
+    return make_filter(model, profile, bool(settings.known_rings), wanted_of(model, settings), window)
 
 
 def columns(settings: Settings) -> list[str]:
@@ -251,5 +247,5 @@ def columns(settings: Settings) -> list[str]:
 
 def measured_targets(settings: Settings) -> list[str]:
     """The targets asked for that every molecule can be measured by and that are no column anyway."""
-    names = [text.partition("=")[0] for text in settings.target_texts]
+    names = [text.rpartition("=")[0] for text in settings.targets]
     return [name for name in names if name in TARGETS and name not in PROPERTIES]

@@ -23,25 +23,35 @@ from molgen.models.registry import families
 from molgen.molecules.composition import Request, atoms_request, formula_request
 
 POINTS = 64  # of ranges of targets: each graph gets the values of one
+SAME = 0.5  # by which a target may be off what a formula settles
 
 
 class Span(NamedTuple):
-    """The values that a property should have, in its unit; low and high are equal where one value is asked for."""
+    """The values that a property should have, in its unit; low and high are equal where one value is asked for.
+
+    open_low, open_high: whether any lower or higher value is as good; the network is told those between low and high.
+    """
 
     low: float
     high: float
+    open_low: bool = False
+    open_high: bool = False
 
     @property
-    def middle(self) -> float:
-        """The value asked for, of a range its middle."""
-        return (self.low + self.high) / 2
+    def is_range(self) -> bool:
+        """Whether more than one value is as good as another."""
+        return self.low < self.high or self.open_low or self.open_high
 
     def off(self, values: pd.Series) -> pd.Series:
         """How far values are from what is asked for; 0 inside a range."""
-        return (self.low - values).clip(lower=0) + (values - self.high).clip(lower=0)
+        below = 0.0 * values if self.open_low else (self.low - values).clip(lower=0)
+        above = 0.0 * values if self.open_high else (values - self.high).clip(lower=0)
+        return below + above
 
     def __str__(self) -> str:
-        return f"{self.low:g}" if self.low == self.high else f"{self.low:g}:{self.high:g}"
+        if not self.is_range:
+            return f"{self.low:.9g}"
+        return f"{'' if self.open_low else f'{self.low:.9g}'}:{'' if self.open_high else f'{self.high:.9g}'}"
 
 
 class Sizes(NamedTuple):
@@ -187,7 +197,11 @@ def parse_wanted(
         )
     if core is not None and not model.backend.config.known_parts:
         raise InputError(f"model {model.name} was not trained to keep a core; choose another model")
-    values = dict(_parse_target(text, model) for text in targets)
+    spans = [_parse_target(text, model) for text in targets]
+    values = dict(spans)
+    if len(values) < len(spans):
+        twice = next(name for name, count in Counter(name for name, _ in spans).items() if count > 1)
+        raise InputError(f"target {twice!r} is given more than once; give one value, or one range")
     kept = None if core is None else parse_core(core, model.vocabulary)
     sizes = None if size is None else _parse_sizes(size)
     lead = None if like is None else replace(_parse_like(like, model), noise=noise)
@@ -198,6 +212,8 @@ def parse_wanted(
             raise InputError(f"analogues have as many heavy atoms as their lead, {lead.size}; leave out size {sizes}")
         if kept is not None:
             lead, kept = with_core(lead, kept, model.vocabulary)
+            if kept.size == lead.size and (kept.piece == 0).all():
+                raise InputError(f"the core {core} is the whole molecule {lead.smiles}: nothing is left to change")
     wanted = Wanted(kept, values, guidance, request, sizes, lead)
     if request is None and lead is None:
         wanted.size_weights(model.statistics)  # is there room for the core, and a size that the model knows?
@@ -226,6 +242,10 @@ def _starts(family: type[Backend]) -> bool:
 def _check_request(wanted: Wanted, request: Request, model: Model) -> None:
     """Raises InputError where the atoms asked for contradict the size or the core, or the model takes no both."""
     what = f"{'atoms' if request.degrees else 'formula'} {request.text}"
+    settled = {} if request.hydrogens is None else {"hydrogens": request.hydrogens, "mw": round(request.weight, 3)}
+    for name, value in settled.items():
+        if name in wanted.targets and wanted.targets[name].off(pd.Series([value]))[0] > SAME:
+            raise InputError(f"{what} has {name}={value:g}, and {name}={wanted.targets[name]} is asked for")
     if wanted.sizes is not None and not wanted.sizes.low <= request.size <= wanted.sizes.high:
         raise InputError(f"{what} has {request.size} heavy atoms, and size {wanted.sizes} is asked for")
     if wanted.core is None:
@@ -258,7 +278,7 @@ def _takes(kind: str, family: type[Backend]) -> bool:
 
 
 def _parse_target(text: str, model: Model) -> tuple[str, Span]:
-    name, _, value = (part.strip() for part in text.partition("="))
+    name, _, value = (part.strip() for part in text.rpartition("="))  # a column may be called anything
     ends = [part.strip() for part in value.split(":")]
     try:
         numbers = [float(end) if end else None for end in ends]
@@ -280,7 +300,7 @@ def _parse_target(text: str, model: Model) -> tuple[str, Span]:
         raise InputError(f"target {text!r} should be a finite number")
     if low > high:
         raise InputError(f"target {text!r}: the range should go upwards")
-    return name, Span(low, high)
+    return name, Span(low, high, numbers[0] is None, numbers[-1] is None)
 
 
 def _parse_sizes(text: str) -> Sizes:

@@ -94,6 +94,11 @@ def unfinished_output(folder: Path, output: Path | str) -> Path:
     return folder / f"output{check_extension(output)}"
 
 
+def write_settings(folder: Path, settings: Settings) -> None:
+    """Say what the shards in the folder are made with."""
+    _write_json(folder / MANIFEST, sealed(dataclasses.asdict(settings)))
+
+
 def write_record(folder: Path, record: Mapping[str, object]) -> None:
     """Say that the output in the folder is whole; then `deliver` may move it."""
     _write_json(folder / RECORD, sealed(record))
@@ -187,7 +192,7 @@ def _resume(folder: Path, settings: Settings, overwrite: bool) -> Settings:
             )
     _remove_work(folder)
     settings = settings.seeded()
-    _write_json(manifest, sealed(dataclasses.asdict(settings)))
+    write_settings(folder, settings)
     return settings
 
 

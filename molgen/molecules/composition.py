@@ -37,6 +37,12 @@ class Request:
         """Number of heavy atoms."""
         return len(self.elements)
 
+    @property
+    def weight(self) -> float:
+        """Molecular weight in g/mol, of all hydrogens that are asked for."""
+        table = Chem.GetPeriodicTable()
+        return sum(map(table.GetAtomicWeight, self.elements)) + (self.hydrogens or 0) * table.GetAtomicWeight("H")
+
     def matched_by(self, mol: Chem.Mol) -> bool:
         """Whether a sanitised molecule has exactly these atoms."""
         atoms = sorted(bound_atoms(mol))

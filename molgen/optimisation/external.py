@@ -134,6 +134,8 @@ class Program:
             self.message = f"exit code {process.returncode}" + (f": {last}" if last else "")
             return None
         lines = out.decode(errors="replace").removesuffix("\n").split("\n")
+        while len(lines) > len(smiles) and not lines[-1].strip():
+            lines.pop()
         if len(lines) != len(smiles):
             self.message = f"{len(lines)} lines for {len(smiles)} molecules"
             return None

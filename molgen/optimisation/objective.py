@@ -18,6 +18,7 @@ from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 
@@ -157,6 +158,8 @@ def parse_objective(text: str, label: str, place: Place) -> Objective:
         for name in names:
             if names.count(name) > 1:
                 raise InputError(f'{label}: two components are called {name!r}; give one another: name = "..."')
+            if f"{name} desirability" in names:
+                raise InputError(f"{label}: a component cannot be called '{name} desirability', a column of {name!r}")
         if not sum(each.weight for each in made if not each.penalty):
             raise InputError(f"{label}: at least one component should have a weight above 0 and be no penalty")
     except BaseException:
@@ -165,6 +168,13 @@ def parse_objective(text: str, label: str, place: Place) -> Objective:
         raise
     record = {"mean": mean, "components": [_record(part, each) for part, each in zip(parts, made, strict=True)]}
     return Objective(mean, tuple(made), record)
+
+
+def values_asked(record: Mapping[str, object]) -> list[dict[str, object]]:
+    """What the components of an `Objective.record` ask of molecules, without how the values are judged and weighed."""
+    judging = ("weight", "penalty", *CURVES)
+    components = cast(list[dict[str, object]], record["components"])
+    return [{key: value for key, value in part.items() if key not in judging} for part in components]
 
 
 def parse_component(part: Mapping[str, object], place: Place) -> Component:

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import logging
 import secrets
 import time
 from collections import Counter
@@ -35,7 +36,7 @@ from molgen.generation.runs import versions
 from molgen.models.checkpoints import Model
 from molgen.optimisation.log import Log
 from molgen.optimisation.moves import Moves
-from molgen.optimisation.objective import Objective, load_objective
+from molgen.optimisation.objective import Objective, load_objective, values_asked
 from molgen.optimisation.page import page
 from molgen.optimisation.plots import curve_png
 from molgen.optimisation.results import Results, auc_top10, results, top_mean
@@ -100,6 +101,10 @@ def optimise(
             started = time.monotonic()
             with Log(folder / LOG) as log:
                 earlier = len(log)
+                if budget < earlier:
+                    raise InputError(
+                        f"{folder} holds {earlier:,} molecules, more than a budget of {budget:,}", "budget"
+                    )
                 search = Search(model, wanted, settings, log)
                 finished = False
                 try:
@@ -174,6 +179,7 @@ def _resumed(
 ) -> SearchSettings:
     """The settings that hold, with the seed of the search in the folder if there is one; of a new one they are written.
 
+    The values of molecules are kept as they were given, so that the same components may be weighed and judged anew.
     Raises InputError where that search had other settings, with the differences.
     """
     path = folder / SETTINGS
@@ -185,14 +191,17 @@ def _resumed(
     }
     now = cast(dict[str, object], json.loads(json.dumps(now)))
     if not path.exists():
-        with atomic_write(path) as file:
-            file.write(json.dumps(sealed(now), indent=1) + "\n")
+        _write_settings(path, now)
         return settings
     then = unsealed(read_json(path))
     if then is None:
         raise InputError(f"{path} is damaged, so the search cannot be resumed; choose another folder")
     if seed is None:
         now["seed"] = then.get("seed")
+    objectives = [cast(dict[str, object], each["objective"]) for each in (now, then)]
+    weighed_anew = objectives[0] != objectives[1] and values_asked(objectives[0]) == values_asked(objectives[1])
+    if weighed_anew:
+        then["objective"] = now["objective"]
     differences = [
         f"{name} ({_short(then.get(name))} then, {_short(now.get(name))} now)"
         for name in sorted({*now, *then})
@@ -203,7 +212,18 @@ def _resumed(
             f"{folder} holds a search with other settings: {', '.join(differences)}; go on with those, or choose "
             "another folder"
         )
+    if weighed_anew:
+        _write_settings(path, now)
+        logging.getLogger(__name__).warning(
+            "Warning: curves, weights or the mean of the objective have changed; the search goes on with the values "
+            "that it has, scored anew"
+        )
     return dataclasses.replace(settings, seed=cast(int, then["seed"]))
+
+
+def _write_settings(path: Path, settings: Mapping[str, object]) -> None:
+    with atomic_write(path) as file:
+        file.write(json.dumps(sealed(settings), indent=1) + "\n")
 
 
 def _short(value: object) -> str:

@@ -18,18 +18,18 @@ from rdkit import Chem
 from molgen.device import place
 from molgen.errors import InputError, MolgenError
 from molgen.generation.cores import parse_core
+from molgen.generation.filters import familiar_rings
 from molgen.generation.sampling import ENTRIES_PER_BATCH
 from molgen.models.base import Callback, Start
 from molgen.models.checkpoints import Model
 from molgen.models.conditions import Condition
 from molgen.molecules.graph import GraphBatch, pair_count
-from molgen.molecules.hashing import smiles_hashes
-from molgen.molecules.substructures import ring_systems, scaffold
+from molgen.molecules.substructures import scaffold
 from molgen.optimisation.log import Asked, Log
 from molgen.optimisation.moves import COMBINE, FRESH, NOISES, TARGETS, Moves, Plan
 from molgen.optimisation.objective import Objective
 from molgen.optimisation.parents import Parent
-from molgen.optimisation.scorers import known_rings, unseen
+from molgen.optimisation.scorers import unseen
 from molgen.optimisation.surrogate import Surrogate
 from molgen.progress import Progress, silent
 
@@ -89,7 +89,7 @@ class Search:
         core = None if settings.core is None else parse_core(settings.core, model.vocabulary)
         self.moves = Moves(model, core, objective.aims)
         self._scaffolds: dict[int, str] = {}
-        self._rings = None if settings.any_rings or model.ring_systems is None else self._familiar_rings()
+        self._rings = None if settings.any_rings or model.ring_systems is None else familiar_rings(model, core)
         place(model.backend, settings.device)
 
     def run(self, budget: int, progress: Progress = silent) -> Iterator[None]:
@@ -200,16 +200,6 @@ class Search:
                 if new and len(found) < count and self._is_familiar(smiles):
                     found[smiles] = (smiles, plan.move, plan.parents)
         return list(found.values())
-
-    def _familiar_rings(self) -> np.ndarray:
-        """Sorted hashes of the ring systems that a molecule may have, uint64 [k]."""
-        known = known_rings(self.model)
-        core = self.moves.core
-        if core is None:
-            return known
-        mol = self.moves.decoder.to_mol(core.nodes, core.pairs)
-        Chem.SanitizeMol(mol)
-        return np.union1d(known, smiles_hashes(ring_systems(mol)))
 
     def _is_familiar(self, smiles: str) -> bool:
         return self._rings is None or not unseen(Chem.MolFromSmiles(smiles), self._rings)

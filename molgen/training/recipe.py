@@ -171,8 +171,10 @@ def evaluator(prepared: PreparedSet, samples: int, seed: int, known: np.ndarray)
         drawn = sample_smiles(backend, prepared.vocabulary, prepared.statistics, samples, seed=seed)
         valid = [molecule.smiles for molecule in drawn if molecule.valid]
         distinct = list(set(valid))
-        measured = {"valid": len(valid) / samples, "unique": len(distinct) / max(1, len(valid))}
-        measured["novel"] = float((~contains(known, smiles_hashes(distinct))).mean()) if distinct else 0.0
+        measured = {"valid": len(valid) / samples}
+        if valid:  # of none there are no shares
+            measured["unique"] = len(distinct) / len(valid)
+            measured["novel"] = float((~contains(known, smiles_hashes(distinct))).mean())
         distance = fcd_distance(valid, split_activations(prepared, "valid")) if len(valid) > 1 else None
         return measured if distance is None else measured | {"fcd": distance}
 

@@ -128,6 +128,8 @@ def set_up(
         progress=progress,
     )
     graphs, statistics = told_graphs(prepared, settings.target_share > 0, progress)
+    if settings.target_share > 0:
+        _check_properties(prepared, statistics)
     torch.manual_seed(settings.seed)
     model = build_backend(name, config, prepared.vocabulary, statistics)
     new_atoms = start_from(model, first) if first else []
@@ -144,6 +146,14 @@ def set_up(
         new_atoms=tuple(new_atoms),
         share=share,
     )
+
+
+def _check_properties(prepared: PreparedSet, statistics: Statistics) -> None:
+    """Raise InputError for a column of the user's that no model can be asked for."""
+    told = {target.name for target in statistics.targets}
+    for name in prepared.properties:
+        if name not in told:
+            raise InputError(f"property {name!r} has no value in the training molecules, or the same in all of them")
 
 
 def told_graphs(

@@ -84,7 +84,7 @@ def test_the_ends_of_a_scale_are_open():
         job = molecule_set(press(app, "Make molecules"))
         assert isinstance(job, Generation)
         job.stop.set()
-        return " ".join(job.settings.target_texts)
+        return " ".join(job.settings.targets)
 
     scale = aiming().slider(key="aim-mw")
     low, high = scale.min, scale.max

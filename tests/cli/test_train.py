@@ -145,13 +145,14 @@ def test_a_model_that_was_told_nothing_learns_to_listen(backend: str):
 
 
 def test_a_column_of_the_file_becomes_a_target(tmp_path):
-    rows = [f"{smiles},{len(smiles)}" for smiles in SMILES]
-    (tmp_path / "series.csv").write_text("\n".join(["smiles,pIC50", *rows]) + "\n", encoding="utf-8")
+    rows = [f"{smiles},{len(smiles)},5" for smiles in SMILES]
+    (tmp_path / "series.csv").write_text("\n".join(["smiles,pIC50,same", *rows]) + "\n", encoding="utf-8")
     own = ("--data", "series.csv", "--output", "run", "--epochs", "2", "--samples", "0")
     call(*own, *SIZES, "--property", "pIC50", "--max-minutes", "1e-9")
     call("--data", "series.csv", "--output", "run", "--samples", "0", "--resume")  # the run knows its columns
     assert "pIC50" in load_checkpoint("run/model").backend.targets
     assert "series.csv has no column 'activity'" in failure(*own, "--property", "activity")
+    assert "property 'same' has no value in the training molecules, or the same" in failure(*own, "--property", "same")
 
 
 @pytest.mark.parametrize("backend", BACKENDS)

@@ -28,6 +28,9 @@ def open_atoms(core) -> int:
         ("c1ccc2c(c1)ccn2*", "c1ccc2[nH]ccc2c1", 1),
         ("C1CC1.OC[*:2]", "C1CC1.CO", 4),  # marks count for their own piece
         ("[C@@H](F)(C)O", "CC(O)F", 3),
+        ("[*:1]/C=C/C", "C=CC", 1),  # hydrogens that RDKit keeps for the stereo of the bond
+        ("[H]/N=C/C", "CC=N", 3),
+        ("[2H]c1ccco1", "c1ccoc1", 4),
     ],
 )
 def test_a_core_is_what_it_says_and_open_where_it_may_grow(vocabulary, text, smiles, growing):

@@ -6,8 +6,10 @@ import pytest
 
 from molgen.errors import InputError
 from molgen.evaluation.screening import parse_profile
+from molgen.generation.cores import parse_core
 from molgen.generation.filters import KNOWN_RINGS, Filter, make_filter
 from molgen.generation.runs import Tally
+from molgen.generation.wanted import Wanted
 from molgen.models.checkpoints import load_checkpoint
 from molgen.molecules.hashing import smiles_hashes
 
@@ -26,10 +28,13 @@ def test_the_first_rule_that_fails_is_told():
 
 def test_a_model_that_does_not_hold_its_ring_systems_says_so():
     model = load_checkpoint("qm9-edge")
-    assert make_filter(model, None, known_rings=True).first_failed(["c1ccccc1", "C1=CC2C3C1C32"]).tolist() == [-1, 0]
+    strange, known = "C1=CC2C3C1C32", make_filter(model, None, known_rings=True, wanted=Wanted())
+    assert known.first_failed(["c1ccccc1", strange]).tolist() == [-1, 0]
+    core = Wanted(core=parse_core(strange, model.vocabulary))  # who wants a ring to stay does not call it strange
+    assert make_filter(model, None, known_rings=True, wanted=core).first_failed([strange]).tolist() == [-1]
     with pytest.raises(InputError, match="model qm9-edge was saved without the ring systems"):
-        make_filter(replace(model, ring_systems=None), None, known_rings=True)
-    assert make_filter(model, None, known_rings=False) is None
+        make_filter(replace(model, ring_systems=None), None, known_rings=True, wanted=Wanted())
+    assert make_filter(model, None, known_rings=False, wanted=Wanted()) is None
 
 
 def rows(smiles: list[str], stopped_by: list[int]) -> pd.DataFrame:

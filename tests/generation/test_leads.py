@@ -39,6 +39,9 @@ def test_what_the_lead_lacks_is_told(vocabulary):
         with_core(lead, parse_core("CCF", vocabulary), vocabulary)
     with pytest.raises(InputError, match="carry more than the attachment points allow"):
         with_core(lead, parse_core("Nc1ccccc1[*:1]", vocabulary), vocabulary)
+    ester = parse_lead("CCOC(=O)CC", vocabulary)  # the closed oxygen of one piece is bound to the other piece
+    with pytest.raises(InputError, match="carry more than the attachment points allow"):
+        with_core(ester, parse_core("OC(=O)[*:1].CC[*:2]", vocabulary), vocabulary)
 
 
 def test_windows():

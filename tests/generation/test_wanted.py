@@ -84,3 +84,11 @@ def test_what_a_range_obtained_is_told_by_its_share_inside():
         "logp": {"asked": "2:3", "mean": 2.0, "spread": 0.4082, "error": 0.1667, "inside": 0.6667},
         "mw": {"asked": 100.0, "mean": 103.3333, "spread": 12.4722, "error": 10.0},
     }
+
+
+def test_a_range_with_an_open_end_is_met_by_all_beyond():
+    values = pd.Series([1.0, 3.0, 9.0])
+    upward, downward = Span(2, 4, open_high=True), Span(2, 2, open_low=True)
+    assert upward.off(values).tolist() == [1, 0, 0] and str(upward) == "2:"
+    assert downward.off(values).tolist() == [0, 1, 7] and str(downward) == ":2" and downward.is_range
+    assert str(Span(250.123456, 250.123456)) == "250.123456" and not Span(2, 2).is_range

@@ -61,3 +61,4 @@ def test_bad_curves_are_told(kind, table, message):
 def test_a_value_out_of_bounds_needs_a_curve():
     with pytest.raises(InputError, match=r"should be from 0 to 1, got 7\.3: give it a curve"):
         AsItIs()(np.array([0.5, 7.3]))
+    assert AsItIs()(np.array([-1e-6, 0.5, 1.0000013])).tolist() == [0, 0.5, 1]  # votes added up in float32

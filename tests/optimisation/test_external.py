@@ -88,6 +88,10 @@ def test_a_failure_of_a_program_costs_its_molecule(tmp_path, special):
     assert same(program(tmp_path, special), but(7))
 
 
+def test_blank_lines_at_the_end_cost_nothing(tmp_path):
+    assert program(tmp_path, "if len(text) == 7: print(7.0, end='\\n\\n'); continue", more="batch = 1") == LENGTHS
+
+
 def test_what_is_no_number_is_missing(tmp_path):
     special = "if len(text) in (2, 3, 4): print({2: 'nan', 3: 'inf', 4: 'failed'}[len(text)]); continue"
     assert same(program(tmp_path, special), but(2, 3, 4))

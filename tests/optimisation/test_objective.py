@@ -135,6 +135,7 @@ KINDS = "it should have one of property, similar_to, unlike"
         (QED + 'name = "score"', "no other column, got 'score'"),
         (QED + 'name = "=1+1"', "name should be a short text"),
         (QED + QED, "two components are called 'qed'"),
+        (QED + QED + 'name = "qed desirability"', "cannot be called 'qed desirability'"),
         (QED + "range = {low = 1}", "component 1: range needs high"),
         (QED + "range = {low = 0, high = 1}\ntarget = {value = 1, soft = 1}", "one curve, got range and target"),
         ('[[component]]\nproperty = "logP"', "no property 'logP'; choose from mw, logp"),

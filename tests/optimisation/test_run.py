@@ -15,6 +15,7 @@ import pytest
 from rdkit import Chem
 
 from molgen.errors import InputError, MolgenError
+from molgen.optimisation.curves import parse_curve
 from molgen.optimisation.log import Log
 from molgen.optimisation.objective import parse_objective
 from molgen.optimisation.run import optimise
@@ -220,7 +221,7 @@ def test_a_stopped_search_shows_what_there_is_and_goes_on(tmp_path, stage, asked
     [
         ({"seed": 4}, r"seed \(3 then, 4 now\)"),
         ({"population": 7, "batch": 5}, r"batch \(12 then, 5 now\), population \(20 then, 7 now\)"),
-        ({"text": OBJECTIVE.replace("0.5", "0.6")}, "objective"),
+        ({"text": OBJECTIVE.replace("[OX2H]", "[OX2]")}, "objective"),
     ],
 )
 def test_another_search_is_refused_in_its_folder(tmp_path, changes, message):
@@ -229,6 +230,20 @@ def test_another_search_is_refused_in_its_folder(tmp_path, changes, message):
     with pytest.raises(InputError, match=f"holds a search with other settings: {message}"):
         search(tmp_path, **changes)
     assert (tmp_path / "run" / "record.json").read_bytes() == before
+
+
+def test_values_may_be_weighed_anew_and_are_not_asked_again(tmp_path):
+    text = WITH_PROGRAM.replace("one = 2}", "one = 4}")
+    search(tmp_path, budget=24, text=WITH_PROGRAM)
+    rows = search(tmp_path, budget=48, text=f'mean = "arithmetic"\n{text}', seed=None).results.molecules
+    calls = (tmp_path / "calls.log").read_text(encoding="utf-8").splitlines()
+    assert len(calls) == len(set(calls)) == 48
+    parts = rows["logp desirability"] + 0.5 * rows["has desirability"] + rows["program desirability"]
+    assert np.allclose(rows["score"], parts / 2.5, atol=1e-3)
+    fine = parse_curve("sigmoid", {"zero": 0, "one": 4})
+    assert np.allclose(rows["program desirability"], fine(rows["program"].to_numpy(float)), atol=1e-3)
+    with pytest.raises(InputError, match="holds 48 molecules, more than a budget of 24"):
+        search(tmp_path, budget=24, text=f'mean = "arithmetic"\n{text}')
 
 
 def test_a_program_that_was_changed_is_another_objective(tmp_path):
