@@ -1,6 +1,6 @@
 """A large library made unattended: the rate and the memory of `molgen generate` along the run, killed once on the way.
 
-python benchmarks/library.py --model qm9-edge --effort fast --num 200000 --plot benchmarks/library.png
+python benchmarks/library.py --model qm9-edge --effort fast --num 200000 --plot docs/library.png
 
 The command and all its processes get signal 9 in the middle, and the same command is given again. Memory is that of all
 its processes together, read once a second; molecules are counted by the log of the command (--log). In the end every

@@ -8,6 +8,7 @@ import os
 import sys
 from dataclasses import dataclass
 from numbers import Real
+from pathlib import Path
 
 from molgen.errors import MolgenError
 from molgen.workers import Failed, Pipe
@@ -29,6 +30,9 @@ def serve(pipe: Pipe, folder: str, module: str, name: str) -> None:
     sys.path.insert(0, folder)
     try:
         found = importlib.import_module(module)
+        own = Path(folder, *module.split(".")).with_suffix(".py")
+        if own.is_file() and Path(getattr(found, "__file__", None) or "").resolve() != own.resolve():
+            raise ImportError(f"another module is called {module}; give {own.name} another name")
         function = getattr(found, name)
         if not callable(function):
             raise TypeError(f"{module}.{name} is not a function")

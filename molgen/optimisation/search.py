@@ -25,6 +25,7 @@ from molgen.models.checkpoints import Model
 from molgen.models.conditions import Condition
 from molgen.molecules.graph import GraphBatch, pair_count
 from molgen.molecules.substructures import scaffold
+from molgen.optimisation.external import External
 from molgen.optimisation.log import Asked, Log
 from molgen.optimisation.moves import COMBINE, FRESH, NOISES, TARGETS, Moves, Plan
 from molgen.optimisation.objective import Objective
@@ -88,6 +89,9 @@ class Search:
         self.model, self.objective, self.settings, self.log = model, objective, settings, log
         core = None if settings.core is None else parse_core(settings.core, model.vocabulary)
         self.moves = Moves(model, core, objective.aims)
+        for each in objective.components:  # one that has answered before this start is not at fault when it fails
+            if isinstance(each.scorer, External):
+                each.scorer.worked |= bool(np.isfinite(log.values(each.name)).any())
         self._scaffolds: dict[int, str] = {}
         self._rings = None if settings.any_rings or model.ring_systems is None else familiar_rings(model, core)
         place(model.backend, settings.device)

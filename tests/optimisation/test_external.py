@@ -128,6 +128,12 @@ def test_a_function_that_hangs_costs_its_molecule(tmp_path):
     assert same(function(tmp_path, "if 'C' * 7 in smiles: time.sleep(60)", "batch = 3\ntime_limit = 0.6"), but(7))
 
 
+def test_a_file_with_the_name_of_another_module_is_told(tmp_path):
+    (tmp_path / "types.py").write_text("def mean(smiles):\n    return [1.0] * len(smiles)\n", encoding="utf-8")
+    with pytest.raises(InputError, match=r"another module is called types; give types\.py another name"):
+        answers(tmp_path, 'function = "types:mean"')
+
+
 def test_values_of_a_function_that_are_none(tmp_path):
     special = "return [None if len(text) == 1 else 'x' if len(text) == 2 else 1.5 for text in smiles]"
     found = function(tmp_path, special)

@@ -302,6 +302,17 @@ def test_a_scorer_that_never_answers_stops_small_generations_too(tmp_path):
     assert not record["finished"] and record["warnings"] == ["program gave no value for 16 of 24 molecules"]
 
 
+def test_a_scorer_that_once_answered_is_not_at_fault_after_a_resume(tmp_path):
+    flaky = "import pathlib, sys\nsmiles = sys.stdin.read().split()\n"
+    flaky += "print('\\n'.join('no' if pathlib.Path('down').exists() else '1' for _ in smiles))\n"
+    objective(tmp_path)
+    (tmp_path / "flaky.py").write_text(flaky, encoding="utf-8")
+    text = f'{OBJECTIVE}\n[[component]]\nprogram = ["{sys.executable}", "flaky.py"]'
+    search(tmp_path, budget=12, text=text)
+    (tmp_path / "down").touch()
+    assert search(tmp_path, budget=48, text=text).record["missing"]["program"] == 36
+
+
 def test_an_error_in_the_middle_leaves_what_was_found(tmp_path):
     text = f'{OBJECTIVE}\n[[component]]\nprogram = ["{sys.executable}", "-c", "raise SystemExit(1)"]'
     with pytest.raises(MolgenError, match="component program: none of the first 20 molecules got a number"):
