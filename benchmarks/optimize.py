@@ -188,7 +188,7 @@ def main(
     outcomes: list[Outcome] = []
     for task in tasks or known:
         for seed in range(seeds):
-            place = folder / f"{task.replace(' ', '-').replace('/', '-')}-{seed}"
+            place = folder / f"{task.replace(' ', '-').replace('/', '-')}-{budget}-{seed}"
             outcomes.append(searched(model, python, task, seed, budget, batch, place))
             if drawing:
                 outcomes.append(drawn(model, python, task, seed, budget, steps))

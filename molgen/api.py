@@ -14,7 +14,8 @@ from molgen.evaluation import score as scoring
 from molgen.evaluation.open_reference import open_reference
 from molgen.evaluation.report_files import Unjudged, read_set, write_report
 from molgen.evaluation.tally import Judged
-from molgen.generation.molecules import LoadedModel, Molecules
+from molgen.generation.given import smiles_of
+from molgen.generation.molecules import LoadedModel, Molecules, as_text
 from molgen.generation.runs import Result, run
 from molgen.generation.settings import make_settings
 from molgen.models.checkpoints import list_models, load_checkpoint
@@ -54,13 +55,13 @@ def generate(
     effort: str | None = None,
     formula: str | None = None,
     atoms: str | None = None,
-    core: str | None = None,
+    core: Path | str | None = None,
     targets: Sequence[str] = (),
     guidance: float = 0.0,
-    size: str | None = None,
+    size: str | int | None = None,
     profile: str | None = None,
     known_rings: bool = False,
-    like: str | None = None,
+    like: Path | str | None = None,
     standardise: bool = False,
     similarity: str | None = None,
     stereo: int | None = None,
@@ -73,7 +74,8 @@ def generate(
 ) -> Result:
     """Molecules into a file of any size, with its run record: as `molgen generate`; `LoadedModel.sample` has no file.
 
-    num: samples, 1,000 if omitted; effort: fast, balanced or best, in place of steps; standardise: analogues are of the
+    num: samples, 1,000 if omitted; effort: fast, balanced or best, in place of steps; core, like: SMILES, or a file of
+    one molecule; standardise: analogues are of the
     parent of `like`; stereo, three_d: write so many stereoisomers of each molecule, in space; workers: if omitted this
     process alone, on a cluster one for each CPU, or GPU. A run that was stopped is resumed by the same call.
     Raises InputError for what the model or this machine cannot do, and where the output exists.
@@ -92,18 +94,14 @@ def generate(
         device=device,
         formula=formula,
         atoms=atoms,
-        core=core,
-        targets=targets,
         guidance=guidance,
-        size=size,
         profile=profile,
         known_rings=known_rings,
-        like=like,
         standardise=standardise,
-        similarity=similarity,
         stereo=stereo,
         three_d=three_d,
         by_workers=True,
+        **as_text(core=core, like=like, targets=targets, size=size, similarity=similarity),
     )
     if workers is None:
         workers = usual_workers(gpu=settings.device != "cpu") if current_engine().remote else 1
@@ -116,7 +114,7 @@ def optimize(
     *,
     model: str = "moses-digress-told",
     budget: int = 1_000,
-    core: str | None = None,
+    core: Path | str | None = None,
     seed: int | None = None,
     batch: int | None = None,
     candidates: int | None = None,
@@ -130,7 +128,8 @@ def optimize(
 ) -> Optimised:
     """Search for molecules with a high score under an objective, a TOML file: as `molgen optimize`; writes a folder.
 
-    budget: different molecules whose score may be asked for. A search that was stopped is resumed by the same call.
+    budget: different molecules whose score may be asked for; core: SMILES, or a file of one molecule. A search that was
+    stopped is resumed by the same call.
     Raises InputError for what the model or this machine cannot do, and where the folder holds another search.
     """
     return optimise(
@@ -138,7 +137,7 @@ def optimize(
         objective,
         output,
         budget=budget,
-        core=core,
+        core=smiles_of("core", core),
         seed=seed,
         batch=batch,
         candidates=candidates,
@@ -189,6 +188,8 @@ def score(
             workers=workers,
             progress=progress,
         )
+    if not isinstance(molecules, str | Path):
+        _check_smiles(molecules)
     if split and reference is None:
         raise InputError(f"without a reference there is no part {split!r}", "split")
     compared = None
@@ -248,10 +249,17 @@ def _name(molecules: Source) -> str:
     return str(molecules) if isinstance(molecules, str | Path) else "molecules"
 
 
+def _check_smiles(molecules: Sequence[str] | Molecules) -> None:
+    for number, smiles in enumerate(molecules, 1):
+        if not isinstance(smiles, str):
+            raise InputError(f"molecule {number} should be SMILES, got {smiles!r}")
+
+
 def _unjudged(label: str, molecules: Source) -> Unjudged:
     """A set with how many molecules were asked for and why some failed, where that is known."""
     if isinstance(molecules, str | Path):
         return read_set(str(molecules))._replace(label=label)
+    _check_smiles(molecules)
     rows = (Row(line, "", smiles) for line, smiles in enumerate(molecules, 1))
     if isinstance(molecules, Molecules):
         return Unjudged(label, rows, molecules.summary.requested, molecules.reasons, len(molecules))

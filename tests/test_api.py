@@ -1,9 +1,11 @@
 """`import molgen` is all that a notebook needs."""
 
 import doctest
+import json
 import subprocess
 import sys
 
+import numpy as np
 import pandas as pd
 import pytest
 from rdkit import Chem
@@ -81,6 +83,21 @@ def test_a_seed_is_drawn_and_kept(model):
     first = model.sample(2, steps=2)
     again = model.sample(2, steps=2, seed=first.settings.seed)
     assert first.samples.equals(again.samples)
+
+
+def test_arguments_as_python_has_them(model, tmp_path):
+    (tmp_path / "core.smi").write_text("CCO\n", encoding="utf-8")
+    asked = {"size": 7, "core": tmp_path / "core.smi", "targets": "logp=1", "seed": np.int64(3), "steps": 2}
+    drawn = model.sample(2, **asked).settings
+    assert (drawn.size, drawn.core, drawn.targets, drawn.seed) == ("7", "CCO", ("logp=1",), 3)
+    molgen.generate(tmp_path / "m.csv", num=2, **asked)
+    assert json.loads((tmp_path / "m.json").read_text(encoding="utf-8"))["core"] == "CCO"
+    with pytest.raises(InputError, match=r"seed should be a whole number, 0 or more, got 1\.5"):
+        model.sample(2, seed=1.5)
+    with pytest.raises(InputError, match=r"similarity '\(0\.1, 0\.9\)' should be two numbers"):
+        model.sample(2, like="CCCCO", similarity=(0.1, 0.9))
+    with pytest.raises(InputError, match="molecule 2 should be SMILES, got None"):
+        molgen.score(["CCO", None])
 
 
 def test_save(molecules, tmp_path):

@@ -15,14 +15,15 @@ from molgen.molecules.parsing import Rejected, atoms_of, bonds_of, parse_block
 ANY = "AtomNull"  # how RDKit describes an atom of a mol block that may be anything: an R group, or *
 
 
-def smiles_of(option: str, text: str | None) -> str | None:
+def smiles_of(option: str, given: Path | str | None) -> str | None:
     """SMILES as they are; of a file the SMILES of its only molecule.
 
     A file is what exists, or has an extension of FORMATS. Of a mol block R groups (R#, R1, *) and attachment points of
     atoms are those of the SMILES. option: what errors call it. Raises InputError, also for other queries in a block.
     """
-    if text is None:
+    if given is None:
         return None
+    text = os.fspath(given)
     extension = Path(text.lower().removesuffix(".gz")).suffix
     if extension not in FORMATS and not (extension and os.path.isfile(text)):  # noqa: PTH113  # of any text
         return text

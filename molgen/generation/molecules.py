@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import TypedDict
 
 import pandas as pd
 from rdkit import Chem
@@ -71,6 +72,34 @@ class Molecules:
             writer.write(self.rows)
 
 
+class Texts(TypedDict):
+    """Arguments of `make_settings` that people give in other forms, too."""
+
+    core: str | None
+    like: str | None
+    targets: Sequence[str]
+    size: str | None
+    similarity: str | None
+
+
+def as_text(
+    *,
+    core: Path | str | None,
+    like: Path | str | None,
+    targets: Sequence[str],
+    size: str | int | None,
+    similarity: object,
+) -> Texts:
+    """What people write in Python: files of one molecule, a single target, a number of atoms. Raises InputError."""
+    return {
+        "core": smiles_of("core", core),
+        "like": smiles_of("like", like),
+        "targets": [targets] if isinstance(targets, str) else targets,
+        "size": None if size is None else str(size),
+        "similarity": None if similarity is None else str(similarity),
+    }
+
+
 @dataclass(frozen=True)
 class LoadedModel:
     """A trained model that draws molecules."""
@@ -104,13 +133,13 @@ class LoadedModel:
         effort: str | None = None,
         formula: str | None = None,
         atoms: str | None = None,
-        core: str | None = None,
+        core: Path | str | None = None,
         targets: Sequence[str] = (),
         guidance: float = 0.0,
         size: str | int | None = None,
         profile: str | None = None,
         known_rings: bool = False,
-        like: str | None = None,
+        like: Path | str | None = None,
         standardise: bool = False,
         similarity: str | None = None,
         likelihood: bool = False,
@@ -146,15 +175,11 @@ class LoadedModel:
             device=device,
             formula=formula,
             atoms=atoms,
-            core=smiles_of("core", core),
-            targets=[targets] if isinstance(targets, str) else targets,
             guidance=guidance,
-            size=None if size is None else str(size),
             profile=profile,
             known_rings=known_rings,
-            like=smiles_of("like", like),
             standardise=standardise,
-            similarity=None if similarity is None else str(similarity),
+            **as_text(core=core, like=like, targets=targets, size=size, similarity=similarity),
         )
         settings = with_noise(self.model, settings, progress)
         tally = Tally(settings.unique, wanted_of(self.model, settings).targets, filter_of(self.model, settings))

@@ -31,6 +31,7 @@ from molgen.generation.wanted import Span
 from molgen.generation.work_folder import deliver, unfinished_output, work_folder, write_record, write_settings
 from molgen.models.checkpoints import Model
 from molgen.molecules.hashing import DistinctMolecules
+from molgen.molecules.properties import TARGETS
 from molgen.progress import Progress, silent
 from molgen.workers import current_engine
 
@@ -146,7 +147,7 @@ class Tally:
         rows = frame[valid & (stopped_by < 0) if self.wanted is None else passes]
         rows = rows.drop(columns=["reason", "stopped_by"], errors="ignore")
         for name, asked in self.targets.items():
-            if name in rows:
+            if name in rows and name in TARGETS:
                 values = rows[name].dropna().astype(float)
                 off = asked.off(values)
                 self.obtained[name] += [len(values), values.sum(), (values**2).sum(), off.sum(), (off == 0).sum()]
@@ -219,6 +220,7 @@ def run(
         if settings.like is not None and settings.noise is None:
             settings = with_noise(model, settings, progress)
             write_settings(folder, settings)
+            started = time.monotonic()  # the trials are no samples of the run
         tally = Tally(settings.unique, wanted_of(model, settings).targets, filter_of(model, settings))
         missing = [shard for shard in range(settings.shards) if not is_whole(folder, shard)]
         earlier = drawn = settings.samples - sum(map(settings.shard_samples, missing))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import operator
 import secrets
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -78,7 +79,7 @@ class Settings:
             raise InputError(f"a run draws at most {MAX_SAMPLES:,} samples, {self.samples:,} were asked for")
         if self.unique is not None and self.samples < self.unique:
             raise InputError(f"{self.unique} distinct molecules cannot come from at most {self.samples} samples")
-        if self.seed is not None and not (isinstance(self.seed, int) and self.seed >= 0):
+        if self.seed is not None and self.seed < 0:
             raise InputError(f"seed should be a whole number, 0 or more, got {self.seed}")
 
     @property
@@ -102,6 +103,8 @@ class Settings:
     def differences(self, other: Mapping[str, object]) -> list[str]:
         """What differs from other settings, given as JSON has them, in words; a seed not yet drawn fits any."""
         now = json.loads(json.dumps(dataclasses.asdict(self)))
+        if not isinstance(other.get("targets"), list):  # earlier versions wrote them as one text, or none
+            other = {**other, "targets": str(other.get("targets") or "").split()}
         return [
             f"{name} ({other.get(name)} then, {value} now)"
             for name, value in now.items()
@@ -171,6 +174,10 @@ def make_settings(
         size=size,
         like=parent_of(like) if like is not None and standardise else like,
     )
+    try:
+        seed = None if seed is None else operator.index(seed)
+    except TypeError:
+        raise InputError(f"seed should be a whole number, 0 or more, got {seed}") from None
     window = parse_window(WINDOW if similarity is None else similarity)
     if (num is None) == (unique is None):
         raise InputError("ask either for a number of samples or for a number of distinct molecules")

@@ -284,11 +284,11 @@ def _parse_target(text: str, model: Model) -> tuple[str, Span]:
         numbers = [float(end) if end else None for end in ends]
     except ValueError:
         numbers = []
-    if len(numbers) not in (1, 2) or numbers in ([None], [None, None]):
+    if not name or len(numbers) not in (1, 2) or numbers in ([None], [None, None]):
         raise InputError(
             f"target {text!r} should be a property and a number, such as logp=2.5, or a range, such as logp=2:3"
         )
-    known = {target.name: target for target in model.statistics.targets}
+    known = {target.name.strip(): target for target in model.statistics.targets}
     if name not in known:
         names = ", ".join(known) or "none: it was not trained with properties"
         raise InputError(f"unknown target {name!r}; this model knows {names}")
@@ -300,7 +300,7 @@ def _parse_target(text: str, model: Model) -> tuple[str, Span]:
         raise InputError(f"target {text!r} should be a finite number")
     if low > high:
         raise InputError(f"target {text!r}: the range should go upwards")
-    return name, Span(low, high, numbers[0] is None, numbers[-1] is None)
+    return known[name].name, Span(low, high, numbers[0] is None, numbers[-1] is None)
 
 
 def _parse_sizes(text: str) -> Sizes:

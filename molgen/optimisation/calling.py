@@ -31,7 +31,8 @@ def serve(pipe: Pipe, folder: str, module: str, name: str) -> None:
     try:
         found = importlib.import_module(module)
         own = Path(folder, *module.split(".")).with_suffix(".py")
-        if own.is_file() and Path(getattr(found, "__file__", None) or "").resolve() != own.resolve():
+        source = Path(getattr(found, "__file__", None) or sys.executable).resolve()
+        if own.is_file() and not source.is_relative_to(Path(folder).resolve()):
             raise ImportError(f"another module is called {module}; give {own.name} another name")
         function = getattr(found, name)
         if not callable(function):

@@ -97,13 +97,20 @@ def optimise(
         # raises what is wrong with model and core before a folder is made
         Moves(model, None if core is None else parse_core(core, model.vocabulary), wanted.aims)
         with _locked(folder):
-            settings = _resumed(folder, model, wanted, settings, seed)
+            settings, anew = _resumed(folder, model, wanted, settings, seed)
             started = time.monotonic()
             with Log(folder / LOG) as log:
                 earlier = len(log)
                 if budget < earlier:
                     raise InputError(
                         f"{folder} holds {earlier:,} molecules, more than a budget of {budget:,}", "budget"
+                    )
+                if anew is not None:
+                    wanted.desirabilities({each.name: log.values(each.name) for each in wanted.components})
+                    _write_settings(folder / SETTINGS, anew)
+                    logging.getLogger(__name__).warning(
+                        "Warning: curves, weights or the mean of the objective have changed; the search goes on with "
+                        "the values that it has, scored anew"
                     )
                 search = Search(model, wanted, settings, log)
                 finished = False
@@ -176,10 +183,11 @@ def _locked(folder: Path) -> Iterator[None]:
 
 def _resumed(
     folder: Path, model: Model, objective: Objective, settings: SearchSettings, seed: int | None
-) -> SearchSettings:
+) -> tuple[SearchSettings, dict[str, object] | None]:
     """The settings that hold, with the seed of the search in the folder if there is one; of a new one they are written.
 
-    The values of molecules are kept as they were given, so that the same components may be weighed and judged anew.
+    The values of molecules are kept as they were given, so that the same components may be weighed and judged anew:
+    then also what is to be written in place of the old settings.
     Raises InputError where that search had other settings, with the differences.
     """
     path = folder / SETTINGS
@@ -192,7 +200,7 @@ def _resumed(
     now = cast(dict[str, object], json.loads(json.dumps(now)))
     if not path.exists():
         _write_settings(path, now)
-        return settings
+        return settings, None
     then = unsealed(read_json(path))
     if then is None:
         raise InputError(f"{path} is damaged, so the search cannot be resumed; choose another folder")
@@ -212,13 +220,7 @@ def _resumed(
             f"{folder} holds a search with other settings: {', '.join(differences)}; go on with those, or choose "
             "another folder"
         )
-    if weighed_anew:
-        _write_settings(path, now)
-        logging.getLogger(__name__).warning(
-            "Warning: curves, weights or the mean of the objective have changed; the search goes on with the values "
-            "that it has, scored anew"
-        )
-    return dataclasses.replace(settings, seed=cast(int, then["seed"]))
+    return dataclasses.replace(settings, seed=cast(int, then["seed"])), now if weighed_anew else None
 
 
 def _write_settings(path: Path, settings: Mapping[str, object]) -> None:

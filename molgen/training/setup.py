@@ -118,8 +118,9 @@ def set_up(
         torch.cuda.set_device(target)
     if share.talks and data == "-":
         raise InputError("standard input reaches only one of several processes: give the molecules as a file")
-    own = [] if saved is None else [column for column in saved.targets if column not in (*TARGETS, *QUANTUM)]
     source = str(data.folder) if isinstance(data, PreparedSet) else data
+    measured = (*TARGETS, *QUANTUM) if source == "qm9" or Path(source).is_dir() else TARGETS
+    own = [] if saved is None else [column for column in saved.targets if column not in measured]
     prepared = prepare(
         source,
         smiles_column=smiles_column,

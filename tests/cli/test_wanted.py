@@ -210,6 +210,7 @@ def test_a_value_outside_the_training_set_is_told_before(model):
         (("--target", "logp=:"), "target 'logp=:' should be a property and a number"),
         (("--target", "logp=3:2"), "target 'logp=3:2': the range should go upwards"),
         (("--target", "logp"), "target 'logp' should be a property and a number"),
+        (("--target", "5"), "target '5' should be a property and a number"),
         (("--target", "logp=much"), "target 'logp=much' should be a property and a number"),
         (("--target", "logp=nan"), "should be a finite number"),
         (("--target", "colour=3"), "unknown target 'colour'; this model knows mw, logp"),

@@ -242,8 +242,13 @@ def test_values_may_be_weighed_anew_and_are_not_asked_again(tmp_path):
     assert np.allclose(rows["score"], parts / 2.5, atol=1e-3)
     fine = parse_curve("sigmoid", {"zero": 0, "one": 4})
     assert np.allclose(rows["program desirability"], fine(rows["program"].to_numpy(float)), atol=1e-3)
+    before = (tmp_path / "run" / "settings.json").read_bytes()
     with pytest.raises(InputError, match="holds 48 molecules, more than a budget of 24"):
-        search(tmp_path, budget=24, text=f'mean = "arithmetic"\n{text}')
+        search(tmp_path, budget=24, text=text)
+    bare = text.replace("sigmoid = {zero = 0, one = 4}", "")  # counts that go beyond 1
+    with pytest.raises(InputError, match="component program: a value without a curve should be from 0 to 1"):
+        search(tmp_path, budget=48, text=bare)
+    assert (tmp_path / "run" / "settings.json").read_bytes() == before
 
 
 def test_a_program_that_was_changed_is_another_objective(tmp_path):
