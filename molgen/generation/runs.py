@@ -247,7 +247,7 @@ def run(
                 count("drawing molecules", drawn, settings.samples)
         seconds = time.monotonic() - started
         summary = tally.summary()
-        made = versions() | dataclasses.asdict(settings)
+        made = versions() | dataclasses.asdict(settings) | {"targets": list(settings.targets)}
         made |= {
             "backend": model.card.get("backend"),
             "likelihood_draws": LIKELIHOOD_DRAWS if settings.likelihood else None,
