@@ -108,7 +108,7 @@ DEFAULT_WORKERS = 4  # each takes some 600 MB
 @click.option(
     "--known-rings",
     is_flag=True,
-    help="Keep only molecules all of whose ring systems some training molecule has. A filter as well.",
+    help="Keep only molecules all of whose ring systems some training molecule, or the core, has. A filter as well.",
 )
 @click.option(
     "--stereo",
