@@ -30,8 +30,9 @@ from molgen.data.prepared import prepare
 from molgen.device import place
 from molgen.errors import InputError
 from molgen.generation.cores import Core, parse_core
+from molgen.generation.faults import DRAFTS, choice
 from molgen.generation.sampling import ENTRIES_PER_BATCH
-from molgen.generation.wanted import Wanted
+from molgen.generation.wanted import Sizes, Wanted
 from molgen.models.checkpoints import load_checkpoint
 from molgen.models.conditions import Condition
 from molgen.molecules.encoding import GraphDecoder
@@ -131,6 +132,7 @@ def main() -> None:
     parser.add_argument("--size", choices=["drawn", "given"], default="drawn")
     parser.add_argument("--sampler")
     parser.add_argument("--steps", type=int)
+    parser.add_argument("--drafts", type=int, default=DRAFTS, help="1: no choice")
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args()
 
@@ -140,13 +142,14 @@ def main() -> None:
     steps = options.steps or model.backend.default_steps
     sizes = model.statistics.sizes
     chosen = tasks(options.task, prepared.smiles(options.split), options.num, model.vocabulary, sizes, options.seed)
+    drafts = choice(model, Wanted(), options.drafts)
     random = np.random.default_rng(options.seed + 1)
     drawn_sizes = []
     for smiles, core in chosen:
         if options.size == "given":
             drawn_sizes += [Chem.MolFromSmiles(smiles).GetNumAtoms()] * options.samples
         else:
-            weights = Wanted(core).size_weights(model.statistics)
+            weights = Wanted(core, sizes=Sizes(core.size + 1, len(sizes) - 1)).size_weights(model.statistics)
             drawn_sizes += random.choice(len(weights), size=options.samples, p=weights).tolist()
     of = np.repeat(np.arange(len(chosen)), options.samples)
     order = np.array(drawn_sizes)
@@ -162,7 +165,13 @@ def main() -> None:
                 nothing = torch.full((1, len(model.backend.targets)), torch.nan)
                 condition = stacked([chosen[of[k]][1].condition(size, 1, nothing) for k in part])
                 batch = model.backend.sample(
-                    size, len(part), steps=steps, sampler=sampler, generator=generator, condition=condition
+                    size,
+                    len(part),
+                    steps=steps,
+                    sampler=sampler,
+                    generator=generator,
+                    condition=condition,
+                    drafts=drafts,
                 )
                 kept[part] = condition.held_by(batch).numpy()
                 for k, nodes, pairs in zip(part, batch.nodes.numpy(), batch.pairs.numpy(), strict=True):

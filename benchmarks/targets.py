@@ -21,7 +21,9 @@ from scipy.stats import spearmanr
 
 from molgen.data.prepared import prepare
 from molgen.device import place
+from molgen.generation.faults import DRAFTS, choice
 from molgen.generation.sampling import ENTRIES_PER_BATCH
+from molgen.generation.wanted import Wanted
 from molgen.models.checkpoints import load_checkpoint
 from molgen.models.conditions import Condition
 from molgen.molecules.encoding import GraphDecoder
@@ -39,6 +41,7 @@ def main() -> None:
     parser.add_argument("--num", type=int, default=1000)
     parser.add_argument("--sampler")
     parser.add_argument("--steps", type=int)
+    parser.add_argument("--drafts", type=int, default=DRAFTS, help="1: no choice")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--plot", type=Path)
     options = parser.parse_args()
@@ -47,6 +50,7 @@ def main() -> None:
     place(model.backend, "cpu")
     sampler = options.sampler or model.backend.samplers[0]
     steps = options.steps or model.backend.default_steps
+    drafts = choice(model, Wanted(), options.drafts)
     table = prepared.targets(options.split)
     random = np.random.default_rng(options.seed)
     columns = [table.names.index(name) for name in options.properties]
@@ -85,6 +89,7 @@ def main() -> None:
                         generator=generator,
                         condition=condition,
                         guidance=guidance,
+                        drafts=drafts,
                     )
                     for k, nodes, pairs in zip(part, batch.nodes.numpy(), batch.pairs.numpy(), strict=True):
                         verdict = decoder.decode(nodes, pairs)

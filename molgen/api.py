@@ -53,6 +53,7 @@ def generate(
     sampler: str | None = None,
     steps: int | None = None,
     effort: str | None = None,
+    drafts: int | None = None,
     formula: str | None = None,
     atoms: str | None = None,
     core: Path | str | None = None,
@@ -74,10 +75,11 @@ def generate(
 ) -> Result:
     """Molecules into a file of any size, with its run record: as `molgen generate`; `LoadedModel.sample` has no file.
 
-    num: samples, 1,000 if omitted; effort: fast, balanced or best, in place of steps; core, like: SMILES, or a file of
-    one molecule; standardise: analogues are of the
-    parent of `like`; stereo, three_d: write so many stereoisomers of each molecule, in space; workers: if omitted this
-    process alone, on a cluster one for each CPU, or GPU. A run that was stopped is resumed by the same call.
+    num: samples, 1,000 if omitted; effort: fast, balanced or best, in place of steps; drafts: guesses of a molecule
+    near the end, of which the one with the fewest faults is taken (DiGress, 8 if omitted); core, like: SMILES, or a
+    file of one molecule; standardise: analogues are of the parent of `like`; stereo, three_d: write so many
+    stereoisomers of each molecule, in space; workers: if omitted this process alone, on a cluster one for each CPU, or
+    GPU. A run that was stopped is resumed by the same call.
     Raises InputError for what the model or this machine cannot do, and where the output exists.
     """
     loaded = load_checkpoint(model)
@@ -90,6 +92,7 @@ def generate(
         sampler=sampler,
         steps=steps,
         effort=effort,
+        drafts=drafts,
         likelihood=likelihood,
         device=device,
         formula=formula,

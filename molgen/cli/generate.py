@@ -54,6 +54,13 @@ DEFAULT_WORKERS = 4  # each takes some 600 MB
     help="In place of --steps, in words; molgen models NAME tells the quality of each.",
 )
 @click.option(
+    "--drafts",
+    type=int,
+    help="How often a step near the end may guess the whole molecule, until it has no valence that is exceeded, is in "
+    "one piece and has ring systems of training molecules alone; the best guess is taken. 8 if omitted; 1: the first, "
+    "as it is. DiGress models only.",
+)
+@click.option(
     "--formula",
     help="Only molecules of this formula, such as C7H9NO2; others that come out count as failures. molgen models NAME "
     "tells whether a model takes one.",
@@ -108,7 +115,8 @@ DEFAULT_WORKERS = 4  # each takes some 600 MB
 @click.option(
     "--known-rings",
     is_flag=True,
-    help="Keep only molecules all of whose ring systems some training molecule, or the core, has. A filter as well.",
+    help="Keep only molecules all of whose ring systems some training molecule, the core or the lead has. A filter as "
+    "well.",
 )
 @click.option(
     "--stereo",
@@ -156,6 +164,7 @@ def command(
     sampler: str | None,
     steps: int | None,
     effort: str | None,
+    drafts: int | None,
     formula: str | None,
     atoms: str | None,
     core: str | None,
@@ -218,6 +227,7 @@ def command(
         sampler=sampler,
         steps=steps,
         effort=effort,
+        drafts=drafts,
         likelihood=likelihood,
         device=device,
         formula=formula,

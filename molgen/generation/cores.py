@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from dataclasses import dataclass
+from functools import cached_property
 from typing import NamedTuple
 
 import numpy as np
@@ -13,8 +14,9 @@ from rdkit import Chem
 from molgen.errors import InputError
 from molgen.models.conditions import Condition
 from molgen.molecules.encoding import mol_to_graph
-from molgen.molecules.graph import GraphBatch, pair_count, pair_indices
+from molgen.molecules.graph import GraphBatch, pair_count, pair_indices, square
 from molgen.molecules.parsing import Rejected, clean, parse_smiles
+from molgen.molecules.substructures import blocks
 from molgen.molecules.vocabulary import Vocabulary
 
 OPEN = "open"  # property of an atom that an attachment point hung on
@@ -25,7 +27,8 @@ class Core:
     """One or several pieces that every molecule contains.
 
     smiles: as given; nodes: int64 [k], pairs: int64 [k(k-1)/2], classes of the atoms and bonds; piece: int64 [k], the
-    piece that an atom belongs to; closed: bool [k], atoms that get no further bond.
+    piece that an atom belongs to; closed: bool [k], atoms that get no further bond; block: int64 [k], see
+    `molgen.molecules.substructures.blocks`.
     """
 
     smiles: str
@@ -33,11 +36,17 @@ class Core:
     pairs: np.ndarray
     piece: np.ndarray
     closed: np.ndarray
+    block: np.ndarray
 
     @property
     def size(self) -> int:
         """Number of heavy atoms k."""
         return len(self.nodes)
+
+    @cached_property
+    def bonds(self) -> np.ndarray:
+        """Classes of the bonds, int64 [k, k]."""
+        return square(self.nodes, self.pairs)
 
     def condition(self, size: int, count: int, targets: torch.Tensor) -> Condition:
         """What is known of `count` graphs of `size` nodes whose first k are the core; targets: float [count, t].
@@ -85,16 +94,16 @@ def parse_core(text: str, vocabulary: Vocabulary) -> Core:
     if closed.all():
         raise InputError(f"core {text!r} has no atom that may grow: none has a hydrogen or an attachment point")
     size = len(atoms)
-    square = np.zeros((size, size), np.int64)
+    bonds = np.zeros((size, size), np.int64)
     piece_of, start = np.zeros(size, np.int64), 0
     for number, (nodes, pairs) in enumerate(graphs):
-        first, second = (index.numpy() + start for index in pair_indices(len(nodes)))
-        square[first, second] = pairs
-        piece_of[start : start + len(nodes)] = number
-        start += len(nodes)
+        end = start + len(nodes)
+        bonds[start:end, start:end] = square(nodes, pairs)
+        piece_of[start:end] = number
+        start = end
     first, second = (index.numpy() for index in pair_indices(size))
     nodes = np.concatenate([nodes for nodes, _ in graphs]).astype(np.int64)
-    return Core(text, nodes, square[first, second], piece_of, closed)
+    return Core(text, nodes, bonds[first, second], piece_of, closed, blocks(mol)[atoms])
 
 
 class Sites(NamedTuple):

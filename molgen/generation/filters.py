@@ -14,13 +14,11 @@ from molgen.data.readers import Row
 from molgen.errors import InputError
 from molgen.evaluation.assessment import assess_one
 from molgen.evaluation.screening import Criterion, Profile, criteria
-from molgen.generation.cores import Core
+from molgen.generation.faults import familiar_rings
 from molgen.generation.leads import Lead, Window
 from molgen.generation.wanted import Wanted
 from molgen.models.checkpoints import Model
-from molgen.molecules.encoding import GraphDecoder
 from molgen.molecules.hashing import contains, smiles_hashes
-from molgen.molecules.substructures import ring_systems
 
 KNOWN_RINGS = "ring systems of training molecules alone"
 
@@ -73,7 +71,7 @@ def make_filter(
     wanted: Wanted,
     window: Window | None = None,
 ) -> Filter | None:
-    """The filter of a run, None where nothing is asked. known_rings: those of the core that is wanted count as known.
+    """The filter of a run, None where nothing is asked. known_rings: those of a core or lead count as known.
 
     Raises InputError for a model whose folder does not hold the ring systems of its training molecules.
     """
@@ -84,14 +82,4 @@ def make_filter(
             f"model {model.name} was saved without the ring systems of its training molecules, by an earlier molgen: "
             "they cannot be told from others"
         )
-    return Filter(profile, familiar_rings(model, wanted.core) if known_rings else None, wanted.lead, window)
-
-
-def familiar_rings(model: Model, core: Core | None) -> np.ndarray:
-    """Sorted hashes of the ring systems of the training molecules and of a core, uint64 [k]."""
-    assert model.ring_systems is not None
-    if core is None:
-        return model.ring_systems
-    mol = GraphDecoder(model.vocabulary).to_mol(core.nodes, core.pairs)
-    Chem.SanitizeMol(mol)
-    return np.union1d(model.ring_systems, smiles_hashes(ring_systems(mol)))
+    return Filter(profile, familiar_rings(model, wanted) if known_rings else None, wanted.lead, window)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import NamedTuple
 
 import numpy as np
@@ -15,9 +16,10 @@ from molgen.generation.cores import Core
 from molgen.models.base import Start
 from molgen.molecules.encoding import GraphDecoder, mol_to_graph
 from molgen.molecules.fingerprints import bit_vector, fingerprint
-from molgen.molecules.graph import GraphBatch, pair_indices
+from molgen.molecules.graph import GraphBatch, pair_indices, square
 from molgen.molecules.parsing import SEVERAL, Rejected, clean, parse_smiles
 from molgen.molecules.standardise import clean_standardised
+from molgen.molecules.substructures import blocks
 from molgen.molecules.vocabulary import Vocabulary
 
 NOISES = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.85)  # that are tried, as shares of the way to pure noise
@@ -39,19 +41,32 @@ class Lead:
     """A molecule to make analogues of.
 
     smiles: canonical; nodes: int64 [n], pairs: int64 [n(n-1)/2], its atoms and bonds as classes, those of a core that
-    is kept first; packed: its fingerprint. noise: how far it is noised, a share of the way, once that is known.
+    is kept first; packed: its fingerprint; block: int64 [n], see `molgen.molecules.substructures.blocks`. noise: how
+    far it is noised, a share of the way, once that is known.
     """
 
     smiles: str
     nodes: np.ndarray
     pairs: np.ndarray
     packed: bytes
+    block: np.ndarray
     noise: float | None = None
 
     @property
     def size(self) -> int:
         """Number of heavy atoms n."""
         return len(self.nodes)
+
+    @cached_property
+    def bonds(self) -> np.ndarray:
+        """Classes of the bonds, int64 [n, n]."""
+        return square(self.nodes, self.pairs)
+
+    def in_order(self, order: np.ndarray) -> Lead:
+        """The same molecule, or a part of it, with atom k of the result being atom order[k]."""
+        first, second = (index.numpy() for index in pair_indices(len(order)))
+        pairs = self.bonds[np.ix_(order, order)][first, second]
+        return replace(self, nodes=self.nodes[order], pairs=pairs, block=self.block[order])
 
     def start(self, count: int) -> Start:
         """What `count` graphs start from. The noise has to be known."""
@@ -73,7 +88,7 @@ def parse_lead(text: str, vocabulary: Vocabulary) -> Lead:
     except Rejected as reason:
         raise unusable(text, reason) from None
     packed = fingerprint(Chem.MolFromSmiles(cleaned.smiles))
-    return Lead(cleaned.smiles, nodes.astype(np.int64), pairs.astype(np.int64), packed)
+    return Lead(cleaned.smiles, nodes.astype(np.int64), pairs.astype(np.int64), packed, blocks(cleaned.mol))
 
 
 def parent_of(text: str) -> str:
@@ -128,12 +143,8 @@ def with_core(lead: Lead, core: Core, vocabulary: Vocabulary) -> tuple[Lead, Cor
             f"in the molecule {lead.smiles} atoms of the core {core.smiles} carry more than the attachment points allow"
         )
     order = [*match, *(atom for atom in range(lead.size) if atom not in match)]
-    square = np.zeros((lead.size, lead.size), np.int64)
-    first, second = (index.numpy() for index in pair_indices(lead.size))
-    square[first, second] = square[second, first] = lead.pairs
-    square = square[np.ix_(order, order)]
+    lead = lead.in_order(np.array(order))
     inside = tuple(index.numpy() for index in pair_indices(core.size))
     same = core.piece[inside[0]] == core.piece[inside[1]]
-    nodes = lead.nodes[order]
-    kept = replace(core, nodes=nodes[: core.size], pairs=np.where(same, square[inside], 0))
-    return replace(lead, nodes=nodes, pairs=square[first, second]), kept
+    kept = replace(core, nodes=lead.nodes[: core.size], pairs=np.where(same, lead.bonds[inside], 0))
+    return lead, kept

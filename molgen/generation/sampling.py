@@ -14,12 +14,13 @@ from molgen.device import place
 from molgen.generation.filters import Filter
 from molgen.generation.leads import Lead
 from molgen.generation.likelihood import likelihood_columns
-from molgen.generation.settings import Settings, columns, filter_of, measured_targets, wanted_of
+from molgen.generation.settings import Settings, columns, drafts_of, filter_of, measured_targets, wanted_of
 from molgen.generation.stereo import stereo_texts
 from molgen.generation.streams import stream, torch_generator
 from molgen.generation.wanted import Wanted
 from molgen.models.base import Backend, Callback
 from molgen.models.checkpoints import Model
+from molgen.models.drafts import Drafts
 from molgen.molecules.encoding import Decoded, GraphDecoder
 from molgen.molecules.graph import GraphBatch, pair_count
 from molgen.molecules.hashing import contains, smiles_hashes
@@ -28,6 +29,7 @@ from molgen.molecules.vocabulary import Vocabulary
 from molgen.progress import Progress, silent
 
 ENTRIES_PER_BATCH = 24_576  # pairs and nodes of a batch together, which bounds its memory whatever the molecules' size
+PER_EXCERPT = 8  # graphs that are shown the same part of a large molecule
 DECIMALS = 4
 
 
@@ -48,6 +50,7 @@ class Shards:
         self.model, self.settings = model, settings
         self.wanted = wanted_of(model, settings)
         self.filter = filter_of(model, settings)
+        self.drafts = drafts_of(model, settings)
         self.decoder = GraphDecoder(model.vocabulary)
         self.numbers = [*PROPERTIES, *measured_targets(settings)]
         place(model.backend, settings.device)
@@ -95,6 +98,7 @@ class Shards:
             seed=settings.seed,
             shard=shard,
             wanted=self.wanted,
+            drafts=self.drafts,
             progress=progress,
         ):
             samples = self._samples(batch)
@@ -191,6 +195,7 @@ def draw_graphs(
     seed: int,
     shard: int = 0,
     wanted: Wanted | None = None,
+    drafts: Drafts | None = None,
     progress: Progress = silent,
     each_step: Callable[[GraphBatch], object] | None = None,
 ) -> Iterator[tuple[np.ndarray, GraphBatch]]:
@@ -205,23 +210,28 @@ def draw_graphs(
     sizes = random.choice(len(weights), size=count, p=weights / weights.sum())
     generator = torch_generator(seed, shard, "graphs")
     for_targets = np.random.default_rng(stream(seed, shard, "targets"))
+    for_excerpts = np.random.default_rng(stream(seed, shard, "excerpts"))
     drawn = 0
-    for positions in _batches(sizes):
+    for positions in _batches(sizes, PER_EXCERPT if wanted.is_large(statistics) else None):
         size, samples = int(sizes[positions[0]]), len(positions)
+        shown, excerpt = wanted.shown(statistics, size, for_excerpts)
+        size -= excerpt.hidden if excerpt else 0
+        restored = excerpt.restored if excerpt else _as_it_is
         batch = backend.sample(
             size,
             samples,
             steps=steps,
             sampler=sampler,
             generator=generator,
-            callback=_callback(progress, each_step, drawn, samples, count),
-            request=wanted.request,
-            condition=wanted.condition(backend, size, samples, for_targets),
-            guidance=wanted.guidance,
-            start=None if wanted.lead is None else wanted.lead.start(samples),
+            callback=_callback(progress, each_step, restored, drawn, samples, count),
+            request=shown.request,
+            condition=shown.condition(backend, size, samples, for_targets),
+            guidance=shown.guidance,
+            start=None if shown.lead is None else shown.lead.start(samples),
+            drafts=drafts,
         )
         drawn += samples
-        yield positions, batch
+        yield positions, restored(batch)
 
 
 def sample_smiles(
@@ -246,8 +256,17 @@ def _count_from(progress: Progress, before: int, total: int, stage: str, done: i
     progress(stage, before + done, total)
 
 
+def _as_it_is(batch: GraphBatch) -> GraphBatch:
+    return batch
+
+
 def _callback(
-    progress: Progress, each_step: Callable[[GraphBatch], object] | None, before: int, samples: int, count: int
+    progress: Progress,
+    each_step: Callable[[GraphBatch], object] | None,
+    restored: Callable[[GraphBatch], GraphBatch],
+    before: int,
+    samples: int,
+    count: int,
 ) -> Callback:
     """A backend's callback that spreads the `samples` of a batch evenly over its steps."""
 
@@ -256,7 +275,7 @@ def _callback(
         if now > samples * (done - 1) // total:
             progress("drawing molecules", before + now, count)
         if each_step is not None:
-            each_step(graphs())
+            each_step(restored(graphs()))
 
     return callback
 
@@ -265,9 +284,9 @@ def _refused(sample: Sample, reason: str) -> Sample:
     return Sample(Decoded(sample.verdict.smiles, reason), None) if sample.mol is not None else sample
 
 
-def _batches(sizes: np.ndarray) -> Iterator[np.ndarray]:
-    """Positions of samples of one size that fit in one batch, int64, size by size."""
+def _batches(sizes: np.ndarray, most: int | None) -> Iterator[np.ndarray]:
+    """Positions of samples of one size that fit in one batch, or `most` of them, int64, size by size."""
     for size in np.unique(sizes):
         positions = np.flatnonzero(sizes == size)
-        limit = max(1, ENTRIES_PER_BATCH // (pair_count(int(size)) + int(size)))
+        limit = most or max(1, ENTRIES_PER_BATCH // (pair_count(int(size)) + int(size)))
         yield from np.array_split(positions, ceil(len(positions) / limit))

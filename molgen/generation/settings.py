@@ -13,11 +13,13 @@ from math import ceil
 from molgen.device import pick_device
 from molgen.errors import InputError
 from molgen.evaluation.screening import load_profile, parse_profile, profile_text
+from molgen.generation.faults import DRAFTS, MOST_DRAFTS, choice
 from molgen.generation.filters import Filter, make_filter
 from molgen.generation.leads import parent_of, parse_window
 from molgen.generation.stereo import COLUMNS as STEREO_COLUMNS
 from molgen.generation.wanted import Wanted, parse_wanted
 from molgen.models.checkpoints import Model
+from molgen.models.drafts import Drafts
 from molgen.models.effort import steps_of
 from molgen.molecules.properties import PROPERTIES, TARGETS
 from molgen.molecules.stereo import MOST
@@ -39,10 +41,11 @@ class Settings:
     formula, atoms: what every molecule should have, as text, or None; at most one of them. core: SMILES of what every
     molecule contains; targets: properties asked for, such as "logp=2.5" and "mw=250:350"; guidance: their weight;
     size: heavy atoms, such as "20:27". profile: what a screening profile is called that keeps the molecules, and
-    profile_toml its rules; known_rings: whether only those with ring systems of training molecules and of the core are
-    kept. like: SMILES of a lead; similarity: that of its analogues to it, such as "0.5:0.8"; noise: how far it is
-    noised for that, None until a run has found out. stereo: stereoisomers of each molecule at most, None for molecules
-    without stereo; three_d: whether they are arranged in space.
+    profile_toml its rules; known_rings: whether only those with ring systems of training molecules, the core and the
+    lead are kept. like: SMILES of a lead; similarity: that of its analogues to it, such as "0.5:0.8"; noise: how far
+    it is noised for that, None until a run has found out. stereo: stereoisomers of each molecule at most, None for
+    molecules without stereo; three_d: whether they are arranged in space. drafts: of a molecule at a late step, of
+    which the one with the fewest faults is taken; None for models that make one.
     seed: None until a run draws one. Raises InputError for a number out of range.
     """
 
@@ -69,9 +72,10 @@ class Settings:
     noise: float | None = None
     stereo: int | None = None
     three_d: bool | None = None
+    drafts: int | None = None
 
     def __post_init__(self) -> None:
-        for name in ("unique", "samples", "steps"):
+        for name in ("unique", "samples", "steps", "drafts"):
             value = getattr(self, name)
             if value is not None and value < 1:
                 raise InputError(f"{name} should be at least 1, got {value}")
@@ -124,6 +128,7 @@ def make_settings(
     sampler: str | None = None,
     steps: int | None = None,
     effort: str | None = None,
+    drafts: int | None = None,
     likelihood: bool = False,
     device: str = "auto",
     formula: str | None = None,
@@ -160,6 +165,12 @@ def make_settings(
         steps = steps_of(model, effort)
     if steps is not None and steps > backend.max_steps:
         raise InputError(f"model {model.name} takes at most {backend.max_steps} steps, got {steps}")
+    if drafts is not None and not backend.chooses:
+        raise InputError(f"model {model.name} ({model.backend_name}) makes no drafts to choose from", "drafts")
+    if drafts is not None and not 1 <= drafts <= MOST_DRAFTS:
+        raise InputError(f"drafts should be 1 to {MOST_DRAFTS} of each molecule, got {drafts}", "drafts")
+    if drafts is None and backend.chooses:
+        drafts = DRAFTS
     if like is None and similarity is not None:
         raise InputError("a similarity goes with a molecule to be like, and none is given")
     if like is None and standardise:
@@ -178,6 +189,12 @@ def make_settings(
         seed = None if seed is None else operator.index(seed)
     except TypeError:
         raise InputError(f"seed should be a whole number, 0 or more, got {seed}") from None
+    if likelihood and wanted.is_large(model.statistics):
+        raise InputError(
+            f"model {model.name} makes molecules of up to {len(model.statistics.sizes) - 1} heavy atoms, and finds no "
+            "likelihood of larger ones",
+            "likelihood",
+        )
     window = parse_window(WINDOW if similarity is None else similarity)
     if (num is None) == (unique is None):
         raise InputError("ask either for a number of samples or for a number of distinct molecules")
@@ -215,6 +232,7 @@ def make_settings(
         similarity=None if wanted.lead is None else str(window),
         stereo=1 if stereo is None and three_d else stereo,
         three_d=three_d or None,
+        drafts=drafts,
     )
 
 
@@ -231,6 +249,11 @@ def wanted_of(model: Model, settings: Settings) -> Wanted:
         like=settings.like,
         noise=settings.noise,
     )
+
+
+def drafts_of(model: Model, settings: Settings) -> Drafts | None:
+    """What the model chooses among drafts by, None where it makes one. Raises InputError as `make_settings`."""
+    return choice(model, wanted_of(model, settings), settings.drafts)
 
 
 def filter_of(model: Model, settings: Settings) -> Filter | None:

@@ -7,7 +7,7 @@ import torch
 
 from molgen.device import place
 from molgen.generation.sampling import draw_graphs
-from molgen.generation.settings import Settings, wanted_of
+from molgen.generation.settings import Settings, drafts_of, wanted_of
 from molgen.models.checkpoints import Model
 from molgen.molecules.drawing import graph_svg, places_of
 from molgen.molecules.encoding import GraphDecoder
@@ -42,6 +42,7 @@ def trajectories(model: Model, settings: Settings) -> list[Trajectory]:
         steps=settings.steps,
         seed=settings.seed,
         wanted=wanted_of(model, settings),
+        drafts=drafts_of(model, settings),
         each_step=lambda graphs: recorded.append(graphs.to("cpu")),
     )
     for positions, batch in batches:

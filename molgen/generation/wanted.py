@@ -15,6 +15,7 @@ import torch
 from molgen.data.dataset import Statistics
 from molgen.errors import InputError
 from molgen.generation.cores import Core, parse_core
+from molgen.generation.excerpts import Excerpt, around_change, around_growth, least_shown
 from molgen.generation.leads import Lead, parse_lead, with_core
 from molgen.models.base import Backend
 from molgen.models.checkpoints import Model
@@ -24,6 +25,10 @@ from molgen.molecules.composition import Request, atoms_request, formula_request
 
 POINTS = 64  # of ranges of targets: each graph gets the values of one
 SAME = 0.5  # by which a target may be off what a formula settles
+TIGHT = 0.9  # of the largest molecule: a core beyond leaves so little room that the model is shown a part of it
+USUAL = 2 / 3  # of the largest molecule: what grows on a large core is as much as on a core of this size
+SHOWN = 0.9  # of the largest molecule, with what grows: the very largest are rare in training
+CHANGED = 0.5  # of the largest molecule: how much of a large lead changes at once
 
 
 class Span(NamedTuple):
@@ -79,8 +84,24 @@ class Wanted:
     sizes: Sizes | None = None
     lead: Lead | None = None
 
+    def is_large(self, statistics: Statistics) -> bool:
+        """Whether a core or lead is too large for the model, which is then shown parts of it (`excerpts`)."""
+        largest = len(statistics.sizes) - 1
+        if self.lead is not None:
+            return self.lead.size > largest
+        if self.core is None or self.request is not None:
+            return False
+        return self.core.size > TIGHT * largest if self.sizes is None else self.sizes.high > largest
+
     def warnings(self, statistics: Statistics) -> list[str]:
         """What lies outside the training molecules, in words."""
+        large = self.lead or self.core
+        if large is not None and self.is_large(statistics):
+            what = "molecule" if self.lead else "core"
+            return [
+                f"the {what} has {large.size} heavy atoms, and the model makes molecules of up to "
+                f"{len(statistics.sizes) - 1}: it is shown the part around what changes, and knows nothing of the rest"
+            ]
         return [
             f"{target.name}={self.targets[target.name]} is asked for, and 90 % of the training molecules have "
             f"{target.low:g} to {target.high:g}: expect few hits"
@@ -139,7 +160,46 @@ class Wanted:
             settled = np.zeros(max(len(statistics.sizes), settled_by.size + 1))
             settled[settled_by.size] = 1.0
             return settled
+        if self.core is not None and self.is_large(statistics):
+            return self._sizes_on(self.core, statistics)
         return np.asarray(self._by_point(statistics).sum(0))
+
+    def _sizes_on(self, core: Core, statistics: Statistics) -> np.ndarray:
+        """p(size) of molecules on a large core, float64 [sizes]: it gets as many atoms as one of USUAL size."""
+        largest = len(statistics.sizes) - 1
+        usual = min(core.size, round(USUAL * largest))
+        room = largest - least_shown(core)
+        new = np.arange(1, room + 1 if self.sizes else largest - usual + 1)
+        weights = np.zeros(core.size + largest + 1)
+        weights[core.size + new] = np.array(statistics.sizes)[np.minimum(usual + new, largest)] * (new <= room)
+        if self.sizes is not None:
+            weights[: self.sizes.low] = weights[self.sizes.high + 1 :] = 0
+        if not weights.any():
+            asked = f", and size {self.sizes} is asked for" if self.sizes else ""
+            raise InputError(
+                f"the core {core.smiles} has {core.size} heavy atoms, to which the model can add up to {max(room, 0)}"
+                f"{asked}"
+            )
+        return np.asarray(weights / weights.sum())
+
+    def shown(self, statistics: Statistics, size: int, random: np.random.Generator) -> tuple[Wanted, Excerpt | None]:
+        """What the model is shown of this for molecules of `size` heavy atoms, and what has to be restored then.
+
+        Nearly always all of it; of a large core or lead a part, drawn with each call.
+        """
+        largest = len(statistics.sizes) - 1
+        if not self.is_large(statistics):
+            return self, None
+        if self.lead is not None:
+            lead, excerpt = around_change(self.lead, self.core, round(CHANGED * largest), largest, random)
+            return replace(self, core=excerpt.part, lead=lead), excerpt
+        assert self.core is not None
+        new = size - self.core.size
+        if size <= largest and self.core.size <= TIGHT * largest:
+            return self, None
+        most = max(round(SHOWN * largest) - new, least_shown(self.core))
+        excerpt = around_growth(self.core, most, random)
+        return replace(self, core=excerpt.part), excerpt
 
     def condition(
         self, backend: Backend, size: int, count: int, random: np.random.Generator | None = None
@@ -215,6 +275,8 @@ def parse_wanted(
             if kept.size == lead.size and (kept.piece == 0).all():
                 raise InputError(f"the core {core} is the whole molecule {lead.smiles}: nothing is left to change")
     wanted = Wanted(kept, values, guidance, request, sizes, lead)
+    if wanted.is_large(model.statistics):
+        _check_large(wanted, model)
     if request is None and lead is None:
         wanted.size_weights(model.statistics)  # is there room for the core, and a size that the model knows?
     elif request is not None:
@@ -227,12 +289,29 @@ def _parse_like(text: str, model: Model) -> Lead:
         raise InputError(f"model {model.name} ({model.backend_name}) makes no analogues; {families(_starts)} models do")
     lead = parse_lead(text, model.vocabulary)
     possible = np.flatnonzero(model.statistics.sizes)
-    if not possible[0] <= lead.size <= possible[-1]:
+    if lead.size < possible[0]:
         raise InputError(
             f"the molecule {lead.smiles} has {lead.size} heavy atoms; the model makes molecules of {possible[0]} to "
             f"{possible[-1]}"
         )
     return lead
+
+
+def _check_large(wanted: Wanted, model: Model) -> None:
+    """Raises InputError where a core or lead is too large for the model, and it cannot be shown a part of it."""
+    large = wanted.lead or wanted.core
+    assert large is not None
+    what = f"{'molecule' if wanted.lead else 'core'} {large.smiles} has {large.size} heavy atoms"
+    largest = len(model.statistics.sizes) - 1
+    if not (model.backend.config.known_parts and model.backend.keeps_parts):
+        raise InputError(f"the {what}; model {model.name} makes molecules of up to {largest}")
+    if wanted.targets:
+        raise InputError(
+            f"the {what}, and the model makes molecules of up to {largest}: it is shown a part of it, and cannot be "
+            "told properties of the whole; leave out targets"
+        )
+    if wanted.lead is not None:
+        wanted.shown(model.statistics, wanted.lead.size, np.random.default_rng(0))
 
 
 def _starts(family: type[Backend]) -> bool:

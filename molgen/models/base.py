@@ -14,6 +14,7 @@ from molgen.errors import InputError
 from molgen.models.bond_totals import BondTotals
 from molgen.models.conditions import HYDROGENS, Condition
 from molgen.models.config import BackendConfig as BackendConfig
+from molgen.models.drafts import Drafts
 from molgen.models.noise import stratum_uniforms
 from molgen.molecules.graph import GraphBatch
 from molgen.molecules.vocabulary import AtomClass, Vocabulary
@@ -68,7 +69,7 @@ class Backend(nn.Module, ABC):
     known parts lacks them, and starts from zeros there when it learns about them.
     keeps_parts: whether what is known is put in place while graphs are drawn; if not, a graph may contradict it.
     core_with_formula: whether it can be told a part and a formula at once. starts: whether graphs can start from others
-    instead of noise.
+    instead of noise. chooses: whether it draws graphs that are finished by `Drafts`.
     target_module: the `TargetEncoding` through which it is told targets; in its state dict all names begin so.
     new_modules: beginnings of the names of other parts that a model lacks which was not trained with known parts.
     unlearned: settings of a training that the next one, from its weights, does not take over.
@@ -83,6 +84,7 @@ class Backend(nn.Module, ABC):
     keeps_parts: ClassVar[bool] = True
     core_with_formula: ClassVar[bool] = True
     starts: ClassVar[bool] = False
+    chooses: ClassVar[bool] = False
     target_module: ClassVar[str] = "network.targets"
     new_modules: ClassVar[tuple[str, ...]] = ()
     unlearned: ClassVar[tuple[str, ...]] = ()
@@ -127,6 +129,7 @@ class Backend(nn.Module, ABC):
         condition: Condition | None = None,
         guidance: float = 0.0,
         start: Start | None = None,
+        drafts: Drafts | None = None,
     ) -> GraphBatch:
         """`count` new graphs of `size` nodes as class indices int64, with `steps` network evaluations.
 
@@ -134,7 +137,8 @@ class Backend(nn.Module, ABC):
         the properties that it should have. guidance: weight w of classifier-free guidance (Ho and Salimans 2022),
         log p(x | targets) + w (log p(x | targets) - log p(x)); above 0 each evaluation is two. start: graphs that
         are noised a part of the way, and denoised by as large a part of the steps, at least one. EDGE takes more
-        evaluations for graphs that it draws again, of which the callback sees the first draw.
+        evaluations for graphs that it draws again, of which the callback sees the first draw. drafts: see there; only
+        models with `chooses` use them.
         Raises InputError for an unknown sampler, steps < 1, a guidance below 0 or one without targets, a condition on
         other graphs, and for what the model was not trained to be told.
         """
@@ -153,7 +157,7 @@ class Backend(nn.Module, ABC):
             raise InputError("guidance goes with targets, and none are given")
         if start is not None:
             start = self._checked_start(start, size, count)
-        drawing = Drawing(steps, sampler, generator, callback, request, condition, guidance, start)
+        drawing = Drawing(steps, sampler, generator, callback, request, condition, guidance, start, drafts)
         return self._sample(size, count, drawing)
 
     def _checked_start(self, start: Start, size: int, count: int) -> Start:
@@ -296,3 +300,4 @@ class Drawing(NamedTuple):
     condition: Condition | None
     guidance: float
     start: Start | None = None
+    drafts: Drafts | None = None

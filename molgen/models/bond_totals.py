@@ -5,7 +5,9 @@ distribution given the sum of all bond orders is exact, by dynamic programming o
 of a pair is its bond order. All of it is computed on the CPU, as it is many small steps.
 """
 
-from dataclasses import dataclass
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -28,6 +30,9 @@ class BondTotals:
     pairs: Tensor
     known: Tensor
     hydrogens: int
+
+    def __getitem__(self, rows: Tensor) -> BondTotals:
+        return replace(self, pairs=self.pairs[rows], known=self.known[rows])
 
     def draw(self, log_p: Tensor, generator: torch.Generator | None) -> Tensor:
         """Classes of the pairs given the hydrogens, int64 [b, n(n-1)/2]; log_p: of each class, [b, n(n-1)/2, c].

@@ -8,6 +8,7 @@ graphs of one size, so nothing is padded.
 from dataclasses import dataclass
 from functools import cache
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -92,6 +93,14 @@ def to_square(pairs: Tensor, size: int) -> Tensor:
     padded = torch.cat([pairs, pairs.new_zeros(pairs.shape[0], 1, *pairs.shape[2:])], dim=1)
     index = square_indices(size).to(pairs.device)
     return padded.index_select(1, index.flatten()).reshape(pairs.shape[0], size, size, *pairs.shape[2:])
+
+
+def square(nodes: np.ndarray, pairs: np.ndarray) -> np.ndarray:
+    """The symmetric bond matrix of one graph of NumPy arrays, int64 [n, n], diagonal 0."""
+    first, second = (index.numpy() for index in pair_indices(len(nodes)))
+    bonds = np.zeros((len(nodes), len(nodes)), np.int64)
+    bonds[first, second] = bonds[second, first] = pairs
+    return bonds
 
 
 def from_square(matrix: Tensor) -> Tensor:

@@ -1,4 +1,4 @@
-"""Parts of molecules: those that a user asks for, the Murcko scaffold, and ring systems."""
+"""Parts of molecules: those that a user asks for, the Murcko scaffold, ring systems, and blocks."""
 
 from collections.abc import Sequence
 from functools import cache, lru_cache
@@ -9,6 +9,7 @@ from rdkit.Chem.rdSubstructLibrary import CachedSmilesMolHolder, CachedTrustedSm
 from rdkit.Chem.Scaffolds import MurckoScaffold
 
 from molgen.errors import InputError
+from molgen.molecules.hashing import contains, smiles_hashes
 from molgen.molecules.parsing import Rejected, parse_smiles
 
 MAX_QUERY = 500  # characters
@@ -93,6 +94,31 @@ def ring_systems(mol: Chem.Mol) -> list[str]:
             text = Chem.MolFragmentToSmiles(mol, [*system, *outside], atomSymbols=symbols, isomericSmiles=False)
         found.append(_canonical(text))
     return sorted(found)
+
+
+def unseen_ring_systems(mol: Chem.Mol, known: np.ndarray) -> int:
+    """How many ring systems of a sanitised molecule are not among `known`, sorted hashes uint64 [k]."""
+    systems = set(ring_systems(mol))
+    return int((~contains(known, smiles_hashes(systems))).sum()) if systems else 0
+
+
+def blocks(mol: Chem.Mol) -> np.ndarray:
+    """Which atoms hang together by more than bonds that may be cut: the number of each atom's block, int64 [n].
+
+    A bond may be cut that is single, outside rings and has no charge at either end, so that ring systems, carbonyl and
+    nitro groups stay whole. Between blocks a molecule is a tree.
+    """
+    editable = Chem.RWMol(mol)
+    Chem.FastFindRings(editable)
+    for bond in list(editable.GetBonds()):
+        ends = bond.GetBeginAtom(), bond.GetEndAtom()
+        is_charged = any(atom.GetFormalCharge() for atom in ends)
+        if bond.GetBondType() == Chem.BondType.SINGLE and not bond.IsInRing() and not is_charged:
+            editable.RemoveBond(ends[0].GetIdx(), ends[1].GetIdx())
+    number = np.zeros(mol.GetNumAtoms(), np.int64)
+    for place, atoms in enumerate(Chem.GetMolFrags(editable)):
+        number[list(atoms)] = place
+    return number
 
 
 def has_large_ring(mol: Chem.Mol) -> bool:

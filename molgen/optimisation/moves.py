@@ -8,9 +8,9 @@
     combine   a random piece of one molecule takes the place of one of another, with a few atoms drawn between
     noise     the whole molecule is noised a part of the way and denoised again
 
-What stays is known to the model, and only the atoms at the cut may bind to what is drawn. A model that takes no known
-parts but starts from molecules has no regrow and combine, and grows and shrinks by noise: atoms are added or left out
-first.
+What stays is known to the model, and only the atoms at the cut may bind to what is drawn. Of molecules on a core that
+is too large for the model it is shown a part (`molgen.generation.excerpts`). A model that takes no known parts but
+starts from molecules has no regrow and combine, and grows and shrinks by noise: atoms are added or left out first.
 """
 
 from __future__ import annotations
@@ -25,6 +25,7 @@ from rdkit import Chem
 
 from molgen.errors import InputError
 from molgen.generation.cores import Core
+from molgen.generation.excerpts import Excerpt, around_open
 from molgen.generation.leads import parse_lead, with_core
 from molgen.generation.wanted import Span, Wanted
 from molgen.models.checkpoints import Model
@@ -45,7 +46,7 @@ class Plan(NamedTuple):
 
     size: its atoms n; nodes int64 [n], pairs int64 [n(n-1)/2]: classes, of which known_nodes and known_pairs, bool of
     the same shapes, stay; noise: None to begin from noise alone, else how far the graph is noised; told: whether the
-    model is told the targets.
+    model is told the targets; excerpt: what stays where that is more than the graph has room for.
     """
 
     move: str
@@ -57,6 +58,7 @@ class Plan(NamedTuple):
     known_pairs: np.ndarray
     noise: float | None = None
     told: bool = False
+    excerpt: Excerpt | None = None
 
     @property
     def is_part(self) -> bool:
@@ -76,15 +78,25 @@ class Moves:
                 f"model {model.name} ({model.backend_name}) was not trained to keep known parts and cannot start from "
                 "a molecule, so it cannot change one; choose another model"
             )
-        self.aims = {name: aim for name, aim in aims.items() if name in backend.targets}
+        self.free = Wanted(core=core)
+        is_large = self.free.is_large(model.statistics)
+        # of the properties of what it sees only a part of a model knows nothing
+        self.aims = {} if is_large else {name: aim for name, aim in aims.items() if name in backend.targets}
         self.names = [FRESH]
         self.names += [TARGETS] if self.aims else []
         self.names += [REGROW, GROW, SHRINK, COMBINE] if self.parts else [GROW, SHRINK]
         self.names += [NOISE] if self.starts else []
-        self.free = Wanted(core=core)
         self.told = Wanted(core=core, targets={name: Span(aim, aim) for name, aim in self.aims.items()})
         possible = np.flatnonzero(model.statistics.sizes)
         self.smallest, self.largest = int(possible[0]), int(possible[-1])
+        self.most = self.largest  # atoms of a molecule
+        if core is not None and is_large:
+            if not (self.parts and backend.keeps_parts):
+                raise InputError(
+                    f"the core {core.smiles} has {core.size} heavy atoms; model {model.name} makes molecules of up to "
+                    f"{self.largest}"
+                )
+            self.most = int(np.flatnonzero(self.free.size_weights(model.statistics))[-1])
         self.decoder = GraphDecoder(model.vocabulary)
         self._parents: dict[int, Parent] = {}
 
@@ -130,22 +142,24 @@ class Moves:
             if changed is not None:
                 return changed
             move = FRESH
-        return self._fresh(move, sizes.get(move) or self.fresh_size(move, random))
+        return self._fresh(move, sizes.get(move) or self.fresh_size(move, random), random)
 
     def _changed(self, move: str, parents: Sequence[Parent], noise: float, random: np.random.Generator) -> Plan | None:
         """A plan with parents; None where nothing of them would stay."""
         parent = parents[0]
         free = np.arange(parent.lead.size) >= parent.core_size
         if move == NOISE or not self.parts:
+            if parent.lead.size > self.largest:
+                return self._noised_part(parent, noise, random) if free.any() else None
             return self._noised(move, parent, free, noise, random)
         if not free.any():
             move = GROW
         if move == COMBINE and len(parents) > 1:
             return self._combined(parents[0], parents[1], free, random)
-        if move == GROW and parent.lead.size < self.largest and (random.random() < 0.5 or not free.any()):
+        if move == GROW and parent.lead.size < self.most and (random.random() < 0.5 or not free.any()):
             is_open = (parent.hydrogens > 0) & ~parent.closed
             if is_open.any():
-                if random.random() < 0.5:  # at a single atom
+                if random.random() < 0.5 or parent.lead.size > self.largest:  # at a single atom
                     is_open = np.arange(len(is_open)) == random.choice(np.flatnonzero(is_open))
                 new = int(random.integers(1, MOST_CHANGE + 1))
                 return self._plan(GROW, [parent], [parent.piece(np.ones(len(free), bool), is_open)], new)
@@ -169,7 +183,7 @@ class Moves:
         if lost.all():
             return None
         change = int(random.integers(-MOST_CHANGE, MOST_CHANGE + 1))
-        room = self.largest - int((~lost).sum())
+        room = self.most - int((~lost).sum())
         count = min(room, max(1, int(lost.sum()) + change))
         gained = second.grown_piece(count, np.ones(second.lead.size, bool), random)
         kept = first.piece(~lost, first.cut(~lost))
@@ -180,32 +194,48 @@ class Moves:
             pieces[1] = pieces[1]._replace(is_open=second.hydrogens[gained] > 0)
         return self._plan(COMBINE, [first, second], pieces, int(random.integers(0, LINK + 1)))
 
-    def _fresh(self, move: str, size: int) -> Plan:
-        plan = self._plan(move, [], [], size)
-        if self.core is not None:
-            known = self.core.condition(size, 1, torch.zeros(1, 0))
-            graph = (known.graph.nodes, known.graph.pairs, known.known_nodes, known.known_pairs)
-            nodes, pairs, known_nodes, known_pairs = (values[0].numpy().copy() for values in graph)
-            plan = Plan(move, (), size, nodes, pairs, known_nodes, known_pairs)
-        return plan._replace(told=move == TARGETS)
+    def _fresh(self, move: str, size: int, random: np.random.Generator) -> Plan:
+        if self.core is None:
+            nodes, pairs = np.zeros(size, np.int64), np.zeros(pair_count(size), np.int64)
+            return Plan(move, (), size, nodes, pairs, nodes > 0, pairs > 0, told=move == TARGETS)
+        shown, excerpt = self.free.shown(self.model.statistics, size, random)
+        assert shown.core is not None
+        plan = self._kept(move, (), shown.core, size - (excerpt.hidden if excerpt else 0))
+        return plan._replace(told=move == TARGETS, excerpt=excerpt)
 
-    def _plan(self, move: str, parents: Sequence[Parent], pieces: Sequence[Piece], new: int) -> Plan:
-        """Pieces that stay, in order, and up to `new` atoms; as few or many as the model's sizes allow."""
-        kept = sum(len(piece.nodes) for piece in pieces)
-        size = max(min(kept + new, self.largest), self.smallest, kept)
-        nodes, bonds = np.zeros(size, np.int64), np.zeros((size, size), np.int64)
-        known, closed, number = np.zeros(size, bool), np.zeros(size, bool), np.full(size, -1)
-        start = 0
-        for place, piece in enumerate(pieces):
-            end = start + len(piece.nodes)
-            nodes[start:end], bonds[start:end, start:end] = piece.nodes, piece.bonds
-            known[start:end], closed[start:end], number[start:end] = True, ~piece.is_open, place
-            start = end
-        first, second = (index.numpy() for index in pair_indices(size))
-        same = (number[first] == number[second]) & known[first]
-        known_pairs = same | closed[first] | closed[second]
-        parent_numbers = tuple(parent.number for parent in parents)
-        return Plan(move, parent_numbers, size, nodes, bonds[first, second], known, known_pairs)
+    @staticmethod
+    def _kept(move: str, parents: tuple[int, ...], core: Core, size: int) -> Plan:
+        """A graph of `size` atoms of which the first are those of a core."""
+        known = core.condition(size, 1, torch.zeros(1, 0))
+        graph = (known.graph.nodes, known.graph.pairs, known.known_nodes, known.known_pairs)
+        nodes, pairs, known_nodes, known_pairs = (values[0].numpy().copy() for values in graph)
+        return Plan(move, parents, size, nodes, pairs, known_nodes, known_pairs)
+
+    def _plan(self, move: str, parents: Sequence[Parent], pieces: Sequence[Piece], new: int) -> Plan | None:
+        """Pieces that stay, in order, and up to `new` atoms; as few or many as the model's sizes allow.
+
+        None where what has to be shown of them is too large.
+        """
+        kept = _together(pieces)
+        numbers = tuple(parent.number for parent in parents)
+        size = max(min(kept.size + new, self.most), self.smallest, kept.size)
+        if size <= self.largest:
+            return self._kept(move, numbers, kept, size)
+        excerpt = around_open(kept, self.largest - (size - kept.size))
+        if excerpt is None:
+            return None
+        return self._kept(move, numbers, excerpt.part, size - excerpt.hidden)._replace(excerpt=excerpt)
+
+    def _noised_part(self, parent: Parent, noise: float, random: np.random.Generator) -> Plan | None:
+        """A part of a molecule that is too large for the model, to be noised; None where no part is small enough."""
+        core = _together([parent.piece(np.arange(parent.lead.size) < parent.core_size, ~parent.closed)])
+        try:
+            wanted, excerpt = Wanted(core=core, lead=parent.lead).shown(self.model.statistics, parent.lead.size, random)
+        except InputError:
+            return None
+        assert wanted.core is not None and wanted.lead is not None and excerpt is not None
+        plan = self._kept(NOISE, (parent.number,), wanted.core, wanted.lead.size)
+        return plan._replace(nodes=wanted.lead.nodes, pairs=wanted.lead.pairs, noise=noise, excerpt=excerpt)
 
     def _noised(self, move: str, parent: Parent, free: np.ndarray, noise: float, random: np.random.Generator) -> Plan:
         """The molecule to be noised, with a few atoms more or less where it is to grow or shrink."""
@@ -238,3 +268,25 @@ class Moves:
         piece = np.append(self.core.piece, -1)
         last = len(piece) - 1
         return np.asarray(piece[np.minimum(first, last)] == piece[np.minimum(second, last)])
+
+
+def _together(pieces: Sequence[Piece]) -> Core:
+    """Pieces as one core, in order."""
+    sizes = [len(piece.nodes) for piece in pieces]
+    bonds = np.zeros((sum(sizes), sum(sizes)), np.int64)
+    blocks: list[np.ndarray] = []
+    start = blocks_before = 0
+    for piece in pieces:
+        end = start + len(piece.nodes)
+        bonds[start:end, start:end] = piece.bonds
+        blocks.append(piece.block + blocks_before)
+        start, blocks_before = end, int(blocks[-1].max()) + 1
+    first, second = (index.numpy() for index in pair_indices(start))
+    return Core(
+        "",
+        np.concatenate([piece.nodes for piece in pieces]),
+        bonds[first, second],
+        np.repeat(np.arange(len(pieces)), sizes),
+        ~np.concatenate([piece.is_open for piece in pieces]),
+        np.concatenate(blocks),
+    )

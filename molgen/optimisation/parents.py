@@ -3,24 +3,26 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cached_property
 from typing import NamedTuple
 
 import numpy as np
 from rdkit import Chem
 
 from molgen.generation.leads import Lead
-from molgen.molecules.graph import pair_indices
 
 WHOLE_RINGS = 0.7  # of the pieces: ring systems are drawn anew or kept as a whole
 
 
 class Piece(NamedTuple):
-    """Atoms that stay: classes int64 [k], bonds among them int64 [k, k], and which may bind to others, bool [k]."""
+    """Atoms that stay: classes int64 [k], bonds among them int64 [k, k], and which may bind to others, bool [k].
+
+    block: int64 [k], see `molgen.molecules.substructures.blocks`.
+    """
 
     nodes: np.ndarray
     bonds: np.ndarray
     is_open: np.ndarray
+    block: np.ndarray
 
 
 @dataclass(frozen=True, eq=False)
@@ -38,17 +40,14 @@ class Parent:
     hydrogens: np.ndarray
     ring_systems: np.ndarray
 
-    @cached_property
+    @property
     def bonds(self) -> np.ndarray:
         """Bond classes, int64 [n, n]."""
-        first, second = (index.numpy() for index in pair_indices(self.lead.size))
-        square = np.zeros((self.lead.size, self.lead.size), np.int64)
-        square[first, second] = square[second, first] = self.lead.pairs
-        return square
+        return self.lead.bonds
 
     def piece(self, atoms: np.ndarray, is_open: np.ndarray) -> Piece:
         """Some of its atoms, bool [n], of which some are open, bool [n]."""
-        return Piece(self.lead.nodes[atoms], self.bonds[np.ix_(atoms, atoms)], is_open[atoms])
+        return Piece(self.lead.nodes[atoms], self.bonds[np.ix_(atoms, atoms)], is_open[atoms], self.lead.block[atoms])
 
     def cut(self, atoms: np.ndarray) -> np.ndarray:
         """Which of some atoms are bound to others, bool [n]."""

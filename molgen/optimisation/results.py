@@ -11,7 +11,7 @@ from rdkit import Chem
 
 from molgen.generation.typical import TypicalBounds, percentiles
 from molgen.models.checkpoints import Model
-from molgen.optimisation.scorers import unseen
+from molgen.molecules.substructures import unseen_ring_systems
 from molgen.optimisation.search import TOP, Search
 from molgen.progress import Progress, silent
 
@@ -95,4 +95,4 @@ def auc_top10(scores: np.ndarray, budget: int) -> float:
 
 
 def _count_unseen(model: Model, smiles: str) -> int | None:
-    return None if model.ring_systems is None else unseen(Chem.MolFromSmiles(smiles), model.ring_systems)
+    return None if model.ring_systems is None else unseen_ring_systems(Chem.MolFromSmiles(smiles), model.ring_systems)

@@ -25,7 +25,7 @@ from molgen.molecules.fingerprints import bit_vector, fingerprint
 from molgen.molecules.hashing import contains, smiles_hashes
 from molgen.molecules.parsing import MAX_HEAVY_ATOMS, Rejected, clean, parse_smiles
 from molgen.molecules.properties import CATALOGUE
-from molgen.molecules.substructures import ring_systems
+from molgen.molecules.substructures import unseen_ring_systems
 from molgen.optimisation.curves import AsItIs, Curve, HalvedByEach, Opposite, Sigmoid
 from molgen.parallel import chunks
 
@@ -151,7 +151,7 @@ def _alerts(value: object, _place: Place) -> Scorer:
 def _unseen_rings(value: object, place: Place) -> Scorer:
     source = _source(value, place.folder)
     known = known_rings(place.model) if source == "model" else _rings_of(source)
-    return Plain(lambda mol: unseen(mol, known), HalvedByEach())
+    return Plain(lambda mol: unseen_ring_systems(mol, known), HalvedByEach())
 
 
 def _novel(value: object, place: Place) -> Scorer:
@@ -219,12 +219,6 @@ def known_rings(model: Model) -> np.ndarray:
             "molecules to compare with"
         )
     return model.ring_systems
-
-
-def unseen(mol: Chem.Mol, known: np.ndarray) -> int:
-    """How many ring systems of a sanitised molecule are not among `known`, sorted hashes uint64 [k]."""
-    systems = set(ring_systems(mol))
-    return int((~contains(known, smiles_hashes(systems))).sum()) if systems else 0
 
 
 def pinned_files(kind: str, value: object, folder: Path | None) -> list[Path]:

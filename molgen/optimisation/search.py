@@ -18,19 +18,19 @@ from rdkit import Chem
 from molgen.device import place
 from molgen.errors import InputError, MolgenError
 from molgen.generation.cores import parse_core
-from molgen.generation.filters import familiar_rings
+from molgen.generation.faults import choice, familiar_rings
 from molgen.generation.sampling import ENTRIES_PER_BATCH
+from molgen.generation.wanted import Wanted
 from molgen.models.base import Callback, Start
 from molgen.models.checkpoints import Model
 from molgen.models.conditions import Condition
 from molgen.molecules.graph import GraphBatch, pair_count
-from molgen.molecules.substructures import scaffold
+from molgen.molecules.substructures import scaffold, unseen_ring_systems
 from molgen.optimisation.external import External
 from molgen.optimisation.log import Asked, Log
 from molgen.optimisation.moves import COMBINE, FRESH, NOISES, TARGETS, Moves, Plan
 from molgen.optimisation.objective import Objective
 from molgen.optimisation.parents import Parent
-from molgen.optimisation.scorers import unseen
 from molgen.optimisation.surrogate import Surrogate
 from molgen.progress import Progress, silent
 
@@ -93,7 +93,9 @@ class Search:
             if isinstance(each.scorer, External):
                 each.scorer.worked |= bool(np.isfinite(log.values(each.name)).any())
         self._scaffolds: dict[int, str] = {}
-        self._rings = None if settings.any_rings or model.ring_systems is None else familiar_rings(model, core)
+        wanted = Wanted(core=core)
+        self._rings = None if settings.any_rings or model.ring_systems is None else familiar_rings(model, wanted)
+        self._drafts = choice(model, wanted, any_rings=settings.any_rings)
         place(model.backend, settings.device)
 
     def run(self, budget: int, progress: Progress = silent) -> Iterator[None]:
@@ -206,7 +208,7 @@ class Search:
         return list(found.values())
 
     def _is_familiar(self, smiles: str) -> bool:
-        return self._rings is None or not unseen(Chem.MolFromSmiles(smiles), self._rings)
+        return self._rings is None or not unseen_ring_systems(Chem.MolFromSmiles(smiles), self._rings)
 
     def _parent(self, row: Asked) -> Parent | None:
         try:
@@ -252,6 +254,10 @@ class Search:
                 positions, chosen, graphs.nodes.cpu().numpy(), graphs.pairs.cpu().numpy(), strict=True
             ):
                 known = (nodes == plan.nodes)[plan.known_nodes].all() and (pairs == plan.pairs)[plan.known_pairs].all()
+                if plan.excerpt is not None:
+                    one = GraphBatch(torch.from_numpy(nodes)[None], torch.from_numpy(pairs)[None])
+                    whole = plan.excerpt.restored(one)
+                    nodes, pairs = whole.nodes[0].numpy(), whole.pairs[0].numpy()
                 verdict = self.moves.decoder.decode(nodes, pairs)
                 if known and verdict.valid:
                     smiles[position] = verdict.smiles
@@ -283,6 +289,7 @@ class Search:
             condition=condition if asked else None,
             guidance=GUIDANCE if first.told else 0.0,
             start=None if first.noise is None else Start(graph, first.noise),
+            drafts=self._drafts,
         )
 
 

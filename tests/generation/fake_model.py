@@ -29,6 +29,7 @@ class FakeBackend(torch.nn.Module):
     # it takes formulas and cores, and does not keep to them
     requests = ("formula",)
     starts = False
+    chooses = False
     config = BackendConfig(known_parts=True)
     keeps_parts = False
     targets = ()
@@ -52,6 +53,7 @@ class FakeBackend(torch.nn.Module):
         condition=None,
         guidance=0.0,
         start=None,
+        drafts=None,
     ) -> GraphBatch:
         if self.dies:
             os._exit(1)

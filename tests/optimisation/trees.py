@@ -26,6 +26,7 @@ class Trees(torch.nn.Module):
     max_steps = 50
     requests = ()
     starts = True
+    chooses = False
     config = BackendConfig(known_parts=True)
     keeps_parts = True
     targets = ("logp",)

@@ -13,6 +13,7 @@ from torch.nn.functional import one_hot
 
 from molgen.data.dataset import Statistics
 from molgen.models.base import Backend, Drawing
+from molgen.models.bond_totals import BondTotals
 from molgen.models.conditions import Condition, guided
 from molgen.models.config import BackendConfig
 from molgen.models.digress.config import DiGressConfig
@@ -20,10 +21,14 @@ from molgen.models.digress.network import Denoiser
 from molgen.models.digress.process import divergence, noised
 from molgen.models.digress.published_network import PublishedDenoiser
 from molgen.models.digress.samplers import SAMPLERS, Step
+from molgen.models.drafts import Drafts
 from molgen.models.losses import cross_entropy
 from molgen.models.noise import cosine_alpha_bar, sample_classes, spread_uniforms
 from molgen.molecules.graph import GraphBatch, pair_count
 from molgen.molecules.vocabulary import Vocabulary
+
+PUBLISHED = "even"  # the sampler that stays as published
+LATE = 0.98  # alpha-bar from which on drafts are chosen: earlier a choice makes molecules simpler than real ones
 
 
 class DiGress(Backend):
@@ -40,6 +45,7 @@ class DiGress(Backend):
     known_axes: ClassVar[tuple[str, ...]] = ("network.node_in.0.weight", "network.pair_in.0.weight")
     requests: ClassVar[tuple[str, ...]] = ("formula",)
     starts: ClassVar[bool] = True
+    chooses: ClassVar[bool] = True
     sampler_help: ClassVar[Mapping[str, str]] = {
         "ancestral": "undo a little of the noise at each step",
         "even": "the same in even steps, as published",
@@ -125,16 +131,43 @@ class DiGress(Backend):
         state = state if told is None else told.hold(state)
         for done, (alpha_t, alpha_s) in enumerate(pairwise(alphas[skipped:]), start=1 + skipped):
             log_nodes, log_pairs = self._guided(state, atoms.new_full((count,), alpha_t), told, drawing.guidance)
-            nodes = move(state.nodes, log_nodes.exp(), Step(alpha_t, alpha_s, atoms, generator))
-            clean = log_pairs.exp()
-            if totals is not None:  # a draw of the clean pairs from their joint distribution, certain for the sampler
-                clean = one_hot(totals.draw(log_pairs, generator), len(bonds)).to(clean)
-            pairs = move(state.pairs, clean, Step(alpha_t, alpha_s, bonds, generator))
+            clean_nodes, clean_pairs = log_nodes.exp(), log_pairs.exp()
+            if drawing.drafts is not None and alpha_t >= LATE and drawing.sampler != PUBLISHED:
+                # one clean graph, certain for the sampler
+                draft = self._best_draft(drawing.drafts, log_nodes, log_pairs, totals, told, generator)
+                clean_nodes = one_hot(draft.nodes, len(atoms)).to(clean_nodes)
+                clean_pairs = one_hot(draft.pairs, len(bonds)).to(clean_pairs)
+            elif totals is not None:  # the same of the pairs, from their joint distribution
+                clean_pairs = one_hot(totals.draw(log_pairs, generator), len(bonds)).to(clean_pairs)
+            nodes = move(state.nodes, clean_nodes, Step(alpha_t, alpha_s, atoms, generator))
+            pairs = move(state.pairs, clean_pairs, Step(alpha_t, alpha_s, bonds, generator))
             state = GraphBatch(nodes, pairs)
             state = state if told is None else told.hold(state)
             if drawing.callback is not None:
                 drawing.callback(done, drawing.steps, partial(_same, state))
         return state
+
+    @staticmethod
+    def _best_draft(
+        drafts: Drafts,
+        log_nodes: Tensor,
+        log_pairs: Tensor,
+        totals: BondTotals | None,
+        told: Condition | None,
+        generator: torch.Generator | None,
+    ) -> GraphBatch:
+        """Clean graphs drawn from log p(x | z_t) of nodes and pairs, of each the draft with the fewest faults."""
+
+        def draw(rows: Tensor) -> GraphBatch:
+            nodes = sample_classes(log_nodes[rows].exp(), generator)
+            if totals is None:
+                pairs = sample_classes(log_pairs[rows].exp(), generator)
+            else:
+                pairs = totals[rows].draw(log_pairs[rows], generator)
+            drawn = GraphBatch(nodes, pairs)
+            return drawn if told is None else told[rows].hold(drawn)
+
+        return drafts.best(draw(torch.arange(len(log_nodes), device=log_nodes.device)), draw)
 
     def _guided(
         self, state: GraphBatch, alpha_bar: Tensor, told: Condition | None, guidance: float
