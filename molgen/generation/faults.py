@@ -23,14 +23,18 @@ MOST_DRAFTS = 100
 INVALID = 10  # what makes a graph no molecule weighs more than any ring system
 
 
-def choice(model: Model, wanted: Wanted, drafts: int | None = DRAFTS, *, any_rings: bool = False) -> Drafts | None:
-    """What a model chooses among drafts by: `Faults` with the ring systems that are familiar, unless any are fine.
+def choice(
+    model: Model, wanted: Wanted, drafts: int | None = DRAFTS, *, known_rings: bool | None = None
+) -> Drafts | None:
+    """What a model chooses among drafts by, None where it makes a single one.
 
-    None where it makes a single one.
+    known_rings: whether a ring system that is not familiar is a fault; None: as the model was made.
     """
     if drafts is None or drafts == 1 or not model.backend.chooses:
         return None
-    known = None if any_rings or model.ring_systems is None else familiar_rings(model, wanted)
+    if known_rings is None:
+        known_rings = model.backend.prefers_known_rings
+    known = familiar_rings(model, wanted) if known_rings and model.ring_systems is not None else None
     return Drafts(drafts, Faults(model.vocabulary, known))
 
 

@@ -253,7 +253,7 @@ def wanted_of(model: Model, settings: Settings) -> Wanted:
 
 def drafts_of(model: Model, settings: Settings) -> Drafts | None:
     """What the model chooses among drafts by, None where it makes one. Raises InputError as `make_settings`."""
-    return choice(model, wanted_of(model, settings), settings.drafts)
+    return choice(model, wanted_of(model, settings), settings.drafts, known_rings=settings.known_rings)
 
 
 def filter_of(model: Model, settings: Settings) -> Filter | None:

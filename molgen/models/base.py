@@ -206,6 +206,11 @@ class Backend(nn.Module, ABC):
         """The properties that the model can be asked for, in the order of `Condition.targets`."""
         return tuple(target.name for target in self.statistics.targets)
 
+    @property
+    def prefers_known_rings(self) -> bool:
+        """Whether a ring system that no training molecule has counts as a fault of a draft, if nothing else is said."""
+        return False
+
     def _has_target(self, request: Request | None, condition: Condition | None) -> bool:
         asked = condition is not None and bool(condition.targets.isfinite().any())
         return asked or self.heard_hydrogens(request) is not None

@@ -95,7 +95,7 @@ class Search:
         self._scaffolds: dict[int, str] = {}
         wanted = Wanted(core=core)
         self._rings = None if settings.any_rings or model.ring_systems is None else familiar_rings(model, wanted)
-        self._drafts = choice(model, wanted, any_rings=settings.any_rings)
+        self._drafts = choice(model, wanted, known_rings=not settings.any_rings)
         place(model.backend, settings.device)
 
     def run(self, budget: int, progress: Progress = silent) -> Iterator[None]:

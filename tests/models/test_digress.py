@@ -11,6 +11,7 @@ from molgen.models.digress import samplers
 from molgen.models.digress.config import DiGressConfig
 from molgen.models.digress.model import DiGress
 from molgen.models.digress.process import corruption_likelihood, noised, posterior, transition
+from molgen.models.drafts import Drafts
 from molgen.models.noise import cosine_alpha_bar, sample_classes, stratum_uniforms
 from molgen.molecules.graph import GraphBatch, from_square, to_square
 from tests.conftest import TINY
@@ -164,6 +165,48 @@ def test_the_last_time_of_the_bound_is_at_most_t(vocabulary, dataset, monkeypatc
     batch = dataset.by_size[6].to(torch.int64)
     last = stratum_uniforms(len(batch), 31, 32, None, torch.device("cpu"))
     assert model._bound_estimate(batch, None)(last).isfinite().all()
+
+
+@pytest.mark.parametrize("sampler", ["ancestral", "project-and-noise", "flow", "even"])
+def test_late_steps_choose_among_drafts_of_all_samplers_but_the_published_one(vocabulary, dataset, sampler):
+    torch.manual_seed(0)
+    model = DiGress(DiGressConfig(**TINY["digress"]), vocabulary, dataset.statistics())
+    asked: list[int] = []
+
+    def bonds(batch):
+        asked.append(len(batch))
+        return (batch.pairs > 0).sum(1)
+
+    def drawn(drafts):
+        generator = torch.Generator().manual_seed(0)
+        return model.sample(6, 40, steps=10, sampler=sampler, generator=generator, drafts=drafts)
+
+    plain, chosen = drawn(None), drawn(Drafts(5, bonds))
+    if sampler == "even":
+        assert not asked
+        assert torch.equal(plain.pairs, chosen.pairs)
+        return
+    # the last steps alone; nearly all drafts have bonds, so that all are drawn anew
+    assert 5 <= len(asked) < 5 * 10
+    assert max(asked) == 40
+    assert (chosen.pairs > 0).sum() < (plain.pairs > 0).sum()
+
+
+def test_known_entries_are_in_every_draft(vocabulary, dataset):
+    torch.manual_seed(0)
+    config = DiGressConfig(**TINY["digress"], known_parts=True)
+    model = DiGress(config, vocabulary, dataset.statistics())
+    graph = GraphBatch(torch.full((8, 6), 2), torch.ones(8, 15, dtype=torch.int64))
+    known = Condition(graph, torch.rand(8, 6) < 0.5, torch.rand(8, 15) < 0.5, torch.zeros(8, 0))
+
+    def faults(batch):
+        assert known.held_by(batch).all() or len(batch) < 8
+        return batch.nodes.sum(1)
+
+    sampled = model.sample(
+        6, 8, steps=5, sampler="ancestral", generator=None, condition=known, drafts=Drafts(4, faults)
+    )
+    assert known.held_by(sampled).all()
 
 
 def test_the_network_is_told_by_the_data_where_there_is_no_noise(vocabulary, dataset):

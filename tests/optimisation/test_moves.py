@@ -2,11 +2,12 @@
 
 import numpy as np
 import pytest
+import torch
 from rdkit import Chem
 
 from molgen.errors import InputError
 from molgen.generation.cores import parse_core
-from molgen.molecules.graph import pair_indices
+from molgen.molecules.graph import GraphBatch, pair_indices
 from molgen.optimisation.moves import COMBINE, FRESH, GROW, NOISE, REGROW, SHRINK, TARGETS, Moves, Plan
 from tests.optimisation.trees import model
 
@@ -117,3 +118,37 @@ def test_ring_systems_mostly_go_as_a_whole():
     ringed = [piece[parent.ring_systems >= 0].sum() for piece in pieces]
     whole = ringed.count(10)
     assert set(ringed) <= {3, 4, 10} and 50 < whole < 90
+
+
+LARGE = "[*:1]NCC(C)OCCCNCCCO"  # 13 atoms, where the model draws 11
+
+
+@pytest.mark.parametrize("move", [FRESH, REGROW, GROW, SHRINK, COMBINE, NOISE])
+def test_a_core_larger_than_the_model_s_molecules_stays_in_what_is_restored(move):
+    made = model()
+    core = parse_core(LARGE, made.vocabulary)
+    moves = Moves(made, core, {"logp": 2.0})
+    assert TARGETS not in moves.names  # of the property of a part it knows nothing
+    parents = [moves.parent(number, f"{text}NCC(C)OCCCNCCCO") for number, text in enumerate(("CCCC", "OCCN"))]
+    random = np.random.default_rng(0)
+    query = Chem.MolFromSmiles("NCC(C)OCCCNCCCO")
+    sizes = set()
+    for _ in range(60):
+        plan = moves.plan(move, parents[: 2 if move == COMBINE else 1], 0.3, random)
+        assert plan.size <= 11
+        assert plan.excerpt is not None
+        assert not plan.told
+        drawn = GraphBatch(torch.from_numpy(plan.nodes)[None], torch.from_numpy(plan.pairs)[None])
+        whole = plan.excerpt.restored(drawn)
+        assert whole.size == plan.size + plan.excerpt.hidden <= moves.most
+        mol = moves.decoder.to_mol(whole.nodes[0].numpy(), whole.pairs[0].numpy())
+        Chem.SanitizeMol(mol)
+        assert mol.HasSubstructMatch(query)
+        sizes.add(whole.size)
+    assert min(sizes) > 13
+
+
+def test_a_model_that_only_hears_of_known_parts_takes_no_large_core():
+    made = model(keeps_parts=False)
+    with pytest.raises(InputError, match="has 13 heavy atoms; model trees makes molecules of up to 11"):
+        Moves(made, parse_core(LARGE, made.vocabulary), {})

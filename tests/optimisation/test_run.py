@@ -332,6 +332,15 @@ def test_a_core_stays_in_every_molecule(tmp_path):
     assert len(set(rows["move"])) > 4
 
 
+def test_a_core_larger_than_the_model_s_molecules_stays_too(tmp_path):
+    core = "NCC(C)OCCCNCCCO"
+    rows = search(tmp_path, budget=60, core=core).results.molecules
+    mols = [Chem.MolFromSmiles(text) for text in rows["smiles"]]
+    assert all(mol.HasSubstructMatch(Chem.MolFromSmiles(core)) for mol in mols)
+    assert len({mol.GetNumAtoms() for mol in mols}) > 2
+    assert len(set(rows["move"])) > 4
+
+
 def test_a_space_that_is_searched_out_ends_the_run(tmp_path):
     small = model()
     sizes = (0, 0, 0, 1)

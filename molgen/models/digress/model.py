@@ -46,6 +46,7 @@ class DiGress(Backend):
     requests: ClassVar[tuple[str, ...]] = ("formula",)
     starts: ClassVar[bool] = True
     chooses: ClassVar[bool] = True
+    unlearned: ClassVar[tuple[str, ...]] = ("known_rings",)
     sampler_help: ClassVar[Mapping[str, str]] = {
         "ancestral": "undo a little of the noise at each step",
         "even": "the same in even steps, as published",
@@ -65,6 +66,11 @@ class DiGress(Backend):
         self.default_steps = min(config.sampling_steps, config.timesteps)
         self.max_steps = config.timesteps
         self.network = self._built(config)
+
+    @property
+    def prefers_known_rings(self) -> bool:
+        """As the config says."""
+        return self.config.known_rings
 
     def _built(self, config: DiGressConfig) -> Denoiser | PublishedDenoiser:
         marginals = torch.tensor(self.statistics.atoms), torch.tensor(self.statistics.bonds)
