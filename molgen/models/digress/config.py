@@ -40,8 +40,8 @@ class DiGressConfig(BackendConfig):
     global_width: int = option(64, "Numbers that describe the whole molecule inside the published network.")
     known_rings: bool = option(
         False,
-        "Whether the model is to prefer molecules that have ring systems of training molecules alone; for sets so large "
-        "that hardly any real molecule has others.",
+        "Whether the model is to prefer molecules that have ring systems of training molecules alone; for sets so "
+        "large that hardly any real molecule has others.",
     )
 
     def __post_init__(self) -> None:
