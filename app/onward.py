@@ -56,9 +56,9 @@ def go_on(way: str, row: Mapping[str, object]) -> None:
 def _model_for(way: str, text: str, smiles: str) -> tuple[str, str]:
     """The name of a model that takes a lead or a core, "" for none, and why not.
 
-    smiles: the molecule that it is from; a model that makes molecules of this size comes first.
+    smiles: the molecule that it is from; a model that makes molecules of this size comes first, then the largest.
     """
-    job, why, second = active(), "", ""
+    job, why, second, most = active(), "", "", 0
     names = sorted(server().names(), key=lambda name: name != USUAL_CHANGER)
     if isinstance(job, Generation):
         names.sort(key=lambda name: server().models.get(name) is not job.model)
@@ -66,9 +66,11 @@ def _model_for(way: str, text: str, smiles: str) -> tuple[str, str]:
         try:
             model = server().model(name)
             if can(model, way):
-                parse_wanted(model, **{"like" if way == LIKE else "core": text})
-                second = second or name
-                if molecule_graph(model, smiles).size < len(model.statistics.sizes):
+                wanted = parse_wanted(model, **{"like" if way == LIKE else "core": text})
+                if len(model.statistics.sizes) > most:
+                    second, most = name, len(model.statistics.sizes)
+                fits = molecule_graph(model, smiles).size < len(model.statistics.sizes)
+                if fits and not wanted.is_large(model.statistics):
                     return name, ""
         except MolgenError as error:
             why = str(error)

@@ -19,8 +19,10 @@ import molgen
 from molgen.data.dataset import read_json
 from molgen.data.prepared import PreparedSet, prepare
 from molgen.device import network_dtype, place
+from molgen.generation.faults import choice
 from molgen.generation.sampling import ENTRIES_PER_BATCH, draw_graphs
 from molgen.generation.settings import SHARD_SIZE
+from molgen.generation.wanted import Wanted
 from molgen.models.checkpoints import MODEL, Model, build_backend, load_checkpoint
 from molgen.models.edge.model import EDGE
 from molgen.models.edge.process import NodePart
@@ -37,7 +39,7 @@ PARTS = {"C": 1, "CN": 2, "CO": 2, "C(=O)": 2, "C(F)": 2, "CS": 2, "C1CCN(CC1)":
 def draw(model: Model, count: int, steps: int) -> list[GraphBatch]:
     """`count` molecules in shards, as `molgen generate` draws them."""
     shards = [min(SHARD_SIZE, count - start) for start in range(0, count, SHARD_SIZE)]
-    options = {"sampler": model.backend.samplers[0], "steps": steps, "seed": 0}
+    options = {"sampler": model.backend.samplers[0], "steps": steps, "seed": 0, "drafts": choice(model, Wanted())}
     return [
         batch
         for shard, samples in enumerate(shards)

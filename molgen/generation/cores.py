@@ -90,9 +90,11 @@ def parse_core(text: str, vocabulary: Vocabulary) -> Core:
     atoms = [atom for piece in pieces for atom in piece]
     if len(atoms) != sum(len(nodes) for nodes, _ in graphs):
         raise InputError(f"core {text!r} has a hydrogen that cannot be left out; write it without hydrogens")
-    closed = ~np.isin(atoms, _growing(mol))
-    if closed.all():
-        raise InputError(f"core {text!r} has no atom that may grow: none has a hydrogen or an attachment point")
+    growing = set(_growing(mol))
+    closed = np.array([atom not in growing for atom in atoms])
+    if not all(set(piece) & growing for piece in pieces):
+        where = "has no atom" if len(pieces) == 1 else "has a piece without an atom"
+        raise InputError(f"core {text!r} {where} that may grow: none has a hydrogen or an attachment point")
     size = len(atoms)
     bonds = np.zeros((size, size), np.int64)
     piece_of, start = np.zeros(size, np.int64), 0

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
+from scipy.sparse.csgraph import connected_components
 
 from molgen.errors import InputError
 from molgen.generation.cores import Core
@@ -81,9 +82,16 @@ def around_growth(core: Core, most: int, random: np.random.Generator) -> Excerpt
 
 
 def around_open(core: Core, most: int) -> Excerpt | None:
-    """Up to `most` atoms of a core around all that may grow; None where that takes more."""
+    """Up to `most` atoms of a core around all that may grow; None where that takes more.
+
+    None as well where two of them would seem to belong to different molecules, as what lies between is not shown.
+    """
     needed = _with_neighbours(core, np.flatnonzero(~core.closed))
-    return Excerpt(core, np.flatnonzero(_widened(core, needed, most))) if 0 < needed.sum() <= most else None
+    if not 0 < needed.sum() <= most:
+        return None
+    shown = np.flatnonzero(_widened(core, needed, most))
+    apart = [connected_components(bonds)[0] for bonds in (core.bonds, core.bonds[np.ix_(shown, shown)])]
+    return Excerpt(core, shown) if apart[0] == apart[1] else None
 
 
 def around_change(

@@ -109,6 +109,8 @@ class Settings:
         now = json.loads(json.dumps(dataclasses.asdict(self)))
         if not isinstance(other.get("targets"), list):  # earlier versions wrote them as one text, or none
             other = {**other, "targets": str(other.get("targets") or "").split()}
+        if self.drafts == 1 and other.get("drafts") is None:  # they made one, and did not say so
+            other = {**other, "drafts": 1}
         return [
             f"{name} ({other.get(name)} then, {value} now)"
             for name, value in now.items()

@@ -25,7 +25,6 @@ from molgen.molecules.composition import Request, atoms_request, formula_request
 
 POINTS = 64  # of ranges of targets: each graph gets the values of one
 SAME = 0.5  # by which a target may be off what a formula settles
-TIGHT = 0.9  # of the largest molecule: a core beyond leaves so little room that the model is shown a part of it
 USUAL = 2 / 3  # of the largest molecule: what grows on a large core is as much as on a core of this size
 SHOWN = 0.9  # of the largest molecule, with what grows: the very largest are rare in training
 CHANGED = 0.5  # of the largest molecule: how much of a large lead changes at once
@@ -85,21 +84,27 @@ class Wanted:
     lead: Lead | None = None
 
     def is_large(self, statistics: Statistics) -> bool:
-        """Whether a core or lead is too large for the model, which is then shown parts of it (`excerpts`)."""
+        """Whether a core or lead is too large for the model, which is then shown parts of it (`excerpts`).
+
+        A range of sizes that begins within those of the model ends with them, unless the core takes most of the room.
+        """
         largest = len(statistics.sizes) - 1
         if self.lead is not None:
             return self.lead.size > largest
         if self.core is None or self.request is not None:
             return False
-        return self.core.size > TIGHT * largest if self.sizes is None else self.sizes.high > largest
+        if self.core.size >= largest or self.sizes is None:
+            return self.core.size >= largest
+        return self.sizes.low > largest or (self.sizes.high > largest and self.core.size > USUAL * largest)
 
     def warnings(self, statistics: Statistics) -> list[str]:
         """What lies outside the training molecules, in words."""
         large = self.lead or self.core
         if large is not None and self.is_large(statistics):
             what = "molecule" if self.lead else "core"
+            sizes = f", size {self.sizes} is asked for" if self.sizes else ""
             return [
-                f"the {what} has {large.size} heavy atoms, and the model makes molecules of up to "
+                f"the {what} has {large.size} heavy atoms{sizes}, and the model makes molecules of up to "
                 f"{len(statistics.sizes) - 1}: it is shown the part around what changes, and knows nothing of the rest"
             ]
         return [
@@ -195,7 +200,7 @@ class Wanted:
             return replace(self, core=excerpt.part, lead=lead), excerpt
         assert self.core is not None
         new = size - self.core.size
-        if size <= largest and self.core.size <= TIGHT * largest:
+        if size <= largest:
             return self, None
         most = max(round(SHOWN * largest) - new, least_shown(self.core))
         excerpt = around_growth(self.core, most, random)
@@ -302,6 +307,7 @@ def _check_large(wanted: Wanted, model: Model) -> None:
     large = wanted.lead or wanted.core
     assert large is not None
     what = f"{'molecule' if wanted.lead else 'core'} {large.smiles} has {large.size} heavy atoms"
+    what += f", size {wanted.sizes} is asked for" if wanted.sizes else ""
     largest = len(model.statistics.sizes) - 1
     if not (model.backend.config.known_parts and model.backend.keeps_parts):
         raise InputError(f"the {what}; model {model.name} makes molecules of up to {largest}")

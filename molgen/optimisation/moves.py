@@ -159,9 +159,13 @@ class Moves:
         if move == GROW and parent.lead.size < self.most and (random.random() < 0.5 or not free.any()):
             is_open = (parent.hydrogens > 0) & ~parent.closed
             if is_open.any():
-                if random.random() < 0.5 or parent.lead.size > self.largest:  # at a single atom
-                    is_open = np.arange(len(is_open)) == random.choice(np.flatnonzero(is_open))
+                single = random.random() < 0.5
+                chosen = random.choice(np.flatnonzero(is_open)) if single else 0
                 new = int(random.integers(1, MOST_CHANGE + 1))
+                if not single and parent.lead.size + new > self.largest:
+                    single, chosen = True, random.choice(np.flatnonzero(is_open))
+                if single:
+                    is_open = np.arange(len(is_open)) == chosen
                 return self._plan(GROW, [parent], [parent.piece(np.ones(len(free), bool), is_open)], new)
         if not free.any():  # nothing but the core, which cannot grow
             return None

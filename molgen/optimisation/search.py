@@ -31,6 +31,7 @@ from molgen.optimisation.log import Asked, Log
 from molgen.optimisation.moves import COMBINE, FRESH, NOISES, TARGETS, Moves, Plan
 from molgen.optimisation.objective import Objective
 from molgen.optimisation.parents import Parent
+from molgen.optimisation.scorers import Likelihood
 from molgen.optimisation.surrogate import Surrogate
 from molgen.progress import Progress, silent
 
@@ -92,6 +93,13 @@ class Search:
         for each in objective.components:  # one that has answered before this start is not at fault when it fails
             if isinstance(each.scorer, External):
                 each.scorer.worked |= bool(np.isfinite(log.values(each.name)).any())
+        if self.moves.free.is_large(model.statistics) and any(
+            isinstance(each.scorer, Likelihood) for each in objective.components
+        ):
+            raise InputError(
+                f"the core {settings.core} takes all the room of the model's largest molecule, and it finds no "
+                "likelihood of larger ones; leave out the component"
+            )
         self._scaffolds: dict[int, str] = {}
         wanted = Wanted(core=core)
         self._rings = None if settings.any_rings or model.ring_systems is None else familiar_rings(model, wanted)

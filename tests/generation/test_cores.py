@@ -47,7 +47,8 @@ def test_a_core_is_what_it_says_and_open_where_it_may_grow(vocabulary, text, smi
         ("CCl", "atom type Cl outside the vocabulary"),
         ("*=CC", "by a single bond"),
         ("C*C", "by a single bond"),
-        ("FC(F)(F)F", "no atom that may grow"),
+        ("FC(F)(F)F", "has no atom that may grow"),
+        ("CCO.FC(F)(F)F", "has a piece without an atom that may grow"),
         ("**", "another one"),
     ],
 )

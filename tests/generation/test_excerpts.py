@@ -6,7 +6,7 @@ from rdkit import Chem
 import molgen
 from molgen.errors import InputError
 from molgen.generation.cores import parse_core
-from molgen.generation.excerpts import around_change, around_growth, least_shown
+from molgen.generation.excerpts import around_change, around_growth, around_open, least_shown
 from molgen.generation.leads import parse_lead, with_core
 from molgen.generation.sampling import draw_graphs
 from molgen.generation.wanted import parse_wanted
@@ -153,6 +153,39 @@ def test_the_shipped_model_keeps_cores_and_leads_larger_than_its_molecules():
     assert all(mol.GetNumAtoms() == 12 for mol in near.mols)
     sized = model.sample(8, core="CCOCCN", size="12:13", seed=3, steps=10)
     assert {mol.GetNumAtoms() for mol in sized.mols} <= {12, 13}
+
+
+def test_two_ends_of_one_molecule_are_never_shown_as_two_molecules(vocabulary):
+    """A model joins what is in two pieces, which would close a ring over all that is not shown."""
+    core = parse_core("[*:1]c1ccc(CNC(=O)CCc2ccc(OCCNC(=O)CC[*:2])cc2)cc1", vocabulary)
+    assert around_open(core, 24) is None
+    linked = parse_core(LINKED, vocabulary)
+    part = around_open(linked, 22).part
+    assert part.size <= 22
+    assert (~part.closed).sum() == 2
+
+
+@pytest.mark.parametrize(
+    ("core", "size", "is_large"),
+    [
+        ("CCO", None, False),
+        ("CCO", "5:12", False),  # ends with the largest molecule, as it always did
+        ("CCO", "10:12", True),
+        ("CCCCCCCO", None, False),
+        ("CCCCCCCO", "9:12", True),  # little room is left
+        ("CCCCCCCCO", None, True),
+    ],
+)
+def test_when_a_core_is_too_large_for_a_model(core, size, is_large):
+    model = molgen.load_model("qm9-digress").model
+    wanted = parse_wanted(model, core=core, size=size)
+    assert wanted.is_large(model.statistics) == is_large
+    sizes = np.flatnonzero(wanted.size_weights(model.statistics))
+    if size is None:
+        assert sizes.min() == wanted.core.size + 1
+    else:
+        assert set(sizes) <= set(range(wanted.sizes.low, wanted.sizes.high + 1))
+    assert (sizes.max() > 9) == is_large
 
 
 @pytest.mark.parametrize(

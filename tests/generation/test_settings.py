@@ -1,5 +1,7 @@
 """Settings of a run: what is out of range is named."""
 
+import dataclasses
+import json
 import re
 
 import pytest
@@ -30,3 +32,11 @@ from tests.generation.small_run import settings
 def test_settings_out_of_range_are_named(changes, message):
     with pytest.raises(InputError, match=re.escape(message)):
         settings(**changes)
+
+
+def test_a_run_of_before_there_were_drafts_is_resumed_with_a_single_one():
+    now = dataclasses.replace(settings(), drafts=1)
+    before = json.loads(json.dumps(dataclasses.asdict(now)))
+    del before["drafts"]
+    assert now.differences(before) == []
+    assert dataclasses.replace(now, drafts=8).differences(before) == ["drafts (None then, 8 now)"]

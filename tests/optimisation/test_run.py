@@ -341,6 +341,13 @@ def test_a_core_larger_than_the_model_s_molecules_stays_too(tmp_path):
     assert len(set(rows["move"])) > 4
 
 
+def test_no_likelihood_is_asked_of_molecules_larger_than_the_model_s(tmp_path):
+    text = OBJECTIVE + "\n[[component]]\nlikelihood = true\n"
+    bounded = replace(model(), bounds={size: np.arange(100.0) for size in range(4, 12)})
+    with pytest.raises(InputError, match="takes all the room of the model's largest molecule"):
+        search(tmp_path, budget=20, text=text, core="NCC(C)OCCCNCCCO", model=bounded)
+
+
 def test_a_space_that_is_searched_out_ends_the_run(tmp_path):
     small = model()
     sizes = (0, 0, 0, 1)
