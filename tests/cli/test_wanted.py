@@ -191,14 +191,15 @@ def test_a_value_outside_the_training_set_is_told_before(model):
     ("arguments", "message"),
     [
         (("--core", "c1ccc"), "core 'c1ccc' cannot be used: unparsable"),
-        (("--core", "C" * 200), "has 200 heavy atoms; the model makes molecules of up to"),
+        (("--core", f"C1{'C' * 58}C1"), "has 60 heavy atoms, to which the model can add up to 0"),  # a single ring
+        (("--core", "C" * 200, "--target", "mw=300"), "has 200 heavy atoms, and the model makes molecules of up to"),
         (("--core", "CCN", "--formula", "C4H10O"), "formula C4H10O lacks atoms of the core CCN: 1 N"),
         (("--core", "CCO", "--formula", "C2H6O"), "formula C2H6O has no atom beyond those of the core CCO"),
         (("--formula", "C4H10O", "--size", "6:7"), "formula C4H10O has 5 heavy atoms, and size 6:7 is asked for"),
         (("--like", "CCCCO", "--size", "7"), "analogues have as many heavy atoms as their lead, 5; leave out size 7"),
         (("--like", "CCCCO", "--formula", "C4H10O"), "either for analogues of a molecule or for a formula"),
         (("--like", "CCCCO", "--core", "CCN"), "the molecule CCCCO does not contain the core CCN"),
-        (("--like", "C" * 99), "has 99 heavy atoms; the model makes molecules of"),
+        (("--like", f"C1{'C' * 58}C1"), "has 60 heavy atoms and no part that the model"),
         (("--like", "CCCCO", "--similarity", "0.9:0.1"), "similarity '0.9:0.1' should be two numbers from 0 to 1"),
         (("--like", "[Na+].[Cl-]", "--standardise"), r"'\[Na\+\].\[Cl-\]' cannot be used: no organic fragment"),
         (("--standardise",), "no molecule to be like that could be standardised"),

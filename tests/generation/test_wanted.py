@@ -45,8 +45,13 @@ def test_the_size_follows_from_what_is_asked(told):
 def test_a_core_needs_room_to_grow(told, vocabulary):
     weights = Wanted(core=parse_core("c1ccoc1", vocabulary)).size_weights(told)
     assert weights[:6].sum() == 0 and weights[6:].sum() == pytest.approx(1)
-    with pytest.raises(InputError, match="the core CCCCCCCC has 8 heavy atoms; the model makes molecules of up to 8"):
-        Wanted(core=parse_core("CCCCCCCC", vocabulary)).size_weights(told)
+    large = Wanted(core=parse_core("CCCCCCCC", vocabulary)).size_weights(told)  # as much as on one of five atoms
+    assert large[:9].sum() == 0 and large[9:12] == pytest.approx(weights[6:9])
+    naphthalene = "c1ccc2ccccc2c1"
+    with pytest.raises(
+        InputError, match=f"the core {naphthalene} has 10 heavy atoms, to which the model can add up to 0"
+    ):
+        Wanted(core=parse_core(naphthalene, vocabulary)).size_weights(told)
 
 
 def test_a_range_asks_for_all_of_its_values_with_the_sizes_that_go_with_them(told):
