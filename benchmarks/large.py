@@ -111,9 +111,12 @@ def main() -> None:
                     ):
                         known = wanted.core.size
                         for nodes, pairs in zip(batch.nodes.numpy(), batch.pairs.numpy(), strict=True):
-                            kept += (nodes[:known] == wanted.core.nodes).all() and (
-                                square(nodes, pairs)[:known, :known] == wanted.core.bonds
-                            ).all()
+                            # ends may also be bound to each other
+                            same = wanted.core.piece[:, None] == wanted.core.piece
+                            bonds = square(nodes, pairs)[:known, :known]
+                            kept += (nodes[:known] == wanted.core.nodes).all() and (bonds == wanted.core.bonds)[
+                                same
+                            ].all()
                             verdict = decoder.decode(nodes, pairs)
                             texts += [verdict.smiles] if verdict.valid else []
             except (Rejected, InputError):
