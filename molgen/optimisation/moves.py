@@ -159,13 +159,10 @@ class Moves:
         if move == GROW and parent.lead.size < self.most and (random.random() < 0.5 or not free.any()):
             is_open = (parent.hydrogens > 0) & ~parent.closed
             if is_open.any():
-                single = random.random() < 0.5
-                chosen = random.choice(np.flatnonzero(is_open)) if single else 0
                 new = int(random.integers(1, MOST_CHANGE + 1))
-                if not single and parent.lead.size + new > self.largest:
-                    single, chosen = True, random.choice(np.flatnonzero(is_open))
-                if single:
-                    is_open = np.arange(len(is_open)) == chosen
+                # at a single atom, too, where not all that may grow can be shown
+                if random.random() < 0.5 or parent.lead.size + new > self.largest:
+                    is_open = np.arange(len(is_open)) == random.choice(np.flatnonzero(is_open))
                 return self._plan(GROW, [parent], [parent.piece(np.ones(len(free), bool), is_open)], new)
         if not free.any():  # nothing but the core, which cannot grow
             return None
