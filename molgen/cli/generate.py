@@ -56,9 +56,9 @@ DEFAULT_WORKERS = 4  # each takes some 600 MB
 @click.option(
     "--drafts",
     type=int,
-    help="How often a step near the end may guess the whole molecule, until no valence is exceeded, it is in one piece "
-    "and, of drug-like models or with --known-rings, all its ring systems are known; the best guess is taken. 8 if "
-    "omitted; 1: the first, as it is. DiGress models only; the sampler even makes one.",
+    help="How often a molecule may be drawn near the end, and again from itself with some noise, until no valence is "
+    "exceeded, it is in one piece and, of drug-like models or with --known-rings, all its ring systems are known; the "
+    "best draft is taken. 8 if omitted; 1: the first, as it is. EDGE models and samplers as published make one.",
 )
 @click.option(
     "--formula",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import TYPE_CHECKING, ClassVar, NamedTuple
 
 import torch
@@ -69,7 +70,8 @@ class Backend(nn.Module, ABC):
     known parts lacks them, and starts from zeros there when it learns about them.
     keeps_parts: whether what is known is put in place while graphs are drawn; if not, a graph may contradict it.
     core_with_formula: whether it can be told a part and a formula at once. starts: whether graphs can start from others
-    instead of noise. chooses: whether it draws graphs that are finished by `Drafts`.
+    instead of noise. chooses: whether graphs with faults are drawn again, by `Drafts`, with all samplers but those
+    `as_published`; again: the noise that they then start from, see `Start`.
     target_module: the `TargetEncoding` through which it is told targets; in its state dict all names begin so.
     new_modules: beginnings of the names of other parts that a model lacks which was not trained with known parts.
     unlearned: settings of a training that the next one, from its weights, does not take over.
@@ -83,8 +85,10 @@ class Backend(nn.Module, ABC):
     known_axes: ClassVar[tuple[str, ...]] = ()
     keeps_parts: ClassVar[bool] = True
     core_with_formula: ClassVar[bool] = True
-    starts: ClassVar[bool] = False
-    chooses: ClassVar[bool] = False
+    starts: bool = False
+    chooses: bool = False
+    as_published: ClassVar[tuple[str, ...]] = ()
+    again: float = 0.5
     target_module: ClassVar[str] = "network.targets"
     new_modules: ClassVar[tuple[str, ...]] = ()
     unlearned: ClassVar[tuple[str, ...]] = ()
@@ -137,8 +141,8 @@ class Backend(nn.Module, ABC):
         the properties that it should have. guidance: weight w of classifier-free guidance (Ho and Salimans 2022),
         log p(x | targets) + w (log p(x | targets) - log p(x)); above 0 each evaluation is two. start: graphs that
         are noised a part of the way, and denoised by as large a part of the steps, at least one. EDGE takes more
-        evaluations for graphs that it draws again, of which the callback sees the first draw. drafts: see there; only
-        models with `chooses` use them.
+        evaluations for graphs that it draws again, of which the callback sees the first draw, and so do models with
+        `chooses`, which alone use drafts.
         Raises InputError for an unknown sampler, steps < 1, a guidance below 0 or one without targets, a condition on
         other graphs, and for what the model was not trained to be told.
         """
@@ -157,8 +161,23 @@ class Backend(nn.Module, ABC):
             raise InputError("guidance goes with targets, and none are given")
         if start is not None:
             start = self._checked_start(start, size, count)
+        if sampler in self.as_published or not self.chooses:
+            drafts = None
         drawing = Drawing(steps, sampler, generator, callback, request, condition, guidance, start, drafts)
-        return self._sample(size, count, drawing)
+        drawn = self._sample(size, count, drawing)
+        return (
+            drawn
+            if drafts is None
+            else drafts.best(drawn, partial(self._again, drawing), condition)
+        )
+
+    def _again(self, drawing: Drawing, graphs: GraphBatch, rows: Tensor) -> GraphBatch:
+        """Some of the graphs that were drawn, again: from what they had started from, else from themselves."""
+        start = drawing.start
+        start = Start(graphs, self.again) if start is None else start._replace(graph=start.graph[rows])
+        condition = None if drawing.condition is None else drawing.condition[rows]
+        again = drawing._replace(start=start, condition=condition, callback=None)
+        return self._sample(graphs.size, len(rows), again)
 
     def _checked_start(self, start: Start, size: int, count: int) -> Start:
         if not self.starts:
@@ -292,6 +311,10 @@ class Start(NamedTuple):
 
     graph: GraphBatch
     noise: float
+
+    def skipped(self, steps: int) -> int:
+        """How many of the steps are left out: those on the way to `noise`, but never all."""
+        return min(steps - 1, round(steps * (1 - self.noise)))
 
 
 class Drawing(NamedTuple):

@@ -8,9 +8,11 @@ Each sampler is a function of (denoise, x, steps, levels, generator) -> the last
 levels.most, `steps` evaluations of the network in all.
 """
 
+from __future__ import annotations
+
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 
 import torch
@@ -44,6 +46,10 @@ class Levels:
             return [self.most ** (1 - share) * self.least**share for share in shares]
         first, last = self.most ** (1 / self.rho), self.least ** (1 / self.rho)
         return [(first + share * (last - first)) ** self.rho for share in shares]
+
+    def after(self, skipped: int, count: int) -> Levels:
+        """The range of `spread(count)` without the first levels; the others are those that this range spreads."""
+        return replace(self, most=self.spread(count)[skipped])
 
 
 # (denoise, x, steps, levels, generator) -> the last estimate of x0

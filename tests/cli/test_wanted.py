@@ -245,7 +245,7 @@ def test_a_model_that_was_told_nothing_says_so(tmp_path):
         (untold, ("--formula", "C8H10O2", "--guidance", "1"), "or with a formula where the model knows"),
         (untold, ("--core", "CC"), "not trained to keep a core"),
         (untold, ("--target", "logp=1"), "knows none"),
-        (edge, ("--like", "CCO"), r"model qm9-edge \(edge\) makes no analogues; digress models do"),
+        (edge, ("--like", "CCO"), r"model qm9-edge \(edge\) makes no analogues; digress, edpgnn and nvdiff models do"),
     ):
         with pytest.raises(InputError, match=message):
             generate(model, *arguments, "--num", "5", "--output", str(tmp_path / "never.csv"))

@@ -3,6 +3,7 @@ import torch
 from rdkit import Chem
 
 from molgen.generation.faults import INVALID, Faults
+from molgen.models.conditions import Condition
 from molgen.models.drafts import Drafts
 from molgen.molecules.encoding import mol_to_graph
 from molgen.molecules.graph import GraphBatch
@@ -54,8 +55,10 @@ def test_the_first_draft_without_a_fault_is_taken_and_only_the_others_are_drawn_
     worth = {key(graph.nodes[0], graph.pairs[0]): answers[text] for text, graph in graphs.items()}
     rounds = [["CC.C", "CCO", "CCN"], ["CC#N", "COC"], ["COC", "CC.C"]]
     asked: list[list[int]] = []
+    given: list[GraphBatch] = []
 
-    def draw(rows):
+    def draw(best, rows):
+        given.append(best)
         asked.append(rows.tolist())
         drawn = [graphs[text] for text in rounds[len(asked) - 1]]
         return GraphBatch(torch.cat([each.nodes for each in drawn]), torch.cat([each.pairs for each in drawn]))
@@ -63,9 +66,27 @@ def test_the_first_draft_without_a_fault_is_taken_and_only_the_others_are_drawn_
     def faults(batch):
         return torch.tensor([worth[key(*graph)] for graph in zip(batch.nodes, batch.pairs, strict=True)])
 
-    best = Drafts(3, faults).best(draw(torch.arange(3)), draw)
+    best = Drafts(3, faults).best(draw(None, torch.arange(3)), draw)
     assert asked == [[0, 1, 2], [0, 2], [0, 2]]
+    assert faults(given[1]).tolist() == [10, 3]  # CC.C and CCN, then the better ones CC#N and COC
+    assert faults(given[2]).tolist() == [1, 2]
     assert faults(best).tolist() == [1, 0, 2]  # CC#N, CCO, and COC, not the worse ones that came later
+
+
+def test_a_graph_that_lacks_what_is_known_is_drawn_again(vocabulary):
+    alcohol, amine = graph_of("CCO", vocabulary), graph_of("CCN", vocabulary)
+    both = GraphBatch(alcohol.nodes.repeat(2, 1), alcohol.pairs.repeat(2, 1))
+    nodes = torch.cat([alcohol.nodes, amine.nodes])
+    known = Condition(GraphBatch(nodes, both.pairs), nodes == nodes, both.pairs < 0, torch.zeros(2, 0))
+    asked: list[list[int]] = []
+
+    def draw(best, rows):
+        asked.append(rows.tolist())
+        return amine
+
+    best = Drafts(3, Faults(vocabulary, None)).best(both, draw, known)
+    assert asked == [[1]]
+    assert torch.equal(best.nodes, nodes)
 
 
 def test_clean_molecules_of_a_set_have_no_faults(vocabulary):

@@ -167,10 +167,11 @@ def test_the_last_time_of_the_bound_is_at_most_t(vocabulary, dataset, monkeypatc
     assert model._bound_estimate(batch, None)(last).isfinite().all()
 
 
-@pytest.mark.parametrize("sampler", ["ancestral", "project-and-noise", "flow", "even"])
-def test_late_steps_choose_among_drafts_of_all_samplers_but_the_published_one(vocabulary, dataset, sampler):
+@pytest.mark.parametrize("sampler", ["ancestral", "project-and-noise", "flow"])
+def test_late_steps_choose_among_drafts(vocabulary, dataset, sampler, monkeypatch):
     torch.manual_seed(0)
     model = DiGress(DiGressConfig(**TINY["digress"]), vocabulary, dataset.statistics())
+    monkeypatch.setattr(model, "_again", lambda drawing, graphs, rows: graphs)  # nothing is drawn again at the end
     asked: list[int] = []
 
     def bonds(batch):
@@ -182,10 +183,6 @@ def test_late_steps_choose_among_drafts_of_all_samplers_but_the_published_one(vo
         return model.sample(6, 40, steps=10, sampler=sampler, generator=generator, drafts=drafts)
 
     plain, chosen = drawn(None), drawn(Drafts(5, bonds))
-    if sampler == "even":
-        assert not asked
-        assert torch.equal(plain.pairs, chosen.pairs)
-        return
     # the last steps alone; nearly all drafts have bonds, so that all are drawn anew
     assert 5 <= len(asked) < 5 * 10
     assert max(asked) == 40

@@ -27,7 +27,6 @@ from molgen.models.noise import cosine_alpha_bar, sample_classes, spread_uniform
 from molgen.molecules.graph import GraphBatch, pair_count
 from molgen.molecules.vocabulary import Vocabulary
 
-PUBLISHED = "even"  # the sampler that stays as published
 LATE = 0.98  # alpha-bar from which on drafts are chosen: earlier a choice makes molecules simpler than real ones
 
 
@@ -44,8 +43,9 @@ class DiGress(Backend):
     }
     known_axes: ClassVar[tuple[str, ...]] = ("network.node_in.0.weight", "network.pair_in.0.weight")
     requests: ClassVar[tuple[str, ...]] = ("formula",)
-    starts: ClassVar[bool] = True
-    chooses: ClassVar[bool] = True
+    starts = True
+    chooses = True
+    as_published: ClassVar[tuple[str, ...]] = ("even",)
     unlearned: ClassVar[tuple[str, ...]] = ("known_rings",)
     sampler_help: ClassVar[Mapping[str, str]] = {
         "ancestral": "undo a little of the noise at each step",
@@ -132,13 +132,13 @@ class DiGress(Backend):
                 sample_classes(bonds.expand(count, pair_count(size), -1), generator),
             )
         else:
-            skipped = min(drawing.steps - 1, round(drawing.steps * (1 - drawing.start.noise)))
+            skipped = drawing.start.skipped(drawing.steps)
             state = self.noised(drawing.start.graph, atoms.new_full((count,), alphas[skipped]), generator)
         state = state if told is None else told.hold(state)
         for done, (alpha_t, alpha_s) in enumerate(pairwise(alphas[skipped:]), start=1 + skipped):
             log_nodes, log_pairs = self._guided(state, atoms.new_full((count,), alpha_t), told, drawing.guidance)
             clean_nodes, clean_pairs = log_nodes.exp(), log_pairs.exp()
-            if drawing.drafts is not None and alpha_t >= LATE and drawing.sampler != PUBLISHED:
+            if drawing.drafts is not None and alpha_t >= LATE:
                 # one clean graph, certain for the sampler
                 draft = self._best_draft(drawing.drafts, log_nodes, log_pairs, totals, told, generator)
                 clean_nodes = one_hot(draft.nodes, len(atoms)).to(clean_nodes)
@@ -164,7 +164,7 @@ class DiGress(Backend):
     ) -> GraphBatch:
         """Clean graphs drawn from log p(x | z_t) of nodes and pairs, of each the draft with the fewest faults."""
 
-        def draw(rows: Tensor) -> GraphBatch:
+        def draw(_: GraphBatch | None, rows: Tensor) -> GraphBatch:
             nodes = sample_classes(log_nodes[rows].exp(), generator)
             if totals is None:
                 pairs = sample_classes(log_pairs[rows].exp(), generator)
@@ -173,7 +173,7 @@ class DiGress(Backend):
             drawn = GraphBatch(nodes, pairs)
             return drawn if told is None else told[rows].hold(drawn)
 
-        return drafts.best(draw(torch.arange(len(log_nodes), device=log_nodes.device)), draw)
+        return drafts.best(draw(None, torch.arange(len(log_nodes), device=log_nodes.device)), draw)
 
     def _guided(
         self, state: GraphBatch, alpha_bar: Tensor, told: Condition | None, guidance: float

@@ -51,6 +51,10 @@ class EDPGNN(Backend):
         *("network.node_in.weight", "network.pair_in.weight"),
     )
     requests: ClassVar[tuple[str, ...]] = ("formula",)
+    starts = True
+    chooses = True
+    as_published: ClassVar[tuple[str, ...]] = ("langevin",)
+    again = 0.35
     sampler_help: ClassVar[Mapping[str, str]] = {
         "stochastic": "undo a little of the noise at each step",
         "dpm-solver": "follow the noise back without chance; good in few steps",
@@ -70,6 +74,7 @@ class EDPGNN(Backend):
         super().__init__(config, vocabulary, statistics)
         marginals = torch.tensor(statistics.atoms), torch.tensor(statistics.bonds)
         if config.process == "published":
+            self.starts = self.chooses = False
             self.samplers = tuple(published.SAMPLERS)
             self.sampler_help = published.SAMPLER_HELP  # type: ignore[misc]  # as this model's samplers are its own
             self.default_steps = published.STEPS * len(published.SIGMAS)
@@ -124,7 +129,8 @@ class EDPGNN(Backend):
         told = self.told(drawing.request, drawing.condition, count)
         # the estimates of the published process are no probabilities
         totals = None if self.config.process == "published" else self.bond_totals(drawing.request, told)
-        last, done = bonds, 0
+        skipped = 0 if drawing.start is None else drawing.start.skipped(drawing.steps)
+        last, done = bonds, skipped
 
         def denoise(x: Tensor, sigma: float) -> Tensor:
             nonlocal last, done
@@ -146,9 +152,11 @@ class EDPGNN(Backend):
                 *split(sampler(denoise, start, drawing.steps, self.config.step_ratio, drawing.generator), size)
             )
             return drawn if told is None else told.hold(drawn)
-        start = mean + self.config.sigma_max * gaussian(mean, drawing.generator)
-        levels = Levels(self.config.sigma_max, self.config.sigma_min)
-        clean = SAMPLERS[drawing.sampler](denoise, start, drawing.steps, levels, drawing.generator)
+        levels = Levels(self.config.sigma_max, self.config.sigma_min).after(skipped, drawing.steps)
+        if drawing.start is not None:
+            mean = joined(*self.channels(drawing.start.graph))
+        start = mean + levels.most * gaussian(mean, drawing.generator)
+        clean = SAMPLERS[drawing.sampler](denoise, start, drawing.steps - skipped, levels, drawing.generator)
         drawn = classes(*split(clean, size))
         return drawn if totals is None else GraphBatch(drawn.nodes, totals.draw(last, drawing.generator))
 

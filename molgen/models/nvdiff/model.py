@@ -50,6 +50,9 @@ class NVDiff(Backend, LatentSpace):
     new_modules: ClassVar[tuple[str, ...]] = ("known.",)
     unlearned: ClassVar[tuple[str, ...]] = ("reconstruction_weight", "train_encoder")
     requests: ClassVar[tuple[str, ...]] = ()
+    starts = True
+    chooses = True
+    again = 0.3
     sampler_help: ClassVar[Mapping[str, str]] = {
         "stochastic": "undo a little of the noise at each step",
         "dpm-solver": "follow the noise back without chance; good in few steps",
@@ -138,7 +141,8 @@ class NVDiff(Backend, LatentSpace):
 
         The decoder runs once more than `steps` evaluations of the denoiser.
         """
-        done = 0
+        skipped = 0 if drawing.start is None else drawing.start.skipped(drawing.steps)
+        done = skipped
         clean: Tensor | None = None
         hints, targets = self.hints(drawing.condition), None
         nodes = None if hints is None else hints.denoiser
@@ -156,10 +160,13 @@ class NVDiff(Backend, LatentSpace):
                 drawing.callback(done, drawing.steps, partial(self.decode, clean, hints))
             return clean
 
-        like = self.encoder.out.bias.new_zeros(count, size, self.config.latent, dtype=torch.float32)
-        start = self.config.sigma_max * gaussian(like, drawing.generator)
-        levels = Levels(self.config.sigma_max, self.config.sigma_min)
-        vectors = SAMPLERS[drawing.sampler](denoise, start, drawing.steps, levels, drawing.generator)
+        if drawing.start is None:
+            mean = self.encoder.out.bias.new_zeros(count, size, self.config.latent, dtype=torch.float32)
+        else:
+            mean = self.encode(drawing.start.graph)
+        levels = Levels(self.config.sigma_max, self.config.sigma_min).after(skipped, drawing.steps)
+        start = mean + levels.most * gaussian(mean, drawing.generator)
+        vectors = SAMPLERS[drawing.sampler](denoise, start, drawing.steps - skipped, levels, drawing.generator)
         return self.decode(vectors, hints)
 
     @torch.no_grad()
