@@ -26,7 +26,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from molgen import device
 from molgen.data.prepared import prepare
 from molgen.evaluation.fcd import chemnet_activations, fcd_distance, split_activations
-from molgen.evaluation.rings import unseen_rings
+from molgen.evaluation.strange import strange_shares
 from molgen.evaluation.verdicts import summarise
 from molgen.generation.faults import DRAFTS, choice
 from molgen.generation.sampling import draw_graphs
@@ -35,7 +35,8 @@ from molgen.models.checkpoints import load_checkpoint
 from molgen.molecules.encoding import GraphDecoder
 from molgen.workers import available_cores
 
-COLUMNS = ("valid", "sanitised", "unique", "novel", "vun", "unseen_rings", "large_rings", "fcd", "seconds")
+STRANGE = ("unseen_rings", "large_rings", "unseen_surroundings")
+COLUMNS = ("valid", "sanitised", "unique", "novel", "vun", *STRANGE, "fcd", "seconds")
 
 
 aten = torch.ops.aten
@@ -75,14 +76,14 @@ def measure(model, prepared, split, sampler, steps, num, seed, drafts) -> dict[s
         "unique": 100 * counts.unique / max(1, counts.valid),
         "novel": 100 * counts.novel / max(1, counts.unique),
         "vun": 100 * counts.novel / num,
-        **ring_shares(smiles, prepared),
+        **percentages(smiles, prepared),
         "fcd": float("nan") if fcd is None else fcd,
         "seconds": seconds,
     }
 
 
-def ring_shares(smiles, prepared) -> dict[str, float]:
-    return {name: 100 * share for name, share in unseen_rings(smiles, prepared, available_cores())._asdict().items()}
+def percentages(smiles, prepared) -> dict[str, float]:
+    return {name: 100 * share for name, share in strange_shares(smiles, prepared, available_cores())._asdict().items()}
 
 
 def equal_draw(smiles: list[str], num: int, seed: int) -> list[str]:
@@ -120,7 +121,8 @@ def main() -> None:
     reference_text = f"FCD to {len(reference):,} {options.split} molecules"
     print(f"{options.num:,} samples, seeds {options.seeds}, {reference_text}; {machine}\n")
     titles = ("model", "sampler", "evaluations", "valid %", "sanitised %", "unique %", "novel %", "V.U.N. %")
-    titles += ("unseen rings %", "rings of 8+ %", "FCD", "molecules/s", "parameters", "core minutes of training")
+    titles += ("unseen rings %", "rings of 8+ %", "unseen surroundings %")
+    titles += ("FCD", "molecules/s", "parameters", "core minutes of training")
     print(f"| {' | '.join(titles)} |\n{'|---' * len(titles)}|")
     records = []
     for name in options.models:
@@ -138,7 +140,7 @@ def main() -> None:
                     ]
                 columns = {name: [row[name] for row in rows] for name in COLUMNS}
                 rate = [options.num / seconds for seconds in columns["seconds"]]
-                cells = [model.name, sampler, str(steps), *(show(columns[name], 2) for name in COLUMNS[:7])]
+                cells = [model.name, sampler, str(steps), *(show(columns[name], 2) for name in COLUMNS[:8])]
                 cells += [show(columns["fcd"], 3), show(rate, 0), f"{parameters:,}", str(minutes)]
                 print(f"| {' | '.join(cells)} |", flush=True)
                 setting = {"model": model.name, "sampler": sampler, "steps": steps}
@@ -147,9 +149,9 @@ def main() -> None:
     floor = [
         fcd_distance(chemnet_activations(equal_draw(smiles, options.num, seed)), reference) for seed in options.seeds
     ]
-    print(f"| training molecules {'| - ' * 9}| {show(floor, 3)} | - | - | - |")
+    print(f"| training molecules {'| - ' * 10}| {show(floor, 3)} | - | - | - |")
     own = prepared.smiles(options.split)
-    draws = [ring_shares(equal_draw(own, options.num, seed), prepared) for seed in options.seeds]
+    draws = [percentages(equal_draw(own, options.num, seed), prepared) for seed in options.seeds]
     held_out = {name: [draw[name] for draw in draws] for name in draws[0]}
     print(
         f"| held-out molecules {'| - ' * 7}| {' | '.join(show(held_out[name], 2) for name in held_out)} {'| - ' * 4}|"

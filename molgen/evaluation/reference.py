@@ -25,7 +25,7 @@ from molgen.evaluation.fcd import Fcd, fcd_distance
 from molgen.files import atomic_write
 from molgen.molecules.fingerprints import nearest_of, stacked
 from molgen.molecules.hashing import contains, smiles_hashes
-from molgen.molecules.substructures import RING_DEFINITION
+from molgen.molecules.substructures import PARTS_DEFINITION
 from molgen.progress import Progress, counted, silent
 
 if TYPE_CHECKING:
@@ -201,7 +201,7 @@ class Reference:
         """The table that the prepared set keeps, or a new one where it has none, or none with all the columns."""
         if self.prepared is None:
             return make()
-        path = self.prepared.folder / f"{kind}-{RING_DEFINITION}.parquet"  # older ones hold other ring systems
+        path = self.prepared.folder / f"{kind}-{PARTS_DEFINITION}.parquet"  # older ones hold other ring systems
         with suppress(OSError, ValueError):  # not made yet, or damaged
             kept = pd.read_parquet(path)
             if set(columns) <= set(kept):

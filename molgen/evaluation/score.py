@@ -25,9 +25,10 @@ from molgen.molecules.hashing import DistinctMolecules, contains
 from molgen.parallel import chunks
 from molgen.progress import Progress, counted, silent
 
-RINGS = {
+STRANGE = {
     "unseen_rings": "a ring system, without charges, that none of {training:,} training molecules has",
     "large_rings": "a ring of 8 atoms or more",
+    "unseen_surroundings": "an atom with neighbours that no atom of the training molecules has",
 }
 
 
@@ -284,10 +285,10 @@ def _suite_lines(suite: Suite) -> Iterator[Line]:
         one, other = (*(f"{part[name]:.4f}" if name in part else "" for part in suite.parts.values()), *empty)
         yield name, one, other, ""
     yield "", "share", "molecules", "with"
-    for name, meaning in RINGS.items():
+    for name, meaning in STRANGE.items():
         yield (
             name.replace("_", " "),
-            f"{getattr(suite.rings, name):.2%}",
+            f"{getattr(suite.strange, name):.2%}",
             f"{suite.molecules:,}",
             meaning.format(training=suite.training),
         )

@@ -9,8 +9,8 @@ import pandas as pd
 from molgen.data.prepared import PreparedSet
 from molgen.evaluation.descriptors import sketches
 from molgen.evaluation.draws import sample
-from molgen.evaluation.rings import RingShares, unseen_rings
 from molgen.evaluation.set_metrics import kl_score, moses_suite
+from molgen.evaluation.strange import StrangeShares, strange_shares
 from molgen.files import atomic_write
 from molgen.progress import Progress, counted, silent
 
@@ -23,25 +23,25 @@ PARTS = ("test", "test_scaffolds")
 class Suite:
     """Figures of the first SUITE_SAMPLE valid molecules. parts: those of `suite_figures`, by part and name.
 
-    training: molecules that their ring systems are compared with.
+    training: molecules that their ring systems and surroundings are compared with.
     """
 
     molecules: int
-    rings: RingShares
+    strange: StrangeShares
     parts: dict[str, dict[str, float]]
     training: int
 
     def to_json(self) -> dict[str, object]:
         """All figures by name, those of parts in an object for each part."""
         counts = {"molecules": self.molecules, "training_molecules": self.training}
-        return {**counts, **self.rings._asdict(), **self.parts}
+        return {**counts, **self.strange._asdict(), **self.parts}
 
 
 def measure_suite(smiles: Sequence[str], prepared: PreparedSet, workers: int, progress: Progress = silent) -> Suite:
     """All figures of valid canonical SMILES, repeats included; what is computed of the set stays in its folder."""
     first = smiles[:SUITE_SAMPLE]
-    rings = unseen_rings(first, prepared, workers, progress)
-    return Suite(len(first), rings, suite_figures(first, prepared, workers, progress), prepared.splits["train"])
+    strange = strange_shares(first, prepared, workers, progress)
+    return Suite(len(first), strange, suite_figures(first, prepared, workers, progress), prepared.splits["train"])
 
 
 def suite_figures(

@@ -14,7 +14,7 @@ from molgen.data.readers import Row
 from molgen.errors import InputError
 from molgen.evaluation.assessment import assess_one
 from molgen.evaluation.screening import Criterion, Profile, criteria
-from molgen.generation.faults import familiar_rings
+from molgen.generation.faults import familiar
 from molgen.generation.leads import Lead, Window
 from molgen.generation.wanted import Wanted
 from molgen.models.checkpoints import Model
@@ -82,4 +82,4 @@ def make_filter(
             f"model {model.name} was saved without the ring systems of its training molecules, by an earlier molgen: "
             "they cannot be told from others"
         )
-    return Filter(profile, familiar_rings(model, wanted) if known_rings else None, wanted.lead, window)
+    return Filter(profile, familiar(model, wanted).ring_systems if known_rings else None, wanted.lead, window)

@@ -165,11 +165,7 @@ class Backend(nn.Module, ABC):
             drafts = None
         drawing = Drawing(steps, sampler, generator, callback, request, condition, guidance, start, drafts)
         drawn = self._sample(size, count, drawing)
-        return (
-            drawn
-            if drafts is None
-            else drafts.best(drawn, partial(self._again, drawing), condition)
-        )
+        return drawn if drafts is None else drafts.best(drawn, partial(self._again, drawing), condition)
 
     def _again(self, drawing: Drawing, graphs: GraphBatch, rows: Tensor) -> GraphBatch:
         """Some of the graphs that were drawn, again: from what they had started from, else from themselves."""
@@ -227,7 +223,7 @@ class Backend(nn.Module, ABC):
 
     @property
     def prefers_known_rings(self) -> bool:
-        """Whether a ring system that no training molecule has counts as a fault of a draft, if nothing else is said."""
+        """Whether a part that no training molecule has counts as a fault of a draft, if nothing else is said."""
         return False
 
     def _has_target(self, request: Request | None, condition: Condition | None) -> bool:

@@ -49,9 +49,9 @@ UNUSABLE = (OSError, KeyError, TypeError, ValueError, ArithmeticError, RuntimeEr
 class Model:
     """A model ready to generate. known: sorted hashes of the training molecules, uint64 [N].
 
-    ring_systems: sorted hashes of theirs (`molgen.molecules.substructures`), uint64 [k]; None of models saved before
-    molgen kept them. bounds: size -> bounds in nats on -log p of training molecules of that size, ascending, float32
-    [k]; of models saved before molgen kept them, none.
+    ring_systems, surroundings: sorted hashes of their parts (`molgen.molecules.substructures`), uint64 [k]; None of
+    models saved before molgen kept them. bounds: size -> bounds in nats on -log p of training molecules of that size,
+    ascending, float32 [k]; of models saved before molgen kept them, none.
     """
 
     name: str
@@ -64,6 +64,7 @@ class Model:
     known: np.ndarray
     weights_sha256: str
     ring_systems: np.ndarray | None = None
+    surroundings: np.ndarray | None = None
     bounds: Mapping[int, np.ndarray] = field(default_factory=dict)
 
 
@@ -89,6 +90,7 @@ def save_checkpoint(
     known: np.ndarray,
     card: dict[str, object],
     ring_systems: np.ndarray | None = None,
+    surroundings: np.ndarray | None = None,
 ) -> None:
     """Write a checkpoint folder, whole: it is made beside `folder` and then takes its place."""
     making = folder.with_name(folder.name + ".new")
@@ -100,7 +102,7 @@ def save_checkpoint(
     }
     for file, content in (
         (WEIGHTS, safetensors.torch.save(tensors)),
-        (KNOWN, known_file(known, ring_systems)),
+        (KNOWN, known_file(known, ring_systems, surroundings)),
     ):
         with atomic_write(making / file, "wb") as out:
             out.write(content)
@@ -123,9 +125,10 @@ def save_checkpoint(
     shutil.rmtree(old, ignore_errors=True)
 
 
-def known_file(known: np.ndarray, ring_systems: np.ndarray | None) -> bytes:
+def known_file(known: np.ndarray, ring_systems: np.ndarray | None, surroundings: np.ndarray | None) -> bytes:
     """The content of KNOWN; see `Model`."""
-    return safetensors.numpy.save({"hashes": known} | ({} if ring_systems is None else {"ring_systems": ring_systems}))
+    parts = {"hashes": known, "ring_systems": ring_systems, "surroundings": surroundings}
+    return safetensors.numpy.save({name: row for name, row in parts.items() if row is not None})
 
 
 def write_bounds(folder: Path, bounds: Mapping[int, np.ndarray]) -> None:
@@ -196,9 +199,10 @@ def load_checkpoint(name_or_path: str) -> Model:
         backend.load_state_dict(weights)
         about = f"{KNOWN}: "
         hashes = safetensors.numpy.load_file(known_path)
-        known, ring_systems = hashes["hashes"], hashes.get("ring_systems")
-        for row in (known,) if ring_systems is None else (known, ring_systems):
-            check_known(row)
+        known, ring_systems, surroundings = hashes["hashes"], hashes.get("ring_systems"), hashes.get("surroundings")
+        for row in (known, ring_systems, surroundings):
+            if row is not None:
+                check_known(row)
         about = f"{BOUNDS}: "
         kept = safetensors.numpy.load_file(folder / BOUNDS) if BOUNDS in _files(folder) else {}
         bounds = {int(size): row for size, row in kept.items()}
@@ -210,8 +214,8 @@ def load_checkpoint(name_or_path: str) -> Model:
         raise CheckpointError(f"{folder} is not a usable molgen checkpoint: {about}{reason}") from None
     backend.eval().requires_grad_(False)
     name = str(card.get("name", folder.name))
-    parts = (record["backend"], backend, vocabulary, statistics, card, known, expected[WEIGHTS], ring_systems, bounds)
-    return Model(name, folder, *parts)
+    parts = (record["backend"], backend, vocabulary, statistics, card, known, expected[WEIGHTS])
+    return Model(name, folder, *parts, ring_systems, surroundings, bounds)
 
 
 def list_models() -> dict[str, Path]:

@@ -20,11 +20,12 @@ LACKS = 10  # weight of the fault that something known is not there
 class Drafts(NamedTuple):
     """What a model draws graphs by: the best of several drafts.
 
-    most: drafts of a graph at most; faults: of each graph, [b], 0 where it has none, and no further draft is made.
+    most: drafts of a graph at most; faults: of each graph, [b], 0 where it has none, and no further draft is made; it
+    is also told which nodes are given, bool [b, n], None where none are.
     """
 
     most: int
-    faults: Callable[[GraphBatch], Tensor]
+    faults: Callable[[GraphBatch, Tensor | None], Tensor]
 
     def best(
         self, first: GraphBatch, draw: Callable[[GraphBatch, Tensor], GraphBatch], known: Condition | None = None
@@ -48,5 +49,6 @@ class Drafts(NamedTuple):
         return GraphBatch(nodes, pairs)
 
     def _faults(self, graphs: GraphBatch, known: Condition | None) -> Tensor:
-        faults = self.faults(graphs)
-        return faults if known is None else faults + LACKS * ~known.held_by(graphs)
+        if known is None:
+            return self.faults(graphs, None)
+        return self.faults(graphs, known.known_nodes) + LACKS * ~known.held_by(graphs)

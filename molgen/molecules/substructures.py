@@ -13,7 +13,7 @@ from molgen.molecules.hashing import contains, smiles_hashes
 from molgen.molecules.parsing import Rejected, parse_smiles
 
 MAX_QUERY = 500  # characters
-RING_DEFINITION = 2  # raised when `ring_systems` changes, so that what was kept is made again
+PARTS_DEFINITION = 2  # raised when `ring_systems` or `surroundings` change, so that what was kept is made again
 LARGE_RING = 8  # atoms
 ACYCLIC = "acyclic"  # what stands for the scaffold of molecules without rings
 BARE = {"B", "C", "N", "O", "P", "S", "F", "Cl", "Br", "I"}  # elements that SMILES write without brackets
@@ -102,6 +102,28 @@ def unseen_ring_systems(mol: Chem.Mol, known: np.ndarray) -> int:
     return int((~contains(known, smiles_hashes(systems))).sum()) if systems else 0
 
 
+def surroundings(mol: Chem.Mol) -> list[str]:
+    """Of each atom of a sanitised molecule, in order, what it is and what it is bound to.
+
+    An atom: element, charge, hydrogens, neighbours, and whether it is in a ring; for its neighbours the same, with the
+    order of the bond. That is what a Morgan fingerprint of radius 1 knows (Rogers and Hahn 2010), written out, as its
+    numbers may change with RDKit.
+    """
+    atoms = []
+    for atom in mol.GetAtoms():
+        charge = atom.GetFormalCharge()
+        atoms.append(
+            f"{atom.GetSymbol()}{f'{charge:+d}' if charge else ''}H{atom.GetTotalNumHs()}D{atom.GetDegree()}"
+            f"{'R' if atom.IsInRing() else ''}"
+        )
+    bound: list[list[str]] = [[] for _ in atoms]
+    for bond in mol.GetBonds():
+        first, last, order = bond.GetBeginAtomIdx(), bond.GetEndAtomIdx(), _order(bond.GetBondType())
+        bound[first].append(order + atoms[last])
+        bound[last].append(order + atoms[first])
+    return [f"{atom}({','.join(sorted(others))})" for atom, others in zip(atoms, bound, strict=True)]
+
+
 def blocks(mol: Chem.Mol) -> np.ndarray:
     """Which atoms hang together by more than bonds that may be cut: the number of each atom's block, int64 [n].
 
@@ -167,6 +189,12 @@ def _symbol(atom: Chem.Atom, system: set[int]) -> str:
 
 def _bracketed(symbol: str) -> str:
     return symbol if symbol in BARE else f"[{symbol}]"
+
+
+@cache
+def _order(bond: Chem.BondType) -> str:
+    known = {Chem.BondType.SINGLE: "-", Chem.BondType.DOUBLE: "=", Chem.BondType.TRIPLE: "#"}
+    return known.get(bond, ":" if bond == Chem.BondType.AROMATIC else "~")
 
 
 @lru_cache(maxsize=100_000)

@@ -18,7 +18,7 @@ from rdkit import Chem
 from molgen.device import place
 from molgen.errors import InputError, MolgenError
 from molgen.generation.cores import parse_core
-from molgen.generation.faults import choice, familiar_rings
+from molgen.generation.faults import choice, familiar
 from molgen.generation.sampling import ENTRIES_PER_BATCH
 from molgen.generation.wanted import Wanted
 from molgen.models.base import Callback, Start
@@ -36,8 +36,8 @@ from molgen.optimisation.surrogate import Surrogate
 from molgen.progress import Progress, silent
 
 ROUNDS = 12  # of drawing, in which a generation has to find something new
-PART_STEPS = 0.3  # of the network evaluations, where most of the molecule is known
-YIELD = 0.6  # share of what is drawn that is usually new and valid
+PART_STEPS = 0.2  # of the network evaluations, where most of the molecule is known
+YIELD = 0.75  # share of what is drawn that is usually new and valid
 MOST_CANDIDATES = 100
 ENOUGH = 0.8  # share of the candidates that is as good as all
 LEARNT_FROM = 50  # scores, from which on candidates are judged before they are asked
@@ -102,7 +102,7 @@ class Search:
             )
         self._scaffolds: dict[int, str] = {}
         wanted = Wanted(core=core)
-        self._rings = None if settings.any_rings or model.ring_systems is None else familiar_rings(model, wanted)
+        self._rings = None if settings.any_rings else familiar(model, wanted).ring_systems
         self._drafts = choice(model, wanted, known_rings=not settings.any_rings)
         place(model.backend, settings.device)
 

@@ -16,10 +16,12 @@ from molgen.training.trainer import Trainer
 MODEL = "model"  # in the folder of the run
 
 
-def save_model(trainer: Trainer, prepared: PreparedSet, known: np.ndarray, ring_systems: np.ndarray) -> None:
+def save_model(
+    trainer: Trainer, prepared: PreparedSet, known: np.ndarray, ring_systems: np.ndarray, surroundings: np.ndarray
+) -> None:
     """Write the averaged weights as a checkpoint folder MODEL in the run's folder, in place of the one before.
 
-    known, ring_systems: sorted hashes of the training molecules, uint64 [N], and of their ring systems, uint64 [k].
+    known: sorted hashes of the training molecules, uint64 [N]; ring_systems, surroundings: of their parts, uint64 [k].
     """
     log = read_log(trainer.folder)
     last = log[-1] if log else {}
@@ -58,4 +60,5 @@ def save_model(trainer: Trainer, prepared: PreparedSet, known: np.ndarray, ring_
         known=known,
         card=card,
         ring_systems=ring_systems,
+        surroundings=surroundings,
     )

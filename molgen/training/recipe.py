@@ -15,7 +15,7 @@ from molgen.data.prepared import PreparedSet
 from molgen.errors import InputError, TrainingError
 from molgen.evaluation.fcd import fcd_distance, split_activations
 from molgen.evaluation.plots import loss_curve
-from molgen.evaluation.rings import training_systems
+from molgen.evaluation.strange import training_parts
 from molgen.generation.sampling import sample_smiles
 from molgen.generation.typical import keep_bounds
 from molgen.models.base import Backend
@@ -118,11 +118,13 @@ def run(
     if max_minutes is not None and max_minutes <= 0:
         raise InputError(f"max_minutes should be above 0, got {max_minutes}")
     prepared, share = setup.prepared, setup.share
-    known = ring_systems = np.empty(0, np.uint64)
+    known = np.empty(0, np.uint64)
+    parts = [known, known]
     with ExitStack() as held:
         with share.agreed():
             if share.leads:
-                ring_systems = np.unique(smiles_hashes(training_systems(prepared, usual_workers(), progress)))
+                found = training_parts(prepared, usual_workers(), progress)
+                parts = [np.unique(smiles_hashes(texts)) for texts in found]
                 held.enter_context(_held(setup.folder))
                 if not setup.resumed and (setup.folder / STATE).exists():
                     raise TrainingError(f"{setup.folder} already holds a training: resume it, or choose another folder")
@@ -141,7 +143,7 @@ def run(
                 known = np.unique(smiles_hashes(prepared.smiles("train")))
 
         def export(trainer: Trainer) -> None:
-            save_model(trainer, prepared, known, ring_systems)
+            save_model(trainer, prepared, known, *parts)
             if (setup.folder / LOG).exists():
                 loss_curve(setup.folder / LOG, setup.folder / "curve.png")
 

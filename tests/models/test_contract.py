@@ -109,7 +109,7 @@ def test_a_graph_with_faults_is_drawn_again(backend):
     for sampler in backend.samplers:
         judged: list[int] = []
 
-        def bonds(batch, judged=judged):
+        def bonds(batch, _, judged=judged):
             judged.append(len(batch))
             return (batch.pairs > 0).sum(1)
 
@@ -136,7 +136,7 @@ def test_what_lacks_a_known_entry_is_drawn_again(backend, dataset):
         options = {"steps": 8, "sampler": backend.samplers[0], "generator": generator(), "drafts": drafts}
         return condition.held_by(backend.sample(6, 64, **options, condition=condition)).float().mean()
 
-    no_fault = Drafts(8, lambda graphs: torch.zeros(len(graphs), dtype=torch.int64))
+    no_fault = Drafts(8, lambda graphs, _: torch.zeros(len(graphs), dtype=torch.int64))
     assert share(no_fault) == 1 if backend.keeps_parts else share(no_fault) >= share(None)
 
 

@@ -174,7 +174,7 @@ def test_late_steps_choose_among_drafts(vocabulary, dataset, sampler, monkeypatc
     monkeypatch.setattr(model, "_again", lambda drawing, graphs, rows: graphs)  # nothing is drawn again at the end
     asked: list[int] = []
 
-    def bonds(batch):
+    def bonds(batch, _):
         asked.append(len(batch))
         return (batch.pairs > 0).sum(1)
 
@@ -196,7 +196,7 @@ def test_known_entries_are_in_every_draft(vocabulary, dataset):
     graph = GraphBatch(torch.full((8, 6), 2), torch.ones(8, 15, dtype=torch.int64))
     known = Condition(graph, torch.rand(8, 6) < 0.5, torch.rand(8, 15) < 0.5, torch.zeros(8, 0))
 
-    def faults(batch):
+    def faults(batch, _):
         assert known.held_by(batch).all() or len(batch) < 8
         return batch.nodes.sum(1)
 

@@ -19,7 +19,7 @@ class DiGressConfig(BackendConfig):
     time_power: training times are u ** time_power of uniform u, above 1 for more of them near the data.
     sampler, sampling_steps: the defaults of generation, never more steps than timesteps; AUTO and 0 become, here, those
     of the network. network: one of NETWORKS; global_width: of the graph's track of the published one. known_rings:
-    whether drafts near the end of a drawing should have ring systems of training molecules alone (`Drafts`).
+    whether drafts should have ring systems, and surroundings of atoms, of training molecules alone (`Drafts`).
     """
 
     layers: int = option(6, "Layers of the network: deeper is better and slower.", most=MOST_LAYERS)
@@ -40,8 +40,8 @@ class DiGressConfig(BackendConfig):
     global_width: int = option(64, "Numbers that describe the whole molecule inside the published network.")
     known_rings: bool = option(
         False,
-        "Whether the model is to prefer molecules that have ring systems of training molecules alone; for sets so "
-        "large that hardly any real molecule has others.",
+        "Whether the model is to prefer molecules whose ring systems, and atoms with their neighbours, are those of "
+        "training molecules; for sets so large that hardly any real molecule has others.",
     )
 
     def __post_init__(self) -> None:

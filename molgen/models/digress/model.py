@@ -173,7 +173,7 @@ class DiGress(Backend):
             drawn = GraphBatch(nodes, pairs)
             return drawn if told is None else told[rows].hold(drawn)
 
-        return drafts.best(draw(None, torch.arange(len(log_nodes), device=log_nodes.device)), draw)
+        return drafts.best(draw(None, torch.arange(len(log_nodes), device=log_nodes.device)), draw, told)
 
     def _guided(
         self, state: GraphBatch, alpha_bar: Tensor, told: Condition | None, guidance: float
