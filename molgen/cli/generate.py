@@ -57,8 +57,8 @@ DEFAULT_WORKERS = 4  # each takes some 600 MB
     "--drafts",
     type=int,
     help="How often a molecule may be drawn near the end, and again from itself with some noise, until no valence is "
-    "exceeded, it is in one piece and, of drug-like models or with --known-rings, its rings and the surroundings of its "
-    "atoms are known; the best draft is taken. 8 if omitted; 1: the first, as it is. EDGE models and samplers as "
+    "exceeded, it is in one piece and, of drug-like models or with --known-rings, its rings and the surroundings of "
+    "its atoms are known; the best draft is taken. 8 if omitted; 1: the first, as it is. EDGE models and samplers as "
     "published make one.",
 )
 @click.option(

@@ -49,7 +49,9 @@ if TYPE_CHECKING:
     help="How many of these may have one Murcko scaffold; molecules without rings are not limited.  [default: 10]",
 )
 @click.option(
-    "--any-rings", is_flag=True, help="Also ask for molecules with ring systems that no training molecule has."
+    "--any-rings",
+    is_flag=True,
+    help="Also ask for molecules with ring systems, or surroundings of atoms, that no training molecule has.",
 )
 @click.option("--sampler", help="How noise is turned into molecules; if omitted, the model's first.")
 @click.option(

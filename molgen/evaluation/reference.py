@@ -201,7 +201,7 @@ class Reference:
         """The table that the prepared set keeps, or a new one where it has none, or none with all the columns."""
         if self.prepared is None:
             return make()
-        path = self.prepared.folder / f"{kind}-{PARTS_DEFINITION}.parquet"  # older ones hold other ring systems
+        path = self.prepared.folder / f"{kind}-{PARTS_DEFINITION}.parquet"  # older ones hold other parts
         with suppress(OSError, ValueError):  # not made yet, or damaged
             kept = pd.read_parquet(path)
             if set(columns) <= set(kept):

@@ -58,7 +58,7 @@ def strange_shares(
     """
     known = training_parts(prepared, workers, progress)
     rings = large = around = count = 0
-    for parts, has_large in _chunked(_parts_of_each, smiles, workers, progress, "ring systems"):
+    for parts, has_large in _chunked(_parts_of_each, smiles, workers, progress, "parts"):
         count += 1
         rings += not known.ring_systems.issuperset(parts.ring_systems)
         around += not known.surroundings.issuperset(parts.surroundings)

@@ -21,9 +21,9 @@ from molgen.molecules.substructures import ring_systems, surroundings, unseen_ri
 from molgen.molecules.vocabulary import Vocabulary
 
 MOST_VALENCE = 8  # no atom has more
-DRAFTS = 8  # of a molecule at a step, unless another number is asked for
+DRAFTS = 8  # of a molecule at a step, and at the end, unless another number is asked for
 MOST_DRAFTS = 100
-INVALID = 10  # what makes a graph no molecule weighs more than any ring system
+INVALID = 1_000  # what makes a graph no molecule weighs more than all parts that are not familiar
 
 
 def choice(

@@ -44,8 +44,8 @@ class Settings:
     profile_toml its rules; known_rings: whether only those with ring systems of training molecules, the core and the
     lead are kept. like: SMILES of a lead; similarity: that of its analogues to it, such as "0.5:0.8"; noise: how far
     it is noised for that, None until a run has found out. stereo: stereoisomers of each molecule at most, None for
-    molecules without stereo; three_d: whether they are arranged in space. drafts: of a molecule at a late step, of
-    which the one with the fewest faults is taken; None for models that make one.
+    molecules without stereo; three_d: whether they are arranged in space. drafts: of a molecule near the end, of
+    which the one with the fewest faults is taken; None for models and samplers that make one.
     seed: None until a run draws one. Raises InputError for a number out of range.
     """
 
@@ -167,11 +167,13 @@ def make_settings(
         steps = steps_of(model, effort)
     if steps is not None and steps > backend.max_steps:
         raise InputError(f"model {model.name} takes at most {backend.max_steps} steps, got {steps}")
-    if drafts is not None and not backend.chooses:
-        raise InputError(f"model {model.name} ({model.backend_name}) makes no drafts to choose from", "drafts")
+    chooses = backend.chooses and sampler not in backend.as_published
+    if drafts is not None and not chooses:
+        who = f"the sampler {sampler}" if backend.chooses else f"model {model.name} ({model.backend_name})"
+        raise InputError(f"{who} makes no drafts to choose from", "drafts")
     if drafts is not None and not 1 <= drafts <= MOST_DRAFTS:
         raise InputError(f"drafts should be 1 to {MOST_DRAFTS} of each molecule, got {drafts}", "drafts")
-    if drafts is None and backend.chooses:
+    if drafts is None and chooses:
         drafts = DRAFTS
     if like is None and similarity is not None:
         raise InputError("a similarity goes with a molecule to be like, and none is given")

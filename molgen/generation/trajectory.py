@@ -46,13 +46,22 @@ def trajectories(model: Model, settings: Settings) -> list[Trajectory]:
         each_step=lambda graphs: recorded.append(graphs.to("cpu")),
     )
     for positions, batch in batches:
-        steps = [*recorded, batch.to("cpu")]
+        steps = [*recorded, batch.to("cpu")]  # more than the settings say where some graphs were drawn again
         recorded.clear()
         nodes = torch.stack([graphs.nodes for graphs in steps], 1).numpy()
         pairs = torch.stack([graphs.pairs for graphs in steps], 1).numpy()
         for row, position in enumerate(positions.tolist()):
-            made[position] = _trajectory(decoder, nodes[row], pairs[row])
+            last = _last_change(nodes[row], pairs[row], settings.steps)
+            made[position] = _trajectory(decoder, nodes[row, : last + 1], pairs[row, : last + 1])
     return [made[position] for position in sorted(made)]
+
+
+def _last_change(nodes: np.ndarray, pairs: np.ndarray, steps: int) -> int:
+    """The picture from which on a graph stays as it is, at least `steps`: others of its batch may be drawn again."""
+    last = len(nodes) - 1
+    while last > steps and (nodes[last] == nodes[last - 1]).all() and (pairs[last] == pairs[last - 1]).all():
+        last -= 1
+    return last
 
 
 def _trajectory(decoder: GraphDecoder, nodes: np.ndarray, pairs: np.ndarray) -> Trajectory:

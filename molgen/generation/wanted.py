@@ -291,7 +291,10 @@ def parse_wanted(
 
 def _parse_like(text: str, model: Model) -> Lead:
     if not model.backend.starts:
-        raise InputError(f"model {model.name} ({model.backend_name}) makes no analogues; {families(_starts)} models do")
+        but = ", with a process of ours" if type(model.backend).starts else ""
+        raise InputError(
+            f"model {model.name} ({model.backend_name}) makes no analogues; {families(_starts)} models do{but}"
+        )
     lead = parse_lead(text, model.vocabulary)
     possible = np.flatnonzero(model.statistics.sizes)
     if lead.size < possible[0]:

@@ -140,9 +140,9 @@ class Backend(nn.Module, ABC):
         request: the atoms that they should have, of a kind in `requests`. condition: what is known of each graph, and
         the properties that it should have. guidance: weight w of classifier-free guidance (Ho and Salimans 2022),
         log p(x | targets) + w (log p(x | targets) - log p(x)); above 0 each evaluation is two. start: graphs that
-        are noised a part of the way, and denoised by as large a part of the steps, at least one. EDGE takes more
-        evaluations for graphs that it draws again, of which the callback sees the first draw, and so do models with
-        `chooses`, which alone use drafts.
+        are noised a part of the way, and denoised by as large a part of the steps, at least one. EDGE draws
+        some graphs again, with further evaluations, of which the callback sees none. Models with `chooses` draw those
+        with faults again, up to as many times as there are drafts; of that the callback hears, too, at the last step.
         Raises InputError for an unknown sampler, steps < 1, a guidance below 0 or one without targets, a condition on
         other graphs, and for what the model was not trained to be told.
         """
@@ -168,12 +168,22 @@ class Backend(nn.Module, ABC):
         return drawn if drafts is None else drafts.best(drawn, partial(self._again, drawing), condition)
 
     def _again(self, drawing: Drawing, graphs: GraphBatch, rows: Tensor) -> GraphBatch:
-        """Some of the graphs that were drawn, again: from what they had started from, else from themselves."""
+        """Some rows of the graphs drawn so far, again: from what they had started from, else from themselves.
+
+        The callback goes on to see all graphs, at the last of the steps.
+        """
+
+        def again(_done: int, steps: int, made: Callable[[], GraphBatch]) -> None:
+            assert drawing.callback is not None
+            drawing.callback(steps, steps, lambda: graphs.put(rows, made()))
+
         start = drawing.start
-        start = Start(graphs, self.again) if start is None else start._replace(graph=start.graph[rows])
+        start = Start(graphs[rows], self.again) if start is None else start._replace(graph=start.graph[rows])
         condition = None if drawing.condition is None else drawing.condition[rows]
-        again = drawing._replace(start=start, condition=condition, callback=None)
-        return self._sample(graphs.size, len(rows), again)
+        callback = None if drawing.callback is None else again
+        return self._sample(
+            graphs.size, len(rows), drawing._replace(start=start, condition=condition, callback=callback)
+        )
 
     def _checked_start(self, start: Start, size: int, count: int) -> Start:
         if not self.starts:

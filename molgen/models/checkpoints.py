@@ -2,8 +2,9 @@
 
 weights.safetensors     the averaged weights; matrices in bfloat16, the dtype they are multiplied in
 model.json              backend, config, vocabulary, statistics of the training data
-known.safetensors       sorted 64-bit hashes of the canonical SMILES trained on, and of their ring systems, uint64; of
-                        shipped models once for each data set, as checkpoints/known/SET.safetensors
+known.safetensors       sorted 64-bit hashes of the canonical SMILES trained on, of their ring systems, and of the
+                        surroundings of their atoms, uint64; of shipped models once for each data set, as
+                        checkpoints/known/SET.safetensors
 bounds.safetensors      bounds on -log p of training molecules, by size (molgen.generation.typical); may be missing
 card.json, README.md    data, licence, training, figures, limits; the second is the first made readable
 checksums.json          the SHA-256 of each of the others but README.md

@@ -3,7 +3,8 @@
 Entries that are drawn independently contradict each other: an atom gets a bond too many, or a molecule falls in two.
 Where all real graphs have a property, drawing until a graph has it too brings the distribution nearer to the real one:
 KL(p | q given the property) = KL(p | q) + log q(property), and the last term is negative. At the end a graph with a
-fault is not drawn from noise again, which would cost as much as the first time, but from itself with a little noise.
+fault is not drawn from noise again, which would cost as much as the first time, but from itself with some noise; or
+from the molecule that it was to be like, with as much noise as the first time.
 """
 
 from collections.abc import Callable
@@ -14,7 +15,7 @@ from torch import Tensor
 from molgen.models.conditions import Condition
 from molgen.molecules.graph import GraphBatch
 
-LACKS = 10  # weight of the fault that something known is not there
+LACKS = 1_000  # weight of the fault that something known is not there
 
 
 class Drafts(NamedTuple):
@@ -32,8 +33,8 @@ class Drafts(NamedTuple):
     ) -> GraphBatch:
         """The first drafts, and in their place later ones with fewer faults.
 
-        draw: some rows anew, from their best drafts so far and their numbers, int64 [r]. known: what each graph should
-        have; one that lacks some of it has a fault.
+        draw: some rows anew, from the best drafts of all graphs so far and the numbers of the rows, int64 [r]. known:
+        what each graph should have; one that lacks some of it has a fault.
         """
         nodes, pairs = first.nodes.clone(), first.pairs.clone()
         faults = self._faults(first, known)
@@ -41,7 +42,7 @@ class Drafts(NamedTuple):
             rows = (faults > 0).nonzero().flatten()
             if not len(rows):
                 break
-            drawn = draw(GraphBatch(nodes[rows], pairs[rows]), rows)
+            drawn = draw(GraphBatch(nodes, pairs), rows)
             again = self._faults(drawn, None if known is None else known[rows])
             better = again < faults[rows]
             faults[rows[better]] = again[better]

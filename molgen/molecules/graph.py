@@ -79,6 +79,10 @@ class GraphBatch:
     def __getitem__(self, rows: Tensor | slice) -> "GraphBatch":
         return GraphBatch(self.nodes[rows], self.pairs[rows])
 
+    def put(self, rows: Tensor, others: "GraphBatch") -> "GraphBatch":
+        """The same graphs with others, in order, in the place of some rows, int64 [r]."""
+        return GraphBatch(self.nodes.index_copy(0, rows, others.nodes), self.pairs.index_copy(0, rows, others.pairs))
+
     def bonds(self) -> Tensor:
         """The symmetric bond matrices, [b, n, n], diagonal 0."""
         return to_square(self.pairs, self.size)

@@ -104,8 +104,9 @@ def test_little_noise_gives_the_start_back(backend, dataset, monkeypatch):
         backend.sample(5, 4, **options, start=Start(graph, 0.5))
 
 
-def test_a_graph_with_faults_is_drawn_again(backend):
+def test_a_graph_with_faults_is_drawn_again(backend, monkeypatch):
     """Until it has none, of every sampler but those that stay as published; or the backend makes no drafts at all."""
+    monkeypatch.setattr(backend, "again", 0.9)  # what has not learned anything needs much noise to come out otherwise
     for sampler in backend.samplers:
         judged: list[int] = []
 
@@ -124,20 +125,41 @@ def test_a_graph_with_faults_is_drawn_again(backend):
             assert (chosen.pairs > 0).sum() < (plain.pairs > 0).sum()
 
 
-def test_what_lacks_a_known_entry_is_drawn_again(backend, dataset):
-    """Which matters where known entries are not put in place, but hinted at."""
-    if not backend.chooses or not backend.config.known_parts:
+def test_what_is_drawn_again_has_its_own_start_and_condition(backend, dataset, monkeypatch):
+    """From itself, or from what it started from, under what it was told; the callback goes on to see all graphs."""
+    if not backend.chooses or backend.samplers[0] in backend.as_published or not backend.config.known_parts:
         pytest.skip("makes no drafts, or takes no known parts")
-    batch = dataset.by_size[6].to(torch.int64)
-    batch = batch[torch.arange(64) % len(batch)]
-    condition = Condition(batch, batch.nodes >= 0, batch.pairs > 0, torch.full((64, len(backend.targets)), torch.nan))
+    batch = dataset.by_size[6].to(torch.int64)[:4]
+    targets = torch.arange(4.0)[:, None].expand(-1, len(backend.targets))
+    condition = Condition(batch, batch.nodes >= 0, batch.pairs > 0, targets)
+    drawings, seen = [], []
 
-    def share(drafts):
-        options = {"steps": 8, "sampler": backend.samplers[0], "generator": generator(), "drafts": drafts}
-        return condition.held_by(backend.sample(6, 64, **options, condition=condition)).float().mean()
+    def sample(size, count, drawing):
+        drawings.append(drawing)
+        made = batch if drawing.start is None else drawing.start.graph
+        made = made if drawing.condition is None else drawing.condition.hold(made)
+        drawing.callback(1, 5, lambda: made)
+        return made
 
-    no_fault = Drafts(8, lambda graphs, _: torch.zeros(len(graphs), dtype=torch.int64))
-    assert share(no_fault) == 1 if backend.keeps_parts else share(no_fault) >= share(None)
+    def faults(graphs, given):
+        judged = [tuple(nodes) for nodes in graphs.nodes.tolist()]
+        return torch.tensor([int(nodes in {tuple(batch.nodes[row].tolist()) for row in (1, 3)}) for nodes in judged])
+
+    monkeypatch.setattr(backend, "_sample", sample)
+    start = Start(batch, 0.25)
+    for given in (None, start):
+        drawings.clear()
+        seen.clear()
+        backend.sample(
+            6, 4, steps=5, sampler=backend.samplers[0], generator=generator(), condition=condition, start=given,
+            drafts=Drafts(2, faults), callback=lambda *call: seen.append(call),
+        )  # fmt: skip
+        again = drawings[1]
+        assert again.start.noise == (backend.again if given is None else 0.25)
+        assert torch.equal(again.start.graph.nodes, batch.nodes[[1, 3]])
+        assert torch.equal(again.condition.targets[:, 0], torch.tensor([1.0, 3.0]))
+        assert [(done, of) for done, of, _ in seen] == [(1, 5), (5, 5)]
+        assert torch.equal(seen[1][2]().nodes, batch.nodes)
 
 
 def test_the_callback_sees_every_evaluation(backend):

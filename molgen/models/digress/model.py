@@ -21,7 +21,6 @@ from molgen.models.digress.network import Denoiser
 from molgen.models.digress.process import divergence, noised
 from molgen.models.digress.published_network import PublishedDenoiser
 from molgen.models.digress.samplers import SAMPLERS, Step
-from molgen.models.drafts import Drafts
 from molgen.models.losses import cross_entropy
 from molgen.models.noise import cosine_alpha_bar, sample_classes, spread_uniforms
 from molgen.molecules.graph import GraphBatch, pair_count
@@ -140,7 +139,7 @@ class DiGress(Backend):
             clean_nodes, clean_pairs = log_nodes.exp(), log_pairs.exp()
             if drawing.drafts is not None and alpha_t >= LATE:
                 # one clean graph, certain for the sampler
-                draft = self._best_draft(drawing.drafts, log_nodes, log_pairs, totals, told, generator)
+                draft = self._best_draft(drawing, log_nodes, log_pairs, totals, told)
                 clean_nodes = one_hot(draft.nodes, len(atoms)).to(clean_nodes)
                 clean_pairs = one_hot(draft.pairs, len(bonds)).to(clean_pairs)
             elif totals is not None:  # the same of the pairs, from their joint distribution
@@ -155,14 +154,15 @@ class DiGress(Backend):
 
     @staticmethod
     def _best_draft(
-        drafts: Drafts,
+        drawing: Drawing,
         log_nodes: Tensor,
         log_pairs: Tensor,
         totals: BondTotals | None,
         told: Condition | None,
-        generator: torch.Generator | None,
     ) -> GraphBatch:
         """Clean graphs drawn from log p(x | z_t) of nodes and pairs, of each the draft with the fewest faults."""
+        assert drawing.drafts is not None
+        generator = drawing.generator
 
         def draw(_: GraphBatch | None, rows: Tensor) -> GraphBatch:
             nodes = sample_classes(log_nodes[rows].exp(), generator)
@@ -173,7 +173,8 @@ class DiGress(Backend):
             drawn = GraphBatch(nodes, pairs)
             return drawn if told is None else told[rows].hold(drawn)
 
-        return drafts.best(draw(None, torch.arange(len(log_nodes), device=log_nodes.device)), draw, told)
+        first = draw(None, torch.arange(len(log_nodes), device=log_nodes.device))
+        return drawing.drafts.best(first, draw, drawing.condition)
 
     def _guided(
         self, state: GraphBatch, alpha_bar: Tensor, told: Condition | None, guidance: float
