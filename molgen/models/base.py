@@ -19,6 +19,7 @@ from molgen.models.drafts import Drafts
 from molgen.models.noise import stratum_uniforms
 from molgen.molecules.graph import GraphBatch
 from molgen.molecules.vocabulary import AtomClass, Vocabulary
+from molgen.progress import Progress, silent
 
 if TYPE_CHECKING:
     from molgen.molecules.composition import Request
@@ -225,6 +226,14 @@ class Backend(nn.Module, ABC):
             for name, parameter in self.named_parameters()
             if ".blocks." in f".{name}" and parameter.ndim == 2 and "modulation" not in name
         ]
+
+    def find_calibration(self, generator: torch.Generator | None, progress: Progress = silent) -> dict[str, Tensor]:
+        """What `calibrate` takes, from a run of the model itself; empty for families that are not calibrated."""
+        return {}
+
+    def calibrate(self, shifts: Mapping[str, Tensor]) -> None:
+        """Put the predictions right by what `find_calibration` found. Raises InputError for what it cannot use."""
+        raise InputError("this family of models is not calibrated")
 
     @property
     def targets(self) -> tuple[str, ...]:

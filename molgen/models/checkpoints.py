@@ -6,6 +6,7 @@ known.safetensors       sorted 64-bit hashes of the canonical SMILES trained on,
                         surroundings of their atoms, uint64; of shipped models once for each data set, as
                         checkpoints/known/SET.safetensors
 bounds.safetensors      bounds on -log p of training molecules, by size (molgen.generation.typical); may be missing
+calibration.safetensors what puts the model's predictions right (molgen.models.digress.calibration); may be missing
 card.json, README.md    data, licence, training, figures, limits; the second is the first made readable
 checksums.json          the SHA-256 of each of the others but README.md
 """
@@ -34,12 +35,13 @@ from molgen.models.record import check_bounds, check_known, check_record, check_
 from molgen.models.registry import family
 from molgen.molecules.vocabulary import Vocabulary
 
-WEIGHTS, MODEL, KNOWN, CARD, BOUNDS, CHECKSUMS = (
+WEIGHTS, MODEL, KNOWN, CARD, BOUNDS, CALIBRATION, CHECKSUMS = (
     "weights.safetensors",
     "model.json",
     "known.safetensors",
     "card.json",
     "bounds.safetensors",
+    "calibration.safetensors",
     "checksums.json",
 )
 MOST_BYTES = 2**32  # of a file: 2 billion parameters, or the hashes of 500 million molecules
@@ -134,10 +136,18 @@ def known_file(known: np.ndarray, ring_systems: np.ndarray | None, surroundings:
 
 def write_bounds(folder: Path, bounds: Mapping[int, np.ndarray]) -> None:
     """Put bounds, as `Model` has them, into a checkpoint folder that has none, or the same."""
-    content = safetensors.numpy.save({str(size): row.astype(np.float32) for size, row in bounds.items()})
+    _add(folder, BOUNDS, safetensors.numpy.save({str(size): row.astype(np.float32) for size, row in bounds.items()}))
+
+
+def write_calibration(folder: Path, shifts: Mapping[str, torch.Tensor]) -> None:
+    """Put a calibration, as `Backend.calibrate` takes it, into a checkpoint folder that has none, or the same."""
+    _add(folder, CALIBRATION, safetensors.torch.save(dict(shifts)))
+
+
+def _add(folder: Path, file: str, content: bytes) -> None:
     # first, so that the folder can be loaded whenever this is cut off
-    _write_sums(folder, read_json(folder / CHECKSUMS) | {BOUNDS: hashlib.sha256(content).hexdigest()})
-    with atomic_write(folder / BOUNDS, "wb") as out:
+    _write_sums(folder, read_json(folder / CHECKSUMS) | {file: hashlib.sha256(content).hexdigest()})
+    with atomic_write(folder / file, "wb") as out:
         out.write(content)
 
 
@@ -208,6 +218,9 @@ def load_checkpoint(name_or_path: str) -> Model:
         kept = safetensors.numpy.load_file(folder / BOUNDS) if BOUNDS in _files(folder) else {}
         bounds = {int(size): row for size, row in kept.items()}
         check_bounds(bounds, statistics.sizes)
+        about = f"{CALIBRATION}: "
+        if CALIBRATION in _files(folder):
+            backend.calibrate(safetensors.torch.load_file(folder / CALIBRATION))
         about = f"{CARD}: "
         card = read_json(folder / CARD)
     except UNUSABLE as error:
@@ -247,7 +260,7 @@ def _shared_known(expected: object) -> Path:
 
 def _files(folder: Path) -> list[str]:
     """The files of a checkpoint that have checksums and lie in its folder."""
-    return [WEIGHTS, MODEL, CARD, *(file for file in (KNOWN, BOUNDS) if (folder / file).exists())]
+    return [WEIGHTS, MODEL, CARD, *(file for file in (KNOWN, BOUNDS, CALIBRATION) if (folder / file).exists())]
 
 
 def _write_checksums(folder: Path) -> None:

@@ -4,12 +4,15 @@ import math
 import platform
 import time
 from dataclasses import asdict
+from pathlib import Path
 
 import numpy as np
 import torch
 
 from molgen.data.prepared import PreparedSet
-from molgen.models.checkpoints import save_checkpoint
+from molgen.device import place
+from molgen.models.checkpoints import load_checkpoint, save_checkpoint, write_calibration
+from molgen.progress import Progress, silent
 from molgen.training.log import read_log
 from molgen.training.trainer import Trainer
 
@@ -62,3 +65,12 @@ def save_model(
         ring_systems=ring_systems,
         surroundings=surroundings,
     )
+
+
+def keep_calibration(folder: Path, progress: Progress = silent) -> None:
+    """Put the calibration of a model whose training is over into its folder, where its family has one."""
+    backend = load_checkpoint(str(folder)).backend
+    place(backend, "cpu")
+    shifts = backend.find_calibration(torch.Generator().manual_seed(0), progress)
+    if shifts:
+        write_calibration(folder, shifts)

@@ -23,7 +23,7 @@ from molgen.models.checkpoints import Model
 from molgen.models.config import Value
 from molgen.molecules.hashing import contains, smiles_hashes
 from molgen.progress import Progress, silent
-from molgen.training.export import MODEL, save_model
+from molgen.training.export import MODEL, keep_calibration, save_model
 from molgen.training.log import LOG, read_log
 from molgen.training.setup import Setup, set_up
 from molgen.training.share import joined
@@ -158,6 +158,7 @@ def run(
         )
         if finished and share.leads:
             keep_bounds(setup.folder / MODEL, prepared, progress)
+            keep_calibration(setup.folder / MODEL, progress)
     log = share.once(lambda: read_log(setup.folder))
     measured = {column: float(entry) for column, entry in log[-1].items() if entry} if log else {}
     return TrainResult(setup.folder / MODEL, finished, trainer.step, trainer.steps, measured, trainer.first_valid)

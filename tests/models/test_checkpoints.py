@@ -12,6 +12,7 @@ from molgen.errors import CheckpointError, InputError
 from molgen.files import sha256_of
 from molgen.models.checkpoints import (
     BOUNDS,
+    CALIBRATION,
     CARD,
     CHECKSUMS,
     KNOWN,
@@ -22,6 +23,7 @@ from molgen.models.checkpoints import (
     load_checkpoint,
     save_checkpoint,
     write_bounds,
+    write_calibration,
     write_card,
 )
 from molgen.models.digress.config import DiGressConfig
@@ -97,6 +99,18 @@ def test_bounds_come_along_and_may_be_missing(checkpoint):
     assert len(load_checkpoint(str(checkpoint)).bounds) == 2
     (checkpoint / BOUNDS).unlink()  # as where writing them was cut off
     assert load_checkpoint(str(checkpoint)).bounds == {}
+
+
+def test_a_calibration_comes_along_and_may_be_missing(checkpoint):
+    assert load_checkpoint(str(checkpoint)).backend.calibration is None
+    shifts = {"levels": torch.tensor([0.2, 0.6]), "nodes": torch.full((2, 6), 0.5), "pairs": torch.zeros(2, 4)}
+    write_calibration(checkpoint, shifts)
+    write_card(checkpoint, CARD_RECORD)
+    kept = load_checkpoint(str(checkpoint)).backend.calibration
+    assert all(torch.equal(values, shifts[name]) for name, values in kept._asdict().items())
+    write_calibration(checkpoint, shifts | {"levels": torch.tensor([0.6, 0.2])})
+    with pytest.raises(CheckpointError, match=f"{CALIBRATION}: the levels of a calibration should rise"):
+        load_checkpoint(str(checkpoint))
 
 
 @pytest.mark.parametrize(

@@ -13,6 +13,7 @@ from molgen.errors import InputError, TrainingError
 from molgen.generation.sampling import sample_smiles
 from molgen.generation.typical import FEWEST, training_bounds
 from molgen.models.checkpoints import load_checkpoint
+from molgen.models.digress.model import DiGress
 from molgen.models.registry import BACKENDS
 from molgen.training import check
 from molgen.training.finetune import TUNING
@@ -47,7 +48,7 @@ def test_a_training_prints_nothing_and_reports(prepared, tmp_path, capfd):
     assert load_checkpoint(str(done.model)).backend.config.layers == 2
 
 
-def test_a_trained_model_brings_the_bounds_of_its_training_molecules(tmp_path):
+def test_a_trained_model_brings_bounds_and_a_calibration(tmp_path):
     chains = [f"{a}C{b}{c}C" for a in "CNO" for b in "CNO" for c in "CNO"]
     (tmp_path / "chains.smi").write_text("\n".join([*chains, "C", "O", "CC"]), encoding="utf-8")
     prepared = prepare(str(tmp_path / "chains.smi"), workers=1, cache=tmp_path / "cache")
@@ -57,6 +58,8 @@ def test_a_trained_model_brings_the_bounds_of_its_training_molecules(tmp_path):
     model = load_checkpoint(str(done.model))
     assert list(model.bounds) == [5] and len(model.bounds[5]) == prepared.statistics.sizes[5] >= FEWEST
     assert model.bounds[5] == pytest.approx(training_bounds(model, prepared, 5), rel=1e-6)
+    assert isinstance(model.backend, DiGress)
+    assert model.backend.calibration is not None and len(model.backend.calibration.levels) > 1
 
 
 def test_a_training_stops_and_resumes(prepared, tmp_path):

@@ -12,10 +12,12 @@ from torch import Tensor
 from torch.nn.functional import one_hot
 
 from molgen.data.dataset import Statistics
+from molgen.errors import InputError
 from molgen.models.base import Backend, Drawing
 from molgen.models.bond_totals import BondTotals
 from molgen.models.conditions import Condition, guided
 from molgen.models.config import BackendConfig
+from molgen.models.digress.calibration import Calibration, found
 from molgen.models.digress.config import DiGressConfig
 from molgen.models.digress.network import Denoiser
 from molgen.models.digress.process import divergence, noised
@@ -25,6 +27,7 @@ from molgen.models.losses import cross_entropy
 from molgen.models.noise import cosine_alpha_bar, sample_classes, spread_uniforms
 from molgen.molecules.graph import GraphBatch, pair_count
 from molgen.molecules.vocabulary import Vocabulary
+from molgen.progress import Progress, silent
 
 LATE = 0.98  # alpha-bar from which on drafts are chosen: earlier a choice makes molecules simpler than real ones
 
@@ -58,6 +61,7 @@ class DiGress(Backend):
     )
     config: DiGressConfig
     network: Denoiser | PublishedDenoiser
+    calibration: Calibration | None = None
 
     def __init__(self, config: DiGressConfig, vocabulary: Vocabulary, statistics: Statistics) -> None:
         super().__init__(config, vocabulary, statistics)
@@ -70,6 +74,16 @@ class DiGress(Backend):
     def prefers_known_rings(self) -> bool:
         """As the config says."""
         return self.config.known_rings
+
+    def find_calibration(self, generator: torch.Generator | None, progress: Progress = silent) -> dict[str, Tensor]:
+        """Shifts of its predictions; none of a model that samples as published."""
+        return {} if self.samplers[0] in self.as_published else found(self, generator, progress)._asdict()
+
+    def calibrate(self, shifts: Mapping[str, Tensor]) -> None:
+        """Use such shifts, in the default sampler, for graphs that are told nothing."""
+        if set(shifts) != set(Calibration._fields):
+            raise InputError(f"a calibration should hold {', '.join(Calibration._fields)}, got {', '.join(shifts)}")
+        self.calibration = Calibration(**shifts).checked(len(self.vocabulary.atoms))
 
     def _built(self, config: DiGressConfig) -> Denoiser | PublishedDenoiser:
         marginals = torch.tensor(self.statistics.atoms), torch.tensor(self.statistics.bonds)
@@ -136,6 +150,8 @@ class DiGress(Backend):
         state = state if told is None else told.hold(state)
         for done, (alpha_t, alpha_s) in enumerate(pairwise(alphas[skipped:]), start=1 + skipped):
             log_nodes, log_pairs = self._guided(state, atoms.new_full((count,), alpha_t), told, drawing.guidance)
+            if told is None and self.calibration is not None and drawing.sampler == self.samplers[0]:
+                log_nodes, log_pairs = self.calibration.shifted(log_nodes, log_pairs, alpha_t)
             clean_nodes, clean_pairs = log_nodes.exp(), log_pairs.exp()
             if drawing.drafts is not None and alpha_t >= LATE:
                 # one clean graph, certain for the sampler
