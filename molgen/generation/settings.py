@@ -45,7 +45,8 @@ class Settings:
     lead are kept. like: SMILES of a lead; similarity: that of its analogues to it, such as "0.5:0.8"; noise: how far
     it is noised for that, None until a run has found out. stereo: stereoisomers of each molecule at most, None for
     molecules without stereo; three_d: whether they are arranged in space. drafts: of a molecule near the end, of
-    which the one with the fewest faults is taken; None for models and samplers that make one.
+    which the one with the fewest faults is taken; None for models and samplers that make one. calibration_sha256: of
+    the model's calibration, None where it has none.
     seed: None until a run draws one. Raises InputError for a number out of range.
     """
 
@@ -73,6 +74,7 @@ class Settings:
     stereo: int | None = None
     three_d: bool | None = None
     drafts: int | None = None
+    calibration_sha256: str | None = None
 
     def __post_init__(self) -> None:
         for name in ("unique", "samples", "steps", "drafts"):
@@ -216,6 +218,7 @@ def make_settings(
     return Settings(
         model=model.name,
         weights_sha256=model.weights_sha256,
+        calibration_sha256=model.calibration_sha256,
         device=pick_device(device, gpu=engine.room(gpu=True) > 0 if by_workers and engine.remote else None).type,
         sampler=backend.samplers[0] if sampler is None else sampler,
         steps=backend.default_steps if steps is None else steps,

@@ -54,7 +54,7 @@ class Model:
 
     ring_systems, surroundings: sorted hashes of their parts (`molgen.molecules.substructures`), uint64 [k]; None of
     models saved before molgen kept them. bounds: size -> bounds in nats on -log p of training molecules of that size,
-    ascending, float32 [k]; of models saved before molgen kept them, none.
+    ascending, float32 [k]; of models saved before molgen kept them, none. calibration_sha256: of CALIBRATION, if any.
     """
 
     name: str
@@ -69,6 +69,7 @@ class Model:
     ring_systems: np.ndarray | None = None
     surroundings: np.ndarray | None = None
     bounds: Mapping[int, np.ndarray] = field(default_factory=dict)
+    calibration_sha256: str | None = None
 
 
 def build_backend(name: str, config: Mapping[str, object], vocabulary: Vocabulary, statistics: Statistics) -> Backend:
@@ -219,7 +220,8 @@ def load_checkpoint(name_or_path: str) -> Model:
         bounds = {int(size): row for size, row in kept.items()}
         check_bounds(bounds, statistics.sizes)
         about = f"{CALIBRATION}: "
-        if CALIBRATION in _files(folder):
+        calibration = str(expected[CALIBRATION]) if CALIBRATION in _files(folder) else None
+        if calibration is not None:
             backend.calibrate(safetensors.torch.load_file(folder / CALIBRATION))
         about = f"{CARD}: "
         card = read_json(folder / CARD)
@@ -229,7 +231,7 @@ def load_checkpoint(name_or_path: str) -> Model:
     backend.eval().requires_grad_(False)
     name = str(card.get("name", folder.name))
     parts = (record["backend"], backend, vocabulary, statistics, card, known, expected[WEIGHTS])
-    return Model(name, folder, *parts, ring_systems, surroundings, bounds)
+    return Model(name, folder, *parts, ring_systems, surroundings, bounds, calibration)
 
 
 def list_models() -> dict[str, Path]:
