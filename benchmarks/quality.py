@@ -29,6 +29,7 @@ from molgen.evaluation.fcd import chemnet_activations, fcd_distance, split_activ
 from molgen.evaluation.strange import strange_shares
 from molgen.evaluation.verdicts import summarise
 from molgen.generation.faults import DRAFTS, choice
+from molgen.generation.judge import judge
 from molgen.generation.sampling import draw_graphs
 from molgen.generation.wanted import Wanted
 from molgen.models.checkpoints import load_checkpoint
@@ -62,7 +63,14 @@ def measure(model, prepared, split, sampler, steps, num, seed, drafts) -> dict[s
     started = time.perf_counter()
     with torch.inference_mode():
         for _, batch in draw_graphs(
-            model.backend, model.statistics, num, sampler=sampler, steps=steps, seed=seed, drafts=drafts
+            model.backend,
+            model.statistics,
+            num,
+            sampler=sampler,
+            steps=steps,
+            seed=seed,
+            drafts=choice(model, Wanted(), drafts),
+            judge=judge(model, Wanted(), sampler, drafts),
         ):
             nodes, pairs = batch.nodes.numpy(), batch.pairs.numpy()
             verdicts += [decoder.decode(nodes[row], pairs[row]) for row in range(len(batch))]
@@ -102,7 +110,7 @@ def main() -> None:
     parser.add_argument("--split", default="test")
     parser.add_argument("--samplers", nargs="+", help="the model's default, where not given")
     parser.add_argument("--steps", nargs="+", type=int, help="the model's default, where not given")
-    parser.add_argument("--drafts", type=int, default=DRAFTS, help="for models that choose among drafts; 1: no choice")
+    parser.add_argument("--drafts", type=int, default=DRAFTS, help="of a molecule at most; 1: no choice, and no critic")
     parser.add_argument("--num", type=int, default=10_000)
     parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2])
     parser.add_argument("--precision", choices=("float32", "bfloat16"), help="that of the machine, where not given")
@@ -128,14 +136,13 @@ def main() -> None:
     for name in options.models:
         model = load_checkpoint(name)
         device.place(model.backend, "cpu")
-        drafts = choice(model, Wanted(), options.drafts)
         parameters = sum(tensor.numel() for tensor in model.backend.parameters())
         minutes = model.card.get("training", {}).get("core minutes", "?")
         for sampler in options.samplers or [model.backend.samplers[0]]:
             for steps in options.steps or [model.backend.default_steps]:
                 with products:
                     rows = [
-                        measure(model, prepared, options.split, sampler, steps, options.num, seed, drafts)
+                        measure(model, prepared, options.split, sampler, steps, options.num, seed, options.drafts)
                         for seed in options.seeds
                     ]
                 columns = {name: [row[name] for row in rows] for name in COLUMNS}

@@ -12,13 +12,14 @@ from rdkit import Chem
 from molgen.data.dataset import Statistics
 from molgen.device import place
 from molgen.generation.filters import Filter
+from molgen.generation.judge import Judge
 from molgen.generation.leads import Lead
 from molgen.generation.likelihood import likelihood_columns
-from molgen.generation.settings import Settings, columns, drafts_of, filter_of, measured_targets, wanted_of
+from molgen.generation.settings import Settings, columns, drafts_of, filter_of, judge_of, measured_targets, wanted_of
 from molgen.generation.stereo import stereo_texts
 from molgen.generation.streams import stream, torch_generator
 from molgen.generation.wanted import Wanted
-from molgen.models.base import Backend, Callback
+from molgen.models.base import Backend
 from molgen.models.checkpoints import Model
 from molgen.models.drafts import Drafts
 from molgen.molecules.encoding import Decoded, GraphDecoder
@@ -31,6 +32,10 @@ from molgen.progress import Progress, silent
 ENTRIES_PER_BATCH = 24_576  # pairs and nodes of a batch together, which bounds its memory whatever the molecules' size
 PER_EXCERPT = 8  # graphs that are shown the same part of a large molecule
 DECIMALS = 4
+
+# called after each network evaluation with the positions of some graphs, how often they were evaluated since they were
+# last noise, and what they are so far
+EachStep = Callable[[np.ndarray, int, GraphBatch], object]
 
 
 class Sample(NamedTuple):
@@ -51,6 +56,7 @@ class Shards:
         self.wanted = wanted_of(model, settings)
         self.filter = filter_of(model, settings)
         self.drafts = drafts_of(model, settings)
+        self.judge = judge_of(model, settings)
         self.decoder = GraphDecoder(model.vocabulary)
         self.numbers = [*PROPERTIES, *measured_targets(settings)]
         place(model.backend, settings.device)
@@ -99,6 +105,7 @@ class Shards:
             shard=shard,
             wanted=self.wanted,
             drafts=self.drafts,
+            judge=self.judge,
             progress=progress,
         ):
             samples = self._samples(batch)
@@ -196,42 +203,60 @@ def draw_graphs(
     shard: int = 0,
     wanted: Wanted | None = None,
     drafts: Drafts | None = None,
+    judge: Judge | None = None,
     progress: Progress = silent,
-    each_step: Callable[[GraphBatch], object] | None = None,
+    each_step: EachStep | None = None,
 ) -> Iterator[tuple[np.ndarray, GraphBatch]]:
     """`count` new graphs, batch by batch, each with the positions of its graphs among the `count`, int64 [b].
 
-    Every position comes once; sizes are distributed as in the training data, under what is wanted. The graphs depend on
-    all arguments but `progress` and `each_step`, which gets a batch's graphs so far after every evaluation.
+    Every position comes once; sizes are distributed as in the training data, under what is wanted. What the judge
+    refuses is drawn anew. The graphs depend on all arguments but `progress` and `each_step`.
     """
     wanted = wanted or Wanted()
     weights = wanted.size_weights(statistics)
     random = np.random.default_rng(stream(seed, shard, "sizes"))
     sizes = random.choice(len(weights), size=count, p=weights / weights.sum())
     generator = torch_generator(seed, shard, "graphs")
-    for_targets = np.random.default_rng(stream(seed, shard, "targets"))
-    for_excerpts = np.random.default_rng(stream(seed, shard, "excerpts"))
-    drawn = 0
-    for positions in _batches(sizes, PER_EXCERPT if wanted.is_large(statistics) else None):
+    for_targets, for_excerpts, for_judge = (
+        np.random.default_rng(stream(seed, shard, name)) for name in ("targets", "excerpts", "judge")
+    )
+
+    def batch_of(positions: np.ndarray, before: int) -> GraphBatch:
         size, samples = int(sizes[positions[0]]), len(positions)
         shown, excerpt = wanted.shown(statistics, size, for_excerpts)
         size -= excerpt.hidden if excerpt else 0
         restored = excerpt.restored if excerpt else _as_it_is
-        batch = backend.sample(
-            size,
-            samples,
-            steps=steps,
-            sampler=sampler,
-            generator=generator,
-            callback=_callback(progress, each_step, restored, drawn, samples, count),
-            request=shown.request,
-            condition=shown.condition(backend, size, samples, for_targets),
-            guidance=shown.guidance,
-            start=None if shown.lead is None else shown.lead.start(samples),
-            drafts=drafts,
-        )
-        drawn += samples
-        yield positions, restored(batch)
+
+        def drawn(rows: np.ndarray, count_up: bool = False) -> GraphBatch:
+            def callback(done: int, total: int, graphs: Callable[[], GraphBatch]) -> None:
+                # the samples of a batch are spread evenly over its steps
+                now = samples * done // total if count_up else samples
+                if not count_up or now > samples * (done - 1) // total:
+                    progress("drawing molecules", before + now, count)
+                if each_step is not None:
+                    each_step(positions[rows], done, restored(graphs()))
+
+            return backend.sample(
+                size,
+                len(rows),
+                steps=steps,
+                sampler=sampler,
+                generator=generator,
+                callback=callback,
+                request=shown.request,
+                condition=shown.condition(backend, size, len(rows), for_targets),
+                guidance=shown.guidance,
+                start=None if shown.lead is None else shown.lead.start(len(rows)),
+                drafts=drafts,
+            )
+
+        batch = drawn(np.arange(samples), count_up=True)
+        return restored(batch if judge is None else judge.kept(batch, drawn, for_judge))
+
+    done = 0
+    for positions in _batches(sizes, PER_EXCERPT if wanted.is_large(statistics) else None):
+        yield positions, batch_of(positions, done)
+        done += len(positions)
 
 
 def sample_smiles(
@@ -258,26 +283,6 @@ def _count_from(progress: Progress, before: int, total: int, stage: str, done: i
 
 def _as_it_is(batch: GraphBatch) -> GraphBatch:
     return batch
-
-
-def _callback(
-    progress: Progress,
-    each_step: Callable[[GraphBatch], object] | None,
-    restored: Callable[[GraphBatch], GraphBatch],
-    before: int,
-    samples: int,
-    count: int,
-) -> Callback:
-    """A backend's callback that spreads the `samples` of a batch evenly over its steps."""
-
-    def callback(done: int, total: int, graphs: Callable[[], GraphBatch]) -> None:
-        now = samples * done // total
-        if now > samples * (done - 1) // total:
-            progress("drawing molecules", before + now, count)
-        if each_step is not None:
-            each_step(restored(graphs()))
-
-    return callback
 
 
 def _refused(sample: Sample, reason: str) -> Sample:

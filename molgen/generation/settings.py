@@ -15,6 +15,7 @@ from molgen.errors import InputError
 from molgen.evaluation.screening import load_profile, parse_profile, profile_text
 from molgen.generation.faults import DRAFTS, MOST_DRAFTS, choice
 from molgen.generation.filters import Filter, make_filter
+from molgen.generation.judge import Judge, judge
 from molgen.generation.leads import parent_of, parse_window
 from molgen.generation.stereo import COLUMNS as STEREO_COLUMNS
 from molgen.generation.wanted import Wanted, parse_wanted
@@ -45,8 +46,8 @@ class Settings:
     lead are kept. like: SMILES of a lead; similarity: that of its analogues to it, such as "0.5:0.8"; noise: how far
     it is noised for that, None until a run has found out. stereo: stereoisomers of each molecule at most, None for
     molecules without stereo; three_d: whether they are arranged in space. drafts: of a molecule near the end, of
-    which the one with the fewest faults is taken; None for models and samplers that make one. calibration_sha256: of
-    the model's calibration, None where it has none.
+    which the one with the fewest faults is taken, and anew where the model's critic is against it; None for models and
+    samplers that make one. calibration_sha256, critic_sha256: of what the model has of these, None where it has none.
     seed: None until a run draws one. Raises InputError for a number out of range.
     """
 
@@ -75,6 +76,7 @@ class Settings:
     three_d: bool | None = None
     drafts: int | None = None
     calibration_sha256: str | None = None
+    critic_sha256: str | None = None
 
     def __post_init__(self) -> None:
         for name in ("unique", "samples", "steps", "drafts"):
@@ -169,14 +171,6 @@ def make_settings(
         steps = steps_of(model, effort)
     if steps is not None and steps > backend.max_steps:
         raise InputError(f"model {model.name} takes at most {backend.max_steps} steps, got {steps}")
-    chooses = backend.chooses and sampler not in backend.as_published
-    if drafts is not None and not chooses:
-        who = f"the sampler {sampler}" if backend.chooses else f"model {model.name} ({model.backend_name})"
-        raise InputError(f"{who} makes no drafts to choose from", "drafts")
-    if drafts is not None and not 1 <= drafts <= MOST_DRAFTS:
-        raise InputError(f"drafts should be 1 to {MOST_DRAFTS} of each molecule, got {drafts}", "drafts")
-    if drafts is None and chooses:
-        drafts = DRAFTS
     if like is None and similarity is not None:
         raise InputError("a similarity goes with a molecule to be like, and none is given")
     if like is None and standardise:
@@ -191,6 +185,8 @@ def make_settings(
         size=size,
         like=parent_of(like) if like is not None and standardise else like,
     )
+    sampler = backend.samplers[0] if sampler is None else sampler
+    drafts = _checked_drafts(model, wanted, sampler, drafts)
     try:
         seed = None if seed is None else operator.index(seed)
     except TypeError:
@@ -219,8 +215,9 @@ def make_settings(
         model=model.name,
         weights_sha256=model.weights_sha256,
         calibration_sha256=model.calibration_sha256,
+        critic_sha256=model.critic_sha256,
         device=pick_device(device, gpu=engine.room(gpu=True) > 0 if by_workers and engine.remote else None).type,
-        sampler=backend.samplers[0] if sampler is None else sampler,
+        sampler=sampler,
         steps=backend.default_steps if steps is None else steps,
         samples=num,
         unique=unique,
@@ -243,6 +240,20 @@ def make_settings(
     )
 
 
+def _checked_drafts(model: Model, wanted: Wanted, sampler: str, drafts: int | None) -> int | None:
+    """How often a molecule may be drawn, DRAFTS if nothing is said; None where it is drawn once in any case."""
+    backend = model.backend
+    chooses = backend.chooses and sampler not in backend.as_published
+    if not chooses and judge(model, wanted, sampler, DRAFTS) is None:
+        if drafts is not None:
+            who = f"the sampler {sampler}" if backend.chooses else f"model {model.name} ({model.backend_name})"
+            raise InputError(f"{who} makes no drafts to choose from", "drafts")
+        return None
+    if drafts is not None and not 1 <= drafts <= MOST_DRAFTS:
+        raise InputError(f"drafts should be 1 to {MOST_DRAFTS} of each molecule, got {drafts}", "drafts")
+    return DRAFTS if drafts is None else drafts
+
+
 def wanted_of(model: Model, settings: Settings) -> Wanted:
     """What the settings want of the model's molecules. Raises InputError as `make_settings`."""
     return parse_wanted(
@@ -261,6 +272,11 @@ def wanted_of(model: Model, settings: Settings) -> Wanted:
 def drafts_of(model: Model, settings: Settings) -> Drafts | None:
     """What the model chooses among drafts by, None where it makes one. Raises InputError as `make_settings`."""
     return choice(model, wanted_of(model, settings), settings.drafts, known_rings=settings.known_rings)
+
+
+def judge_of(model: Model, settings: Settings) -> Judge | None:
+    """What refuses molecules that the model draws too often, if any. Raises InputError as `make_settings`."""
+    return judge(model, wanted_of(model, settings), settings.sampler, settings.drafts)
 
 
 def filter_of(model: Model, settings: Settings) -> Filter | None:

@@ -6,8 +6,8 @@ import numpy as np
 import torch
 
 # a stream of its own for each purpose, so that asking for likelihoods changes no molecule
-Purpose = Literal["sizes", "graphs", "likelihood", "targets", "excerpts"]
-KEYS: dict[Purpose, int] = {"sizes": 0, "graphs": 1, "likelihood": 2, "targets": 3, "excerpts": 4}
+Purpose = Literal["sizes", "graphs", "likelihood", "targets", "excerpts", "judge"]
+KEYS: dict[Purpose, int] = {"sizes": 0, "graphs": 1, "likelihood": 2, "targets": 3, "excerpts": 4, "judge": 5}
 
 
 def stream(seed: int, shard: int, purpose: Purpose) -> np.random.SeedSequence:

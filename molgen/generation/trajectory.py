@@ -3,11 +3,10 @@
 from typing import NamedTuple
 
 import numpy as np
-import torch
 
 from molgen.device import place
 from molgen.generation.sampling import draw_graphs
-from molgen.generation.settings import Settings, drafts_of, wanted_of
+from molgen.generation.settings import Settings, drafts_of, judge_of, wanted_of
 from molgen.models.checkpoints import Model
 from molgen.molecules.drawing import graph_svg, places_of
 from molgen.molecules.encoding import GraphDecoder
@@ -32,9 +31,16 @@ def trajectories(model: Model, settings: Settings) -> list[Trajectory]:
     assert settings.seed is not None
     place(model.backend, settings.device)
     decoder = GraphDecoder(model.vocabulary)
+    recorded: dict[int, list[tuple[np.ndarray, np.ndarray]]] = {}
+
+    def record(positions: np.ndarray, done: int, graphs: GraphBatch) -> None:
+        for position, nodes, pairs in zip(positions.tolist(), *_arrays(graphs), strict=True):
+            if done == 1:  # drawn anew, where it was drawn before
+                recorded[position] = []
+            recorded.setdefault(position, []).append((nodes, pairs))
+
     made: dict[int, Trajectory] = {}
-    recorded: list[GraphBatch] = []
-    batches = draw_graphs(
+    for positions, batch in draw_graphs(
         model.backend,
         model.statistics,
         settings.shard_samples(0),
@@ -43,17 +49,19 @@ def trajectories(model: Model, settings: Settings) -> list[Trajectory]:
         seed=settings.seed,
         wanted=wanted_of(model, settings),
         drafts=drafts_of(model, settings),
-        each_step=lambda graphs: recorded.append(graphs.to("cpu")),
-    )
-    for positions, batch in batches:
-        steps = [*recorded, batch.to("cpu")]  # more than the settings say where some graphs were drawn again
-        recorded.clear()
-        nodes = torch.stack([graphs.nodes for graphs in steps], 1).numpy()
-        pairs = torch.stack([graphs.pairs for graphs in steps], 1).numpy()
-        for row, position in enumerate(positions.tolist()):
-            last = _last_change(nodes[row], pairs[row], settings.steps)
-            made[position] = _trajectory(decoder, nodes[row, : last + 1], pairs[row, : last + 1])
+        judge=judge_of(model, settings),
+        each_step=record,
+    ):
+        for position, *final in zip(positions.tolist(), *_arrays(batch), strict=True):
+            # more than the settings say where some graphs of a batch were drawn again
+            nodes, pairs = map(np.stack, zip(*recorded.pop(position, []), final, strict=True))
+            last = _last_change(nodes, pairs, settings.steps)
+            made[position] = _trajectory(decoder, nodes[: last + 1], pairs[: last + 1])
     return [made[position] for position in sorted(made)]
+
+
+def _arrays(graphs: GraphBatch) -> tuple[np.ndarray, np.ndarray]:
+    return graphs.nodes.cpu().numpy(), graphs.pairs.cpu().numpy()
 
 
 def _last_change(nodes: np.ndarray, pairs: np.ndarray, steps: int) -> int:

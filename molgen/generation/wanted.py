@@ -83,6 +83,11 @@ class Wanted:
     sizes: Sizes | None = None
     lead: Lead | None = None
 
+    @property
+    def is_free(self) -> bool:
+        """Whether nothing is asked for, or sizes alone."""
+        return replace(self, sizes=None) == Wanted()
+
     def is_large(self, statistics: Statistics) -> bool:
         """Whether a core or lead is too large for the model, which is then shown parts of it (`excerpts`).
 

@@ -7,6 +7,7 @@ known.safetensors       sorted 64-bit hashes of the canonical SMILES trained on,
                         checkpoints/known/SET.safetensors
 bounds.safetensors      bounds on -log p of training molecules, by size (molgen.generation.typical); may be missing
 calibration.safetensors what puts the model's predictions right (molgen.models.digress.calibration); may be missing
+critic.safetensors      what tells its molecules from those of its training (molgen.molecules.critic); may be missing
 card.json, README.md    data, licence, training, figures, limits; the second is the first made readable
 checksums.json          the SHA-256 of each of the others but README.md
 """
@@ -33,15 +34,17 @@ from molgen.files import atomic_write, check_regular, sha256_of, shipped_folder
 from molgen.models.base import Backend
 from molgen.models.record import check_bounds, check_known, check_record, check_weights
 from molgen.models.registry import family
+from molgen.molecules.critic import Critic
 from molgen.molecules.vocabulary import Vocabulary
 
-WEIGHTS, MODEL, KNOWN, CARD, BOUNDS, CALIBRATION, CHECKSUMS = (
+WEIGHTS, MODEL, KNOWN, CARD, BOUNDS, CALIBRATION, CRITIC, CHECKSUMS = (
     "weights.safetensors",
     "model.json",
     "known.safetensors",
     "card.json",
     "bounds.safetensors",
     "calibration.safetensors",
+    "critic.safetensors",
     "checksums.json",
 )
 MOST_BYTES = 2**32  # of a file: 2 billion parameters, or the hashes of 500 million molecules
@@ -54,7 +57,8 @@ class Model:
 
     ring_systems, surroundings: sorted hashes of their parts (`molgen.molecules.substructures`), uint64 [k]; None of
     models saved before molgen kept them. bounds: size -> bounds in nats on -log p of training molecules of that size,
-    ascending, float32 [k]; of models saved before molgen kept them, none. calibration_sha256: of CALIBRATION, if any.
+    ascending, float32 [k]; of models saved before molgen kept them, none. critic: None where it has none.
+    calibration_sha256, critic_sha256: of CALIBRATION and CRITIC, if any.
     """
 
     name: str
@@ -70,6 +74,8 @@ class Model:
     surroundings: np.ndarray | None = None
     bounds: Mapping[int, np.ndarray] = field(default_factory=dict)
     calibration_sha256: str | None = None
+    critic: Critic | None = None
+    critic_sha256: str | None = None
 
 
 def build_backend(name: str, config: Mapping[str, object], vocabulary: Vocabulary, statistics: Statistics) -> Backend:
@@ -143,6 +149,11 @@ def write_bounds(folder: Path, bounds: Mapping[int, np.ndarray]) -> None:
 def write_calibration(folder: Path, shifts: Mapping[str, torch.Tensor]) -> None:
     """Put a calibration, as `Backend.calibrate` takes it, into a checkpoint folder that has none, or the same."""
     _add(folder, CALIBRATION, safetensors.torch.save(dict(shifts)))
+
+
+def write_critic(folder: Path, critic: Critic) -> None:
+    """Put a critic into a checkpoint folder that has none, or the same."""
+    _add(folder, CRITIC, safetensors.numpy.save(critic._asdict()))
 
 
 def _add(folder: Path, file: str, content: bytes) -> None:
@@ -223,6 +234,11 @@ def load_checkpoint(name_or_path: str) -> Model:
         calibration = str(expected[CALIBRATION]) if CALIBRATION in _files(folder) else None
         if calibration is not None:
             backend.calibrate(safetensors.torch.load_file(folder / CALIBRATION))
+        about = f"{CRITIC}: "
+        critic, critic_sha256 = None, None
+        if CRITIC in _files(folder):
+            critic = Critic(**safetensors.numpy.load_file(folder / CRITIC)).checked(len(statistics.sizes))
+            critic_sha256 = str(expected[CRITIC])
         about = f"{CARD}: "
         card = read_json(folder / CARD)
     except UNUSABLE as error:
@@ -231,7 +247,7 @@ def load_checkpoint(name_or_path: str) -> Model:
     backend.eval().requires_grad_(False)
     name = str(card.get("name", folder.name))
     parts = (record["backend"], backend, vocabulary, statistics, card, known, expected[WEIGHTS])
-    return Model(name, folder, *parts, ring_systems, surroundings, bounds, calibration)
+    return Model(name, folder, *parts, ring_systems, surroundings, bounds, calibration, critic, critic_sha256)
 
 
 def list_models() -> dict[str, Path]:
@@ -262,7 +278,7 @@ def _shared_known(expected: object) -> Path:
 
 def _files(folder: Path) -> list[str]:
     """The files of a checkpoint that have checksums and lie in its folder."""
-    return [WEIGHTS, MODEL, CARD, *(file for file in (KNOWN, BOUNDS, CALIBRATION) if (folder / file).exists())]
+    return [WEIGHTS, MODEL, CARD, *(file for file in (KNOWN, BOUNDS, CALIBRATION, CRITIC) if (folder / file).exists())]
 
 
 def _write_checksums(folder: Path) -> None:

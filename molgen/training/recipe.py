@@ -23,6 +23,7 @@ from molgen.models.checkpoints import Model
 from molgen.models.config import Value
 from molgen.molecules.hashing import contains, smiles_hashes
 from molgen.progress import Progress, silent
+from molgen.training.critic import keep_critic, number_to_draw
 from molgen.training.export import MODEL, keep_calibration, save_model
 from molgen.training.log import LOG, read_log
 from molgen.training.setup import Setup, set_up
@@ -159,6 +160,8 @@ def run(
         if finished and share.leads:
             keep_bounds(setup.folder / MODEL, prepared, progress)
             keep_calibration(setup.folder / MODEL, progress)
+            drawn = number_to_draw(trainer.graphs, trainer.backend.default_steps)
+            keep_critic(setup.folder / MODEL, prepared, drawn, progress)
     log = share.once(lambda: read_log(setup.folder))
     measured = {column: float(entry) for column, entry in log[-1].items() if entry} if log else {}
     return TrainResult(setup.folder / MODEL, finished, trainer.step, trainer.steps, measured, trainer.first_valid)
