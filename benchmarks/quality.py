@@ -57,7 +57,7 @@ class WideProducts(TorchDispatchMode):
         return func(*args, **(kwargs or {}))
 
 
-def measure(model, prepared, split, sampler, steps, num, seed, drafts) -> dict[str, float]:
+def measure(model, prepared, split, sampler, steps, num, seed, drafts, critic) -> dict[str, float]:
     decoder = GraphDecoder(model.vocabulary)
     verdicts = []
     started = time.perf_counter()
@@ -70,7 +70,7 @@ def measure(model, prepared, split, sampler, steps, num, seed, drafts) -> dict[s
             steps=steps,
             seed=seed,
             drafts=choice(model, Wanted(), drafts),
-            judge=judge(model, Wanted(), sampler, drafts),
+            judge=judge(model, Wanted(), sampler, drafts) if critic else None,
         ):
             nodes, pairs = batch.nodes.numpy(), batch.pairs.numpy()
             verdicts += [decoder.decode(nodes[row], pairs[row]) for row in range(len(batch))]
@@ -111,6 +111,7 @@ def main() -> None:
     parser.add_argument("--samplers", nargs="+", help="the model's default, where not given")
     parser.add_argument("--steps", nargs="+", type=int, help="the model's default, where not given")
     parser.add_argument("--drafts", type=int, default=DRAFTS, help="of a molecule at most; 1: no choice, and no critic")
+    parser.add_argument("--no-critic", dest="critic", action="store_false", help="nothing is refused for being common")
     parser.add_argument("--num", type=int, default=10_000)
     parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2])
     parser.add_argument("--precision", choices=("float32", "bfloat16"), help="that of the machine, where not given")
@@ -142,7 +143,17 @@ def main() -> None:
             for steps in options.steps or [model.backend.default_steps]:
                 with products:
                     rows = [
-                        measure(model, prepared, options.split, sampler, steps, options.num, seed, options.drafts)
+                        measure(
+                            model,
+                            prepared,
+                            options.split,
+                            sampler,
+                            steps,
+                            options.num,
+                            seed,
+                            options.drafts,
+                            options.critic,
+                        )
                         for seed in options.seeds
                     ]
                 columns = {name: [row[name] for row in rows] for name in COLUMNS}

@@ -19,7 +19,8 @@ import molgen
 from molgen.data.dataset import read_json
 from molgen.data.prepared import PreparedSet, prepare
 from molgen.device import network_dtype, place
-from molgen.generation.faults import choice
+from molgen.generation.faults import DRAFTS, choice
+from molgen.generation.judge import judge
 from molgen.generation.sampling import ENTRIES_PER_BATCH, draw_graphs
 from molgen.generation.settings import SHARD_SIZE
 from molgen.generation.wanted import Wanted
@@ -39,7 +40,9 @@ PARTS = {"C": 1, "CN": 2, "CO": 2, "C(=O)": 2, "C(F)": 2, "CS": 2, "C1CCN(CC1)":
 def draw(model: Model, count: int, steps: int) -> list[GraphBatch]:
     """`count` molecules in shards, as `molgen generate` draws them."""
     shards = [min(SHARD_SIZE, count - start) for start in range(0, count, SHARD_SIZE)]
-    options = {"sampler": model.backend.samplers[0], "steps": steps, "seed": 0, "drafts": choice(model, Wanted())}
+    sampler = model.backend.samplers[0]
+    options = {"sampler": sampler, "steps": steps, "seed": 0, "drafts": choice(model, Wanted())}
+    options["judge"] = judge(model, Wanted(), sampler, DRAFTS)
     return [
         batch
         for shard, samples in enumerate(shards)

@@ -76,7 +76,7 @@ def generate(
     """Molecules into a file of any size, with its run record: as `molgen generate`; `LoadedModel.sample` has no file.
 
     num: samples, 1,000 if omitted; effort: fast, balanced or best, in place of steps; drafts: how often a molecule with
-    a fault may be drawn near the end, of which the best is taken (8 if omitted, not by EDGE); core, like: SMILES, or a
+    a fault, or one that is too common, may be drawn (8 if omitted); core, like: SMILES, or a
     file of one molecule; standardise: analogues are of the parent of `like`; stereo, three_d: write so many
     stereoisomers of each molecule, in space; workers: if omitted this process alone, on a cluster one for each CPU, or
     GPU. A run that was stopped is resumed by the same call.

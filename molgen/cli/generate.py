@@ -56,10 +56,9 @@ DEFAULT_WORKERS = 4  # each takes some 600 MB
 @click.option(
     "--drafts",
     type=int,
-    help="How often a molecule may be drawn near the end, and again from itself with some noise, until no valence is "
-    "exceeded, it is in one piece and, of drug-like models or with --known-rings, its rings and the surroundings of "
-    "its atoms are known; the best draft is taken. 8 if omitted; 1: the first, as it is. EDGE models and samplers as "
-    "published make one.",
+    help="How often a molecule may be drawn until it has no fault (a valence exceeded, several pieces and, of "
+    "drug-like models or with --known-rings, unknown rings or surroundings of atoms), and until the model's critic "
+    "does not find it too common; the best is taken. 8 if omitted; 1: the first, as it is.",
 )
 @click.option(
     "--formula",

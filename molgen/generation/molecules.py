@@ -151,8 +151,8 @@ class LoadedModel:
 
         The molecules are those of `molgen generate` with the same options. seed: drawn if omitted, and kept in
         `Molecules.settings`; equal seeds give equal molecules on the same kind of machine. effort: fast, balanced or
-        best, in place of steps; drafts: how often a molecule with a fault may be drawn near the end, of which the best
-        is taken (8 if omitted, not by EDGE). core: what every molecule contains, SMILES or a file of one molecule;
+        best, in place of steps; drafts: how often a molecule with a fault, or one that is too common, may be drawn
+        (8 if omitted). core: what every molecule contains, SMILES or a file of one molecule;
         targets: such as "logp=2.5" or "mw=250:350"; size: heavy atoms, such as "20:27". profile: keep only what passes
         a screening profile; known_rings: only what has no ring system that the training molecules, the core and the
         lead lack. like: a molecule to make analogues of, SMILES or a file, with standardise of its parent, whose
