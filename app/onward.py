@@ -9,8 +9,8 @@ from server import server
 from session import active, fill, forget
 
 from molgen.errors import MolgenError
+from molgen.generation.asked import parse_wanted
 from molgen.generation.likelihood import molecule_graph
-from molgen.generation.wanted import parse_wanted
 from molgen.models.checkpoints import Model
 
 LIKE, KEEP = "More like this", "Keep this part"

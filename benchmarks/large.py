@@ -23,9 +23,10 @@ from rdkit import Chem
 
 import molgen
 from molgen.errors import InputError
+from molgen.generation.asked import parse_wanted
 from molgen.generation.faults import choice
 from molgen.generation.sampling import draw_graphs
-from molgen.generation.wanted import Wanted, parse_wanted
+from molgen.generation.wanted import Wanted
 from molgen.molecules.encoding import GraphDecoder
 from molgen.molecules.graph import square
 from molgen.molecules.parsing import Rejected, clean, parse_smiles

@@ -13,12 +13,13 @@ from math import ceil
 from molgen.device import pick_device
 from molgen.errors import InputError
 from molgen.evaluation.screening import load_profile, parse_profile, profile_text
+from molgen.generation.asked import parse_wanted
 from molgen.generation.faults import DRAFTS, MOST_DRAFTS, choice
 from molgen.generation.filters import Filter, make_filter
 from molgen.generation.judge import Judge, judge
 from molgen.generation.leads import parent_of, parse_window
 from molgen.generation.stereo import COLUMNS as STEREO_COLUMNS
-from molgen.generation.wanted import Wanted, parse_wanted
+from molgen.generation.wanted import Wanted
 from molgen.models.checkpoints import Model
 from molgen.models.drafts import Drafts
 from molgen.models.effort import steps_of

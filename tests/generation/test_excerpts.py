@@ -5,11 +5,11 @@ from rdkit import Chem
 
 import molgen
 from molgen.errors import InputError
+from molgen.generation.asked import parse_wanted
 from molgen.generation.cores import parse_core
 from molgen.generation.excerpts import around_change, around_growth, around_open, least_shown
 from molgen.generation.leads import parse_lead, with_core
 from molgen.generation.sampling import draw_graphs
-from molgen.generation.wanted import parse_wanted
 from molgen.molecules.encoding import GraphDecoder
 from molgen.molecules.graph import GraphBatch, pair_indices, square
 from molgen.molecules.substructures import blocks
