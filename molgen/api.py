@@ -115,7 +115,7 @@ def optimize(
     objective: Path | str,
     output: Path | str,
     *,
-    model: str = "moses-digress-told",
+    model: str = "moses-digress",
     budget: int = 1_000,
     core: Path | str | None = None,
     seed: int | None = None,

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 @click.option(
     "--model",
     "model_name",
-    default="moses-digress-told",
+    default="moses-digress",
     show_default=True,
     help="A name from `molgen models`, or a folder. It should take known parts or start from molecules.",
 )

@@ -1,4 +1,4 @@
-"""Of molecules that nothing is asked of, those that a model draws too often are refused in part, and drawn anew.
+"""Where nothing is asked for, some of the molecules that a model draws too often are refused and drawn anew.
 
 A molecule is kept with a probability in proportion to its critic's odds, so that what is kept is distributed as the
 density of the model times these odds (discriminator rejection sampling, Azadi et al. 2019). As exact odds have no
@@ -14,16 +14,18 @@ import torch
 
 from molgen.generation.wanted import Wanted
 from molgen.models.checkpoints import Model
-from molgen.molecules.critic import Critic
+from molgen.models.critic import Critic
 from molgen.molecules.encoding import GraphDecoder
 from molgen.molecules.graph import GraphBatch
+from molgen.molecules.hashing import smiles_hashes
+from molgen.molecules.substructures import parts
 from molgen.molecules.vocabulary import Vocabulary
 
 SURE = 1.5  # odds of a molecule that is kept in any case
 
 
 class Judge:
-    """most: how often a molecule is drawn at most; the last is kept, whatever it is."""
+    """most: how often a molecule is drawn at most; after that the last one that is valid is kept."""
 
     def __init__(self, critic: Critic, vocabulary: Vocabulary, most: int) -> None:
         self._critic, self._decoder, self._most = critic, GraphDecoder(vocabulary), most
@@ -31,24 +33,32 @@ class Judge:
     def kept(
         self, first: GraphBatch, draw: Callable[[np.ndarray], GraphBatch], random: np.random.Generator
     ) -> GraphBatch:
-        """The first graphs, with others in the place of those refused; draw: new ones for rows, int64 [r]."""
-        graphs, rows = first, self._refused(first, random)
+        """The first graphs, with others in the place of those refused; draw: new ones for rows, int64 [r].
+
+        What is no valid molecule is always refused.
+        """
+        graphs, odds = first, self._log_odds(first)
+        rows = np.flatnonzero(_refused(odds, random))
         for _ in range(self._most - 1):
             if not len(rows):
                 break
             drawn = draw(rows)
-            graphs = graphs.put(torch.from_numpy(rows).to(drawn.nodes.device), drawn)
-            rows = rows[self._refused(drawn, random)]
+            new = self._log_odds(drawn)
+            taken = np.isfinite(new) | ~np.isfinite(odds[rows])
+            places = torch.from_numpy(np.flatnonzero(taken)).to(drawn.nodes.device)
+            graphs = graphs.put(torch.from_numpy(rows[taken]).to(drawn.nodes.device), drawn[places])
+            odds[rows[taken]] = new[taken]
+            rows = rows[_refused(new, random)]
         return graphs
 
-    def _refused(self, graphs: GraphBatch, random: np.random.Generator) -> np.ndarray:
-        """Rows of the graphs that are refused, int64 [r]; what is no valid molecule is always."""
-        mols = [
-            self._decoder.decode_mol(nodes, pairs)[1]
-            for nodes, pairs in zip(graphs.nodes.cpu().numpy(), graphs.pairs.cpu().numpy(), strict=True)
-        ]
-        odds = np.exp([-np.inf if mol is None else self._critic.log_odds(mol) for mol in mols])
-        return np.flatnonzero(odds < SURE * random.random(len(mols)))
+    def _log_odds(self, graphs: GraphBatch) -> np.ndarray:
+        """Of each graph, float64 [b]; of what is no valid molecule -infinity."""
+        odds = np.full(len(graphs), -np.inf)
+        for row, graph in enumerate(zip(graphs.nodes.cpu().numpy(), graphs.pairs.cpu().numpy(), strict=True)):
+            mol = self._decoder.decode_mol(*graph)[1]
+            if mol is not None:
+                odds[row] = self._critic.log_odds(graphs.size, smiles_hashes(parts(mol)))
+        return odds
 
 
 def judge(model: Model, wanted: Wanted, sampler: str, most: int | None) -> Judge | None:
@@ -56,3 +66,8 @@ def judge(model: Model, wanted: Wanted, sampler: str, most: int | None) -> Judge
     if model.critic is None or not wanted.is_free or sampler != model.backend.samplers[0] or most in (None, 1):
         return None
     return Judge(model.critic, model.vocabulary, most)
+
+
+def _refused(log_odds: np.ndarray, random: np.random.Generator) -> np.ndarray:
+    refused: np.ndarray = log_odds < np.log(SURE) + np.log(1 - random.random(len(log_odds)))
+    return refused

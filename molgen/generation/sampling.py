@@ -33,9 +33,9 @@ ENTRIES_PER_BATCH = 24_576  # pairs and nodes of a batch together, which bounds 
 PER_EXCERPT = 8  # graphs that are shown the same part of a large molecule
 DECIMALS = 4
 
-# called after each network evaluation with the positions of some graphs, how often they were evaluated since they were
-# last noise, and what they are so far
-EachStep = Callable[[np.ndarray, int, GraphBatch], object]
+# called after each network evaluation with the positions of some graphs, whether it was their first (after they were
+# refused once more the first), and what they are so far
+EachStep = Callable[[np.ndarray, bool, GraphBatch], object]
 
 
 class Sample(NamedTuple):
@@ -228,13 +228,17 @@ def draw_graphs(
         restored = excerpt.restored if excerpt else _as_it_is
 
         def drawn(rows: np.ndarray, count_up: bool = False) -> GraphBatch:
+            begins = True
+
             def callback(done: int, total: int, graphs: Callable[[], GraphBatch]) -> None:
+                nonlocal begins
                 # the samples of a batch are spread evenly over its steps
                 now = samples * done // total if count_up else samples
                 if not count_up or now > samples * (done - 1) // total:
                     progress("drawing molecules", before + now, count)
                 if each_step is not None:
-                    each_step(positions[rows], done, restored(graphs()))
+                    each_step(positions[rows], begins, restored(graphs()))
+                begins = False
 
             return backend.sample(
                 size,

@@ -47,8 +47,9 @@ class Settings:
     lead are kept. like: SMILES of a lead; similarity: that of its analogues to it, such as "0.5:0.8"; noise: how far
     it is noised for that, None until a run has found out. stereo: stereoisomers of each molecule at most, None for
     molecules without stereo; three_d: whether they are arranged in space. drafts: of a molecule near the end, of
-    which the one with the fewest faults is taken, and anew where the model's critic is against it; None for models and
-    samplers that make one. calibration_sha256, critic_sha256: of what the model has of these, None where it has none.
+    which the one with the fewest faults is taken, and of one that the model's critic refuses; None for models and
+    samplers that make one. calibration_sha256: of the model's calibration, critic_sha256: of the critic that refuses
+    molecules, None where there is none.
     seed: None until a run draws one. Raises InputError for a number out of range.
     """
 
@@ -216,7 +217,7 @@ def make_settings(
         model=model.name,
         weights_sha256=model.weights_sha256,
         calibration_sha256=model.calibration_sha256,
-        critic_sha256=model.critic_sha256,
+        critic_sha256=None if judge(model, wanted, sampler, drafts) is None else model.critic_sha256,
         device=pick_device(device, gpu=engine.room(gpu=True) > 0 if by_workers and engine.remote else None).type,
         sampler=sampler,
         steps=backend.default_steps if steps is None else steps,
@@ -242,14 +243,18 @@ def make_settings(
 
 
 def _checked_drafts(model: Model, wanted: Wanted, sampler: str, drafts: int | None) -> int | None:
-    """How often a molecule may be drawn, DRAFTS if nothing is said; None where it is drawn once in any case."""
+    """How often a molecule may be drawn, DRAFTS if nothing is said; None where it is drawn once in any case.
+
+    Raises InputError for a number out of range, and one above 1 where it is drawn once.
+    """
     backend = model.backend
     chooses = backend.chooses and sampler not in backend.as_published
     if not chooses and judge(model, wanted, sampler, DRAFTS) is None:
-        if drafts is not None:
-            who = f"the sampler {sampler}" if backend.chooses else f"model {model.name} ({model.backend_name})"
-            raise InputError(f"{who} makes no drafts to choose from", "drafts")
-        return None
+        if drafts in (None, 1):
+            return None
+        who = f"the sampler {sampler}" if backend.chooses else f"model {model.name} ({model.backend_name})"
+        where = "" if model.critic is None else " where more than a size is asked for, and with other samplers"
+        raise InputError(f"{who} makes no drafts to choose from{where}", "drafts")
     if drafts is not None and not 1 <= drafts <= MOST_DRAFTS:
         raise InputError(f"drafts should be 1 to {MOST_DRAFTS} of each molecule, got {drafts}", "drafts")
     return DRAFTS if drafts is None else drafts

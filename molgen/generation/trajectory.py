@@ -33,11 +33,11 @@ def trajectories(model: Model, settings: Settings) -> list[Trajectory]:
     decoder = GraphDecoder(model.vocabulary)
     recorded: dict[int, list[tuple[np.ndarray, np.ndarray]]] = {}
 
-    def record(positions: np.ndarray, done: int, graphs: GraphBatch) -> None:
+    def record(positions: np.ndarray, begins: bool, graphs: GraphBatch) -> None:
         for position, nodes, pairs in zip(positions.tolist(), *_arrays(graphs), strict=True):
-            if done == 1:  # drawn anew, where it was drawn before
+            if begins:
                 recorded[position] = []
-            recorded.setdefault(position, []).append((nodes, pairs))
+            recorded[position].append((nodes, pairs))
 
     made: dict[int, Trajectory] = {}
     for positions, batch in draw_graphs(

@@ -241,6 +241,11 @@ class Backend(nn.Module, ABC):
         return tuple(target.name for target in self.statistics.targets)
 
     @property
+    def is_published(self) -> bool:
+        """Whether it draws as its authors have it, if nothing else is asked for."""
+        return self.samplers[0] in self.as_published
+
+    @property
     def prefers_known_rings(self) -> bool:
         """Whether a part that no training molecule has counts as a fault of a draft, if nothing else is said."""
         return False

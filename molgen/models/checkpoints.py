@@ -7,7 +7,7 @@ known.safetensors       sorted 64-bit hashes of the canonical SMILES trained on,
                         checkpoints/known/SET.safetensors
 bounds.safetensors      bounds on -log p of training molecules, by size (molgen.generation.typical); may be missing
 calibration.safetensors what puts the model's predictions right (molgen.models.digress.calibration); may be missing
-critic.safetensors      what tells its molecules from those of its training (molgen.molecules.critic); may be missing
+critic.safetensors      what tells its molecules from those of its training (molgen.models.critic); may be missing
 card.json, README.md    data, licence, training, figures, limits; the second is the first made readable
 checksums.json          the SHA-256 of each of the others but README.md
 """
@@ -32,9 +32,9 @@ from molgen.data.dataset import Statistics, read_json
 from molgen.errors import CheckpointError, InputError
 from molgen.files import atomic_write, check_regular, sha256_of, shipped_folder
 from molgen.models.base import Backend
+from molgen.models.critic import Critic
 from molgen.models.record import check_bounds, check_known, check_record, check_weights
 from molgen.models.registry import family
-from molgen.molecules.critic import Critic
 from molgen.molecules.vocabulary import Vocabulary
 
 WEIGHTS, MODEL, KNOWN, CARD, BOUNDS, CALIBRATION, CRITIC, CHECKSUMS = (

@@ -124,6 +124,11 @@ def surroundings(mol: Chem.Mol) -> list[str]:
     return [f"{atom}({','.join(sorted(others))})" for atom, others in zip(atoms, bound, strict=True)]
 
 
+def parts(mol: Chem.Mol) -> list[str]:
+    """The surroundings of each atom of a sanitised molecule, and its ring systems."""
+    return [*surroundings(mol), *ring_systems(mol)]
+
+
 def blocks(mol: Chem.Mol) -> np.ndarray:
     """Which atoms hang together by more than bonds that may be cut: the number of each atom's block, int64 [n].
 

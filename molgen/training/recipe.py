@@ -161,7 +161,7 @@ def run(
             keep_bounds(setup.folder / MODEL, prepared, progress)
             keep_calibration(setup.folder / MODEL, progress)
             drawn = number_to_draw(trainer.graphs, trainer.backend.default_steps)
-            keep_critic(setup.folder / MODEL, prepared, drawn, progress)
+            keep_critic(setup.folder / MODEL, prepared, drawn, trainer.device.type, progress)
     log = share.once(lambda: read_log(setup.folder))
     measured = {column: float(entry) for column, entry in log[-1].items() if entry} if log else {}
     return TrainResult(setup.folder / MODEL, finished, trainer.step, trainer.steps, measured, trainer.first_valid)

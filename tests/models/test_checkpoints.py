@@ -15,6 +15,7 @@ from molgen.models.checkpoints import (
     CALIBRATION,
     CARD,
     CHECKSUMS,
+    CRITIC,
     KNOWN,
     MODEL,
     WEIGHTS,
@@ -25,7 +26,9 @@ from molgen.models.checkpoints import (
     write_bounds,
     write_calibration,
     write_card,
+    write_critic,
 )
+from molgen.models.critic import Critic
 from molgen.models.digress.config import DiGressConfig
 from molgen.models.digress.model import DiGress
 from molgen.molecules.encoding import mol_to_graph
@@ -110,6 +113,21 @@ def test_a_calibration_comes_along_and_may_be_missing(checkpoint):
     assert all(torch.equal(values, shifts[name]) for name, values in kept._asdict().items())
     write_calibration(checkpoint, shifts | {"levels": torch.tensor([0.6, 0.2])})
     with pytest.raises(CheckpointError, match=f"{CALIBRATION}: the levels of a calibration should rise"):
+        load_checkpoint(str(checkpoint))
+
+
+def test_a_critic_comes_along_and_may_be_missing(checkpoint):
+    found = load_checkpoint(str(checkpoint))
+    assert found.critic is None and found.critic_sha256 is None
+    sizes = np.zeros(len(found.statistics.sizes), np.float32)
+    critic = Critic(sizes, np.array([3, 7], np.uint64), np.array([0.5, -0.5], np.float32))
+    write_critic(checkpoint, critic)
+    write_card(checkpoint, CARD_RECORD)
+    kept = load_checkpoint(str(checkpoint))
+    assert kept.critic_sha256 == sha256_of(checkpoint / CRITIC)
+    assert all(np.array_equal(values, critic._asdict()[name]) for name, values in kept.critic._asdict().items())
+    write_critic(checkpoint, critic._replace(sizes=sizes[1:]))
+    with pytest.raises(CheckpointError, match=f"{CRITIC}: sizes of a critic should be float32"):
         load_checkpoint(str(checkpoint))
 
 

@@ -10,6 +10,7 @@ from molgen.molecules.substructures import (
     has_part,
     has_scaffold,
     part_atoms,
+    parts,
     ring_systems,
     scaffold,
 )
@@ -76,6 +77,11 @@ def test_ring_systems_do_not_depend_on_the_order_of_atoms(smiles):
 )
 def test_large_rings(smiles, expected):
     assert has_large_ring(Chem.MolFromSmiles(smiles)) == expected
+
+
+def test_parts_are_the_surroundings_of_each_atom_and_the_ring_systems():
+    assert parts(Chem.MolFromSmiles("CC")) == ["CH3D1(-CH3D1)", "CH3D1(-CH3D1)"]
+    assert parts(Chem.MolFromSmiles("C1CC1"))[-1] == "C1CC1"
 
 
 def test_parts_are_found():

@@ -6,7 +6,8 @@ from rdkit import Chem
 
 from molgen.data.prepared import prepare
 from molgen.models.checkpoints import load_checkpoint
-from molgen.molecules.critic import parts_of
+from molgen.molecules.hashing import smiles_hashes
+from molgen.molecules.substructures import parts
 from molgen.training import critic
 from molgen.training.critic import fitted, keep_critic, number_to_draw
 from molgen.training.recipe import train
@@ -15,11 +16,11 @@ from molgen.training.recipe import train
 def test_the_odds_of_a_critic_are_the_ratio_of_the_shares():
     """Real: half alcohols, half amines. Drawn: 80 % alcohols, so that the ratios are 0.5 / 0.8 and 0.5 / 0.2."""
     alcohol, amine = Chem.MolFromSmiles("CCO"), Chem.MolFromSmiles("CCN")
-    row = {mol: Counter([*parts_of(mol), "3 heavy atoms"]) for mol in (alcohol, amine)}
+    row = {mol: Counter([*parts(mol), "3 heavy atoms"]) for mol in (alcohol, amine)}
     real, drawn = [row[alcohol], row[amine]] * 4_000, [row[alcohol]] * 3_200 + [row[amine]] * 800
     found = fitted(real, drawn, 4).checked(4)
-    assert np.exp(found.log_odds(alcohol)) == pytest.approx(0.5 / 0.8, rel=0.02)
-    assert np.exp(found.log_odds(amine)) == pytest.approx(0.5 / 0.2, rel=0.02)
+    for mol, ratio in ((alcohol, 0.5 / 0.8), (amine, 0.5 / 0.2)):
+        assert np.exp(found.log_odds(3, smiles_hashes(parts(mol)))) == pytest.approx(ratio, rel=0.02)
 
 
 def test_parts_in_few_molecules_weigh_nothing():
@@ -45,7 +46,9 @@ def test_a_critic_is_kept_with_a_model_that_draws_enough(tmp_path, monkeypatch):
     assert load_checkpoint(str(folder)).critic is None  # far too few molecules
     monkeypatch.setattr(critic, "FEWEST", 5)
     monkeypatch.setattr(critic, "LEAST", 2)
-    keep_critic(folder, prepared, 200)
+    seen: list[tuple[int, int | None]] = []
+    keep_critic(folder, prepared, 200, progress=lambda _, done, total: seen.append((done, total)))
+    assert seen == sorted(seen) and seen[-1] == (200, 200)
     model = load_checkpoint(str(folder))
     assert model.critic is not None and model.critic_sha256 is not None and len(model.critic.parts) > 5
     assert len(model.critic.sizes) == len(model.statistics.sizes)

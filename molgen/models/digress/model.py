@@ -77,7 +77,7 @@ class DiGress(Backend):
 
     def find_calibration(self, generator: torch.Generator | None, progress: Progress = silent) -> dict[str, Tensor]:
         """Shifts of its predictions; none of a model that samples as published."""
-        return {} if self.samplers[0] in self.as_published else found(self, generator, progress)._asdict()
+        return {} if self.is_published else found(self, generator, progress)._asdict()
 
     def calibrate(self, shifts: Mapping[str, Tensor]) -> None:
         """Use such shifts, in the default sampler, for graphs that are told nothing."""

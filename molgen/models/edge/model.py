@@ -75,6 +75,8 @@ class EDGE(Backend):
         elif not config.masks:
             words = {"unmasked": "add bonds at a few active atoms at each step, with nothing left out"}
         self.samplers = tuple(words)
+        if config.process == "published":
+            self.as_published = self.samplers  # type: ignore[misc]  # of this model alone
         self.sampler_help = words  # type: ignore[misc]  # the samplers are the model's own as well
         self.network = kind(
             atoms,

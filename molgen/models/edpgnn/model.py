@@ -76,6 +76,7 @@ class EDPGNN(Backend):
         if config.process == "published":
             self.starts = self.chooses = False
             self.samplers = tuple(published.SAMPLERS)
+            self.as_published = self.samplers  # type: ignore[misc]
             self.sampler_help = published.SAMPLER_HELP  # type: ignore[misc]  # as this model's samplers are its own
             self.default_steps = published.STEPS * len(published.SIGMAS)
             self.network = PublishedScoreNetwork(

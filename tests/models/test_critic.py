@@ -5,8 +5,9 @@ import pytest
 from rdkit import Chem
 
 from molgen.errors import InputError
-from molgen.molecules.critic import MOST, Critic, parts_of
+from molgen.models.critic import MOST, Critic
 from molgen.molecules.hashing import smiles_hashes
+from molgen.molecules.substructures import parts
 
 
 def critic(weights: dict[str, float], sizes=(0.0, 0.0, 0.0, 0.25, 0.0)) -> Critic:
@@ -14,18 +15,18 @@ def critic(weights: dict[str, float], sizes=(0.0, 0.0, 0.0, 0.25, 0.0)) -> Criti
     return Critic(np.array(sizes, np.float32), hashes, np.array(list(weights.values()), np.float32)[order])
 
 
-def test_parts_are_the_surroundings_of_each_atom_and_the_ring_systems():
-    assert parts_of(Chem.MolFromSmiles("CC")) == ["CH3D1(-CH3D1)", "CH3D1(-CH3D1)"]
-    assert parts_of(Chem.MolFromSmiles("C1CC1"))[-1] == "C1CC1"
+def weighed(by: Critic, smiles: str) -> float:
+    mol = Chem.MolFromSmiles(smiles)
+    return by.log_odds(mol.GetNumHeavyAtoms(), smiles_hashes(parts(mol)))
 
 
 def test_log_odds_add_up_each_part_as_often_as_it_is_there_and_the_size():
-    weigh = critic({"CH3D1(-CH2D2)": 0.5, "CH2D2(-CH3D1,-OH1D1)": -2.0, "C1CC1": 1.0}).log_odds
-    assert weigh(Chem.MolFromSmiles("CCO")) == pytest.approx(0.25 + 0.5 - 2.0)
-    assert weigh(Chem.MolFromSmiles("CCC")) == pytest.approx(0.25 + 2 * 0.5)
-    assert weigh(Chem.MolFromSmiles("C1CC1")) == pytest.approx(0.25 + 1.0)
-    assert weigh(Chem.MolFromSmiles("OO")) == 0.0
-    assert critic({}).log_odds(Chem.MolFromSmiles("CCO")) == pytest.approx(0.25)
+    by = critic({"CH3D1(-CH2D2)": 0.5, "CH2D2(-CH3D1,-OH1D1)": -2.0, "C1CC1": 1.0})
+    assert weighed(by, "CCO") == pytest.approx(0.25 + 0.5 - 2.0)
+    assert weighed(by, "CCC") == pytest.approx(0.25 + 2 * 0.5)
+    assert weighed(by, "C1CC1") == pytest.approx(0.25 + 1.0)
+    assert weighed(by, "OO") == 0.0
+    assert weighed(critic({}), "CCO") == pytest.approx(0.25)
 
 
 @pytest.mark.parametrize(
@@ -37,6 +38,7 @@ def test_log_odds_add_up_each_part_as_often_as_it_is_there_and_the_size():
         ({"sizes": np.full(5, 1 + MOST, np.float32)}, f"from -{MOST:g} to {MOST:g}"),
         ({"parts": np.array([7, 7], np.uint64)}, "ascending"),
         ({"parts": np.array([1, 2])}, "uint64"),
+        ({"parts": np.array([[1, 2]], np.uint64)}, "in one row"),
     ],
 )
 def test_a_wrong_critic_is_refused(change, told):
