@@ -15,7 +15,7 @@ from molgen.models.checkpoints import Model
 
 LIKE, KEEP = "More like this", "Keep this part"
 FIELD = {LIKE: "lead", KEEP: "core"}  # of the page that makes molecules
-USUAL_CHANGER = "moses-digress-told"
+USUAL_CHANGER = "moses-digress"
 CONDITIONS = ("formula", "core", "size", "lead", "targets", "atoms")  # fields that may contradict each other
 
 

@@ -40,7 +40,7 @@ TASKS = {
         "Grow from a core",
         ":material/account_tree:",
         "every molecule contains the part that you name",
-        {"model": "moses-digress-told", "core": "c1ccc2[nH]ccc2c1", "num": 50},
+        {"model": "moses-digress", "core": "c1ccc2[nH]ccc2c1", "num": 50},
         (
             "CCc1nnc(CNC(=O)Cc2c[nH]c3ccccc23)s1",
             "Cn1cc(C(=O)NC2CCCC2O)c2ccccc21",
@@ -54,7 +54,7 @@ TASKS = {
         "Link two pieces",
         ":material/link:",
         "one molecule around several parts",
-        {"model": "moses-digress-told", "core": "c1ccncc1.C1CCNCC1", "num": 50},
+        {"model": "moses-digress", "core": "c1ccncc1.C1CCNCC1", "num": 50},
         (
             "O=C(CC1CCCCN1c1ccsc1)Nc1cccnc1",
             "O=C(c1cccnc1)N1CCCC(c2cccs2)C1",
@@ -86,7 +86,7 @@ TASKS = {
         ":material/target:",
         "such as a logP of 2.5 and a weight below 300",
         {
-            **{"model": "moses-digress-told", "targets": ["logp", "mw"], "num": 50},
+            **{"model": "moses-digress", "targets": ["logp", "mw"], "num": 50},
             **{"aim-logp": (2.5, 2.5), "aim-mw": (223.0, 300.0)},
         },
         (

@@ -1,8 +1,8 @@
 """Cores: parts of held-out molecules extended. How many come back valid, kept, and as the very molecule?
 
-python benchmarks/cores.py --model moses-digress-told --split test_scaffolds --num 10000 --samples 1
-python benchmarks/cores.py --model moses-digress-told --task linkers --num 1000 --samples 100 --size given
-python benchmarks/cores.py --model moses-digress-told --task r-groups --num 1000
+python benchmarks/cores.py --model moses-digress --split test_scaffolds --num 10000 --samples 1
+python benchmarks/cores.py --model moses-digress --task linkers --num 1000 --samples 100 --size given
+python benchmarks/cores.py --model moses-digress --task r-groups --num 1000
 
 Each of --num molecules gives a known part. scaffolds: its scaffold (Bemis and Murcko, as RDKit makes it), whose atoms
 with a hydrogen may grow; molecules without a ring, and those that are their own scaffold, are left out before the draw.

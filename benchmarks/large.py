@@ -57,7 +57,7 @@ def part(task: str, mol: Chem.Mol, random: np.random.Generator) -> str | None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--model", default="moses-digress-told")
+    parser.add_argument("--model", default="moses-digress")
     parser.add_argument("--tasks", nargs="+", choices=["r-groups", "linkers", "leads"], default=["r-groups", "linkers"])
     parser.add_argument("--num", type=int, default=100, help="molecules")
     parser.add_argument("--samples", type=int, default=8, help="of each")

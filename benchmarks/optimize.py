@@ -158,7 +158,7 @@ def table(outcomes: list[Outcome]) -> list[str]:
 @click.option("--budget", default=10_000, show_default=True, help="Molecules scored in each run.")
 @click.option("--seeds", default=1, show_default=True, help="Runs of each task, with seeds from 0.")
 @click.option("--batch", default=50, show_default=True, help="Molecules asked for at once.")
-@click.option("--model", "name", default="moses-digress-told", show_default=True, help="Model that searches.")
+@click.option("--model", "name", default="moses-digress", show_default=True, help="Model that searches.")
 @click.option("--drawing", is_flag=True, help="Also draw as many molecules without a search.")
 @click.option("--ga", is_flag=True, help="Also run the genetic algorithm of mol_ga.")
 @click.option("--steps", default=20, show_default=True, help="Evaluations for each molecule drawn without a search.")

@@ -6,13 +6,17 @@ import os
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 from dataclasses import replace
+from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
 from molgen.data.dataset import GraphDataset, Statistics, TargetStatistics, group_by_size
+from molgen.models.checkpoints import build_backend, save_checkpoint
 from molgen.models.registry import BACKENDS
 from molgen.molecules.encoding import mol_to_graph
+from molgen.molecules.hashing import smiles_hashes
 from molgen.molecules.parsing import clean, parse_smiles
 from molgen.molecules.vocabulary import AtomClass, Vocabulary
 
@@ -55,6 +59,19 @@ def statistics(dataset) -> Statistics:
     """Of the data set, with two properties that a model can be told."""
     targets = (TargetStatistics("hydrogens", 6.0, 3.0, 1.0, 11.0), TargetStatistics("logp", 0.0, 1.0, -2.0, 2.0))
     return replace(dataset.statistics(), targets=targets)
+
+
+@pytest.fixture(scope="session")
+def plain_model(dataset, vocabulary, tmp_path_factory) -> Path:
+    """The folder of an untrained DiGress that was not taught to take cores and targets."""
+    torch.manual_seed(0)
+    backend = build_backend("digress", TINY["digress"] | {"known_parts": False}, vocabulary, dataset.statistics())
+    folder = tmp_path_factory.mktemp("models") / "plain"
+    weights, known = backend.state_dict(), np.unique(smiles_hashes(SMILES))
+    made_of = {"vocabulary": vocabulary, "statistics": dataset.statistics()}
+    about = {"known": known, "card": {"name": "plain", "backend": "digress"}}
+    save_checkpoint(folder, backend_name="digress", backend=backend, weights=weights, **made_of, **about)
+    return folder
 
 
 @pytest.fixture(params=[*BACKENDS, *PUBLISHED])

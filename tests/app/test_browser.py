@@ -282,7 +282,7 @@ def holds(page, label: str, value: str) -> None:
 
 
 def test_a_core_is_drawn_its_atoms_are_clicked_and_it_grows(page, address: str):
-    page.goto(f"{address}/?steps-moses-digress-told=8")
+    page.goto(f"{address}/?steps-moses-digress=8")
     page.get_by_role("button", name="Grow from a core").click()
     page.wait_for_function("document.querySelector('[data-testid=stMain]').innerText.includes('Click the atoms')")
     settled(page)

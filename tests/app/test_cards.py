@@ -127,7 +127,7 @@ def test_a_molecule_on_a_card_leads_to_ones_like_it(own: str):
     assert app.session_state["sets"] == [own]
     app.switch_page("screens/molecules.py").run()
     make(app, 1, "More like this")  # 11 heavy atoms: too many for the models of QM9
-    assert app.text_input(key="lead").value == OWN[0] and app.selectbox(key="model").value == "moses-digress-told"
+    assert app.text_input(key="lead").value == OWN[0] and app.selectbox(key="model").value == "moses-digress"
 
 
 def test_the_scaffold_of_a_molecule_on_a_card_is_kept(own: str):
@@ -135,7 +135,7 @@ def test_the_scaffold_of_a_molecule_on_a_card_is_kept(own: str):
     assert app.menu_button(key=f"make-{own}-6").options == ["More like this"]  # it has no ring
     make(app, 1, "Keep this part")
     assert app.text_input(key="core").value == "c1ccccc1"
-    assert app.selectbox(key="model").value == "moses-digress-told" and "lead" not in app.query_params
+    assert app.selectbox(key="model").value == "moses-digress" and "lead" not in app.query_params
 
 
 def test_the_scaffold_of_a_molecule_with_an_atom_that_no_model_has_is_kept_all_the_same(environment):

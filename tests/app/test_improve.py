@@ -294,12 +294,13 @@ def test_components_of_one_kind_get_names_and_can_be_removed():
     assert "needs components" in app.error[0].value
 
 
-def test_a_core_is_kept_or_refused():
+def test_a_core_is_kept_or_refused(plain_model, monkeypatch):
+    monkeypatch.setenv("MOLGEN_APP_MODEL", str(plain_model))
     app = improved()
     assert not app.text_input(key="search-core").disabled
-    app.selectbox(key="search-model").set_value("moses-digress").run()
+    app.selectbox(key="search-model").set_value(str(plain_model)).run()
     assert app.text_input(key="search-core").disabled
-    app.selectbox(key="search-model").set_value("moses-digress-told").run()
+    app.selectbox(key="search-model").set_value("moses-digress").run()
     assert not app.text_input(key="search-core").disabled
     app.text_input(key="search-core").set_value("c1cc(").run()
     press(app, "Search")

@@ -56,14 +56,15 @@ def test_a_salt_is_a_lead_without_its_counter_ion():
     assert molecule_set(app).settings.like == "CCOC(=O)CN"
 
 
-def test_fields_follow_what_the_model_can_do():
+def test_fields_follow_what_the_model_can_do(plain_model, monkeypatch):
+    monkeypatch.setenv("MOLGEN_APP_MODEL", str(plain_model))
     app = opened(model="qm9-edge")
     assert {"formula", "atoms"} <= {box.key for box in app.text_input}
     assert "lead" not in {box.key for box in app.text_input}
     assert "no analogues" in texts(app) and "no core" not in texts(app)
     assert "no formula; others do" in texts(opened(model="qm9-nvdiff"))
-    assert "no core, no property targets; others do" in texts(opened(model="moses-digress"))
-    told = opened(model="moses-digress-told")
+    assert "no core, no property targets; others do" in texts(opened(model=str(plain_model)))
+    told = opened(model="moses-digress")
     told.multiselect(key="targets").set_value(["mw"]).run()
     assert told.slider(key="aim-mw").value == (258.325, 346.408)  # what most training molecules have
     assert "core" in {box.key for box in told.text_input}
@@ -73,8 +74,8 @@ def test_the_ends_of_a_scale_are_open():
     from making import Generation
 
     def aiming():
-        app = opened(model="moses-digress-told", num="1")
-        app.number_input(key="steps-moses-digress-told").set_value(1)
+        app = opened(model="moses-digress", num="1")
+        app.number_input(key="steps-moses-digress").set_value(1)
         app.multiselect(key="targets").set_value(["mw"]).run()
         return fine(app)
 
@@ -116,7 +117,7 @@ def test_a_click_on_an_atom_writes_an_attachment_point():
     text = toggled(growth_sites(text), 4)
     assert growth_sites(text).growing == [0, 4]
     assert toggled(growth_sites(toggled(growth_sites(text), 0)), 4) == "c1ccncc1"
-    core = opened(model="moses-digress-told", core="c1ccncc1")
+    core = opened(model="moses-digress", core="c1ccncc1")
     assert "Click the atoms that may grow" in texts(core)
 
 
@@ -124,7 +125,7 @@ def test_a_click_on_an_atom_writes_an_attachment_point():
     ("name", "wanted"),
     [
         ("qm9-digress", {"num": 5, "like": "CCOCC", "similarity": "0.3:0.9", "seed": 1}),
-        ("moses-digress-told", {"unique": 5, "core": "c1ccc([*:1])cc1", "targets": ["mw=250:350"], "guidance": 1.5}),
+        ("moses-digress", {"unique": 5, "core": "c1ccc([*:1])cc1", "targets": ["mw=250:350"], "guidance": 1.5}),
         ("qm9-edge", {"num": 5, "atoms": "C3 C2 C2 O1 C1 C1"}),
     ],
 )

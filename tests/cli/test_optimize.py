@@ -34,11 +34,11 @@ def test_what_is_printed(tmp_path, monkeypatch):
     [
         ([], "[[component]]\n", "component 1: it should have one of property"),
         (["--budget", "0"], OBJECTIVE, "budget should be 1 to"),
-        (["--model", "moses-digress", "--core", "CO"], OBJECTIVE, "was not trained to keep a core"),
+        (["--model", "PLAIN", "--core", "CO"], OBJECTIVE, "was not trained to keep a core"),
         (["--sampler", "none"], OBJECTIVE, "has no sampler 'none'"),
     ],
 )
-def test_mistakes_leave_nothing(tmp_path, options, text, message):
-    done = invoke(tmp_path, *options, text=text)
+def test_mistakes_leave_nothing(tmp_path, plain_model, options, text, message):
+    done = invoke(tmp_path, *(option.replace("PLAIN", str(plain_model)) for option in options), text=text)
     assert isinstance(done.exception, InputError) and message in str(done.exception)
     assert not (tmp_path / "run").exists()

@@ -239,10 +239,10 @@ def test_guidance_goes_with_a_formula_whose_hydrogens_the_model_hears(tmp_path):
     assert drawn and drawn == (tmp_path / "both.smi").read_text(encoding="utf-8")
 
 
-def test_a_model_that_was_told_nothing_says_so(tmp_path):
-    untold, edge = Path("moses-digress"), Path("qm9-edge")
+def test_a_model_that_was_told_nothing_says_so(tmp_path, plain_model):
+    untold, edge = plain_model, Path("qm9-edge")
     for model, arguments, message in (
-        (untold, ("--formula", "C8H10O2", "--guidance", "1"), "or with a formula where the model knows"),
+        (untold, ("--formula", "C4H8O2", "--guidance", "1"), "or with a formula where the model knows"),
         (untold, ("--core", "CC"), "not trained to keep a core"),
         (untold, ("--target", "logp=1"), "knows none"),
         (edge, ("--like", "CCO"), r"model qm9-edge \(edge\) makes no analogues; digress, edpgnn and nvdiff models do"),
