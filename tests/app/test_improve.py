@@ -294,11 +294,21 @@ def test_components_of_one_kind_get_names_and_can_be_removed():
     assert "needs components" in app.error[0].value
 
 
-def test_a_core_is_kept_or_refused(plain_model, monkeypatch):
+@pytest.fixture
+def with_plain(plain_model, monkeypatch):
+    """An app that was started with a model of the user's own, which takes no core."""
+    from onward import changers
+
     monkeypatch.setenv("MOLGEN_APP_MODEL", str(plain_model))
+    changers.clear()
+    yield str(plain_model)
+    changers.clear()
+
+
+def test_a_core_is_kept_or_refused(with_plain):
     app = improved()
     assert not app.text_input(key="search-core").disabled
-    app.selectbox(key="search-model").set_value(str(plain_model)).run()
+    app.selectbox(key="search-model").set_value(with_plain).run()
     assert app.text_input(key="search-core").disabled
     app.selectbox(key="search-model").set_value("moses-digress").run()
     assert not app.text_input(key="search-core").disabled
