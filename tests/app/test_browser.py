@@ -313,7 +313,7 @@ def test_a_lead_is_drawn_in_a_window(page, address: str):
     pytest.importorskip("streamlit_ketcher")
     page.goto(f"{address}/?model=moses-digress")
     page.get_by_text("Ask for: what is drawn").click()
-    page.get_by_role("button", name="draw icon").click()  # the pencil
+    page.get_by_role("button", name="draw icon").last.click()  # the pencil of the lead; the first is that of the core
     page.get_by_role("dialog").wait_for()
     draw_an_oxygen(page)
     page.get_by_role("dialog").wait_for(state="hidden")
