@@ -19,3 +19,8 @@ def counted(parts: Iterable[Part], progress: Progress, stage: str, total: int | 
         done += len(part)
         progress(stage, done, total)
         yield part
+
+
+def count_from(progress: Progress, before: int, total: int, stage: str, done: int, _of_part: int | None) -> None:
+    """Report the progress of a part of some work as that of the whole, of which `before` was done already."""
+    progress(stage, before + done, total)

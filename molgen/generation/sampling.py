@@ -27,7 +27,7 @@ from molgen.molecules.graph import GraphBatch, pair_count
 from molgen.molecules.hashing import contains, smiles_hashes
 from molgen.molecules.properties import PROPERTIES, TARGETS, properties
 from molgen.molecules.vocabulary import Vocabulary
-from molgen.progress import Progress, silent
+from molgen.progress import Progress, count_from, silent
 
 ENTRIES_PER_BATCH = 24_576  # pairs and nodes of a batch together, which bounds its memory whatever the molecules' size
 PER_EXCERPT = 8  # graphs that are shown the same part of a large molecule
@@ -89,7 +89,7 @@ class Shards:
         """The rows of one shard after the other. progress: of the samples of all of them."""
         for shard in range(self.settings.shards):
             before = shard * self.settings.shard_size
-            yield self.draw(shard, partial(_count_from, progress, before, self.settings.samples), each_batch)
+            yield self.draw(shard, partial(count_from, progress, before, self.settings.samples), each_batch)
 
     def _batches(self, shard: int, progress: Progress) -> Iterator[pd.DataFrame]:
         model, settings = self.model, self.settings
@@ -279,10 +279,6 @@ def sample_smiles(
 def _arrays(batch: GraphBatch) -> list[tuple[np.ndarray, np.ndarray]]:
     """Nodes and pairs of each graph."""
     return list(zip(batch.nodes.cpu().numpy(), batch.pairs.cpu().numpy(), strict=True))
-
-
-def _count_from(progress: Progress, before: int, total: int, stage: str, done: int, _of_shard: int | None) -> None:
-    progress(stage, before + done, total)
 
 
 def _as_it_is(batch: GraphBatch) -> GraphBatch:

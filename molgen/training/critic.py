@@ -19,7 +19,7 @@ from molgen.models.critic import MOST, Critic
 from molgen.molecules.encoding import GraphDecoder
 from molgen.molecules.hashing import smiles_hashes
 from molgen.molecules.substructures import parts
-from molgen.progress import Progress, silent
+from molgen.progress import Progress, count_from, silent
 
 DRAWN = 16_000  # molecules that a critic learns from
 FEWEST = 4_000  # of them, and of training molecules; from fewer it would learn these by heart
@@ -91,7 +91,7 @@ def _drawn(model: Model, count: int, progress: Progress) -> Iterable[Counter[str
             seed=SEED,
             shard=start // AT_ONCE,
             drafts=drafts,
-            progress=partial(_count_from, progress, start, count),
+            progress=partial(count_from, progress, start, count),
         ):
             for nodes, pairs in zip(batch.nodes.cpu().numpy(), batch.pairs.cpu().numpy(), strict=True):
                 mol = decoder.decode_mol(nodes, pairs)[1]
@@ -102,10 +102,6 @@ def _drawn(model: Model, count: int, progress: Progress) -> Iterable[Counter[str
 def _counted(mol: Chem.Mol) -> Counter[str]:
     """How often a molecule has each part, and once what names its size."""
     return Counter([*parts(mol), _of_size(mol.GetNumHeavyAtoms())])
-
-
-def _count_from(progress: Progress, before: int, total: int, _stage: str, done: int, _of_shard: int | None) -> None:
-    progress("drawing for the critic", before + done, total)
 
 
 def _of_size(size: int) -> str:
