@@ -35,10 +35,11 @@ TINY = {
     "edpgnn": SIZES,
     "nvdiff": LATENT,
 }
-# methods as their authors have them: the family, and what chooses them
-PUBLISHED = {
+# what else there is of a family, mostly methods as their authors have them: the family, and what chooses it
+VARIANTS = {
     "edpgnn as published": ("edpgnn", {"process": "published"}),
     "edge as published": ("edge", {"process": "published", "timesteps": 24}),
+    "edge with pairs": ("edge", {"pair_width": 16, "triangles": 4}),
     "digress as published": ("digress", {"network": "published", "global_width": 8}),
 }
 
@@ -74,11 +75,11 @@ def plain_model(dataset, vocabulary, tmp_path_factory) -> Path:
     return folder
 
 
-@pytest.fixture(params=[*BACKENDS, *PUBLISHED])
+@pytest.fixture(params=[*BACKENDS, *VARIANTS])
 def backend(request, vocabulary, statistics):
     """An untrained model whose outputs nevertheless depend on its inputs (the heads start at zero otherwise)."""
     torch.manual_seed(0)
-    name, choice = PUBLISHED.get(request.param, (request.param, {}))
+    name, choice = VARIANTS.get(request.param, (request.param, {}))
     kind = BACKENDS[name]
     model = kind(kind.Config(**{**TINY[name], **choice}), vocabulary, statistics)
     with torch.no_grad():

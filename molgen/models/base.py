@@ -74,7 +74,8 @@ class Backend(nn.Module, ABC):
     instead of noise. chooses: whether graphs with faults are drawn again, by `Drafts`, with all samplers but those
     `as_published`; again: the noise that they then start from, see `Start`.
     target_module: the `TargetEncoding` through which it is told targets; in its state dict all names begin so.
-    new_modules: beginnings of the names of other parts that a model lacks which was not trained with known parts.
+    new_modules: beginnings of the names of other parts that a model which it starts from may lack.
+    adopts: the other families whose models it can start from, see `weights_of`, and which of their settings it takes.
     unlearned: settings of a training that the next one, from its weights, does not take over.
     max_steps: the most that `sample` takes. For a reader, in words: sampler_help, what each sampler does; forming, how
     a graph comes about.
@@ -92,6 +93,7 @@ class Backend(nn.Module, ABC):
     again: float = 0.5
     target_module: ClassVar[str] = "network.targets"
     new_modules: ClassVar[tuple[str, ...]] = ()
+    adopts: ClassVar[Mapping[str, tuple[str, ...]]] = {}
     unlearned: ClassVar[tuple[str, ...]] = ()
     sampler_help: ClassVar[Mapping[str, str]] = {}
     forming: ClassVar[str] = ""
@@ -214,6 +216,10 @@ class Backend(nn.Module, ABC):
     @abstractmethod
     def _bound_estimate(self, batch: GraphBatch, generator: torch.Generator | None) -> Callable[[Tensor], Tensor]:
         """What estimates the bound of each graph, float [b], from one time each, [b], uniform in [0, 1]."""
+
+    def weights_of(self, other: Backend) -> Mapping[str, Tensor] | None:
+        """The weights of a model to start from, in the names of this one's; None where it can take none over."""
+        return dict(other.named_parameters()) if type(other) is type(self) else None
 
     def matrices(self) -> list[nn.Parameter]:
         """The weights that are trained as matrices (by Muon), in the order of `parameters()`; AdamW takes the others.

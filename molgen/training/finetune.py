@@ -20,7 +20,9 @@ def start_from(backend: Backend, first: Model) -> list[str]:
     Atom classes that both know keep their weights; those that are new, which are returned, start from those of a
     class of the same element, or else from the mean of all. Raises InputError where the sizes of the networks differ.
     """
-    weights = dict(first.backend.named_parameters())
+    weights = backend.weights_of(first.backend)
+    if weights is None:
+        raise InputError(f"this network has nothing in common with that of {first.name}, a {first.backend_name} model")
     classes = list(first.vocabulary.atoms)
     sources = _sources(backend.vocabulary.atoms, classes)
     for name, parameter in backend.named_parameters():

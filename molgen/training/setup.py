@@ -14,6 +14,7 @@ from molgen.errors import InputError
 from molgen.models.base import Backend
 from molgen.models.checkpoints import Model, build_backend, load_checkpoint
 from molgen.models.config import Value
+from molgen.models.registry import family
 from molgen.molecules.properties import TARGETS
 from molgen.progress import Progress, silent
 from molgen.training.finetune import TUNING, start_from
@@ -108,10 +109,11 @@ def set_up(
         first = init if isinstance(init, Model) else load_checkpoint(init)
     saved = saved_settings(folder) if resume else None
     started = saved.backend if saved else first.backend_name if first else None
-    if backend and started and backend != started:
-        raise InputError(f"{first.name if first else folder} is a {started} model, not {backend}")
     name = backend or started or "digress"
-    settings, config = _chosen(saved, first, options or {})
+    adopts = family(name).adopts if first else {}
+    if started not in (None, name, *adopts):
+        raise InputError(f"{first.name if first else folder} is a {started} model, not {name}")
+    settings, config = _chosen(saved, first, adopts.get(started or ""), options or {})
     share = share.dealt(saved.ranks) if saved else share
     target = pick_device(device, share.local)
     if target.index is not None:
@@ -178,13 +180,18 @@ def told_graphs(
 
 
 def _chosen(
-    saved: RunSettings | None, first: Model | None, options: Mapping[str, Value]
+    saved: RunSettings | None, first: Model | None, shared: Sequence[str] | None, options: Mapping[str, Value]
 ) -> tuple[TrainSettings, dict[str, Value]]:
-    """The settings of the training, and what of the backend's config is not as usual; options win."""
+    """The settings of the training, and what of the backend's config is not as usual; options win.
+
+    shared: the settings that a model of another family shares with this one.
+    """
     chosen: dict[str, Value] = dict(saved.options) if saved else {}
     if first:
         config = {
-            name: value for name, value in asdict(first.backend.config).items() if name not in first.backend.unlearned
+            name: value
+            for name, value in asdict(first.backend.config).items()
+            if name not in first.backend.unlearned and (shared is None or name in shared)
         }
         # a model that was never shown a known part learns it now
         chosen |= config | {"known_parts": True} | TUNING

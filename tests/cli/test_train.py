@@ -224,7 +224,7 @@ def test_a_model_that_does_not_fit_is_no_start():
     short(*SIZES)
     arguments = ("--output", "x", "--init", "run/model")
     assert "another network" in failure("--data", "molecules.smi", *arguments, "--width", "32")
-    assert "is a digress model, not edge" in failure("--data", "molecules.smi", *arguments, "--backend", "edge")
+    assert "is a digress model, not nvdiff" in failure("--data", "molecules.smi", *arguments, "--backend", "nvdiff")
     assert not Path("x").exists()
 
 

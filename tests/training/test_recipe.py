@@ -92,8 +92,23 @@ def test_a_setup_writes_nothing_and_takes_a_model_to_start_from(prepared, tmp_pa
     assert setup.backend.config == first.backend.config
     for name, tensor in first.backend.state_dict().items():
         assert setup.backend.state_dict()[name].allclose(tensor), name
-    with pytest.raises(InputError, match="first is a digress model, not edge"):
-        set_up(prepared, tmp_path / "second", init=first, backend="edge")
+    with pytest.raises(InputError, match="first is a digress model, not edpgnn"):
+        set_up(prepared, tmp_path / "second", init=first, backend="edpgnn")
+
+
+def test_a_training_of_edge_starts_from_a_digress(prepared, tmp_path):
+    """With its sizes and a track of pairs, and the weights of its layers; its other settings do not count."""
+    first = load_checkpoint(str(train(prepared, tmp_path / "first", options=OPTIONS, samples=0).model))
+    setup = set_up(prepared, tmp_path / "second", init=first, backend="edge")
+    old, new = first.backend.config, setup.backend.config
+    assert (new.layers, new.width, new.heads, new.pair_width) == (old.layers, old.width, old.heads, old.pair_width)
+    assert new.timesteps != old.timesteps
+    weights = first.backend.state_dict()
+    of_layers = [name for name in weights if name.startswith("network.blocks.")]
+    assert of_layers and all(setup.backend.state_dict()[name].allclose(weights[name]) for name in of_layers)
+    assert train(prepared, tmp_path / "second", init=first, backend="edge", options={"epochs": 1}, samples=0).finished
+    with pytest.raises(InputError, match="nothing in common with that of first, a digress model"):
+        set_up(prepared, tmp_path / "third", init=first, backend="edge", options={"pair_width": 0})
 
 
 def test_what_a_training_left_out_the_next_one_learns(prepared, tmp_path):

@@ -13,13 +13,20 @@ PROCESSES = ("one-ended", "published")
 class EDGEConfig(BackendConfig):
     """Sizes of the networks.
 
-    layers, width, heads: of the network of bonds; node_width: of the recurrent network of the node part.
+    layers, width, heads: of the network of bonds; pair_width, triangles: of its track of pairs, where it has one;
+    node_width: of the recurrent network of the node part.
     process: one of PROCESSES; timesteps: T of the published one; masks: of ours.
     """
 
     layers: int = option(5, "Layers of the network: deeper is better and slower.", most=MOST_LAYERS)
     width: int = option(160, "Numbers that describe each atom inside the network; a multiple of heads.")
     heads: int = option(8, "Attention heads.")
+    pair_width: int = option(
+        0,
+        "Numbers that describe each pair of atoms inside the network of EDGE; 0: it looks along bonds alone.",
+        least=0,
+    )
+    triangles: int = option(16, "Channels that see three atoms at once (rings).")
     node_width: int = option(128, "Numbers in the memory of the network that chooses the atoms.")
     process: str = option("one-ended", "Process of the family: ours, or published, that of its authors.")
     masks: bool = option(True, "Whether EDGE's own process leaves out bonds that no molecule of its atoms can have.")
@@ -29,5 +36,7 @@ class EDGEConfig(BackendConfig):
         super().__post_init__()
         if self.process not in PROCESSES:
             raise InputError(f"unknown process {self.process!r}; choose from {', '.join(PROCESSES)}")
+        if self.process == "published" and self.pair_width:
+            raise InputError("the published process of EDGE goes with its own network, whose pair_width is 0")
         if self.width % self.heads:
             raise InputError(f"width should be a multiple of heads ({self.heads}), got {self.width}")

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from molgen.models.conditions import Condition
-from molgen.models.edge.network import BondNetwork, log_shares
+from molgen.models.edge.network import BondLogits, log_shares
 from molgen.models.edge.process import (
     Given,
     NodePart,
@@ -24,7 +24,7 @@ from molgen.molecules.graph import GraphBatch
 
 
 def bond_loss(
-    network: BondNetwork,
+    network: BondLogits,
     batch: GraphBatch,
     part: NodePart,
     time: Tensor,

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from functools import partial
 from typing import ClassVar
 
 import torch
@@ -20,14 +21,16 @@ from molgen.device import autocast
 from molgen.models.base import Backend, Callback, Drawing
 from molgen.models.conditions import Condition
 from molgen.models.config import BackendConfig
+from molgen.models.digress.network import Denoiser
 from molgen.models.edge import published
 from molgen.models.edge.config import EDGEConfig
 from molgen.models.edge.degrees import KINDS, tokens_of
 from molgen.models.edge.likelihood import bond_loss, log_arrangements
-from molgen.models.edge.network import BondNetwork
+from molgen.models.edge.network import BondLogits, BondNetwork
 from molgen.models.edge.node_part import NodePartModel
 from molgen.models.edge.node_part_requests import sample_requested
 from molgen.models.edge.node_part_sampling import ROUNDS, sample_known_node_parts, sample_node_parts
+from molgen.models.edge.pair_network import PairBondNetwork
 from molgen.models.edge.process import Given, NodePart, Partial, bonds_of, known_graph
 from molgen.models.edge.published_network import ActiveNetwork
 from molgen.models.edge.samplers import SAMPLERS
@@ -47,6 +50,10 @@ class EDGE(Backend):
         "node_part.out.2.bias": (0, 1, KINDS),
     }
     known_axes: ClassVar[tuple[str, ...]] = ("network.node_in.0.weight", "node_part.left.weight")
+    new_modules: ClassVar[tuple[str, ...]] = ("node_part",)  # which a DiGress lacks
+    adopts: ClassVar[Mapping[str, tuple[str, ...]]] = {
+        "digress": ("layers", "width", "heads", "pair_width", "triangles")
+    }
     requests: ClassVar[tuple[str, ...]] = ("formula", "atoms")
     core_with_formula: ClassVar[bool] = False
     sampler_help: ClassVar[Mapping[str, str]] = {
@@ -60,13 +67,15 @@ class EDGE(Backend):
     samplers = tuple(SAMPLERS)
     default_steps = 64
     config: EDGEConfig
-    network: BondNetwork | ActiveNetwork
+    network: BondLogits | ActiveNetwork
 
     def __init__(self, config: EDGEConfig, vocabulary: Vocabulary, statistics: Statistics) -> None:
         super().__init__(config, vocabulary, statistics)
         atoms = len(vocabulary.atoms)
         self.node_part = NodePartModel(atoms, config.node_width, known_parts=config.known_parts)
-        kind: type[BondNetwork] | type[ActiveNetwork] = BondNetwork
+        kind: Callable[..., BondLogits | ActiveNetwork] = BondNetwork
+        if config.pair_width:
+            kind = partial(PairBondNetwork, pair_width=config.pair_width, triangles=config.triangles)
         words = dict(self.sampler_help)
         if config.process == "published":
             kind = ActiveNetwork
@@ -87,8 +96,16 @@ class EDGE(Backend):
             known_parts=config.known_parts,
             targets=statistics.targets,
         )
-        if isinstance(self.network, BondNetwork):
+        if isinstance(self.network, BondLogits):
             self.network.masked = config.masks
+
+    def weights_of(self, other: Backend) -> Mapping[str, Tensor] | None:
+        """Of an EDGE its own; of a DiGress those that a network with a track of pairs can take over, else None."""
+        denoiser = other.network
+        if not (isinstance(self.network, PairBondNetwork) and isinstance(denoiser, Denoiser)):
+            return super().weights_of(other)
+        weights = self.network.weights_of(denoiser, targets=self.targets == other.targets)
+        return {f"network.{name}": tensor for name, tensor in weights.items()}
 
     def _loss(self, batch: GraphBatch, generator: torch.Generator | None, condition: Condition | None) -> Tensor:
         """-log p of the node part per node, plus the mean -log p of the missing bonds at a uniform time, [b].

@@ -1,4 +1,6 @@
-"""The bond network of EDGE: where a bond goes that comes back at an active node, and of which class it is."""
+"""The bond networks of EDGE: where a bond goes that comes back at an active node, and of which class it is."""
+
+from abc import ABC, abstractmethod
 
 import torch
 from torch import Tensor, nn
@@ -13,7 +15,7 @@ from molgen.models.graph_layers import graph_layer
 from molgen.models.layers import TargetEncoding
 from molgen.molecules.vocabulary import BOND_CLASSES
 
-PIECE_FEATURES = 4
+NODE_FEATURES = 2 * (MAX_DEGREE + 1) + 2 * (MAX_VALENCE + 1) + 4  # the last four: of its piece and its graph
 KNOWN_FEATURES = 2  # of a node: whether its class is known, and to how many others it is closed
 
 
@@ -40,7 +42,7 @@ class Round(nn.Module):
         return out
 
 
-class BondNetwork(nn.Module):
+class BondLogits(nn.Module, ABC):
     """Logits of the bonds that could be added at active nodes, from the bonds so far.
 
     It is not told the time: given the bonds that are left, the time says nothing about which are missing.
@@ -50,31 +52,7 @@ class BondNetwork(nn.Module):
     """
 
     masked = True
-
-    def __init__(
-        self,
-        atoms: int,
-        *,
-        layers: int,
-        width: int,
-        heads: int,
-        node_width: int,
-        known_parts: bool,
-        targets: tuple[TargetStatistics, ...],
-    ) -> None:
-        super().__init__()
-        self.atoms = atoms
-        self.known_parts = known_parts
-        inputs = atoms + 2 * (MAX_DEGREE + 1) + 2 * (MAX_VALENCE + 1) + PIECE_FEATURES + known_parts * KNOWN_FEATURES
-        self.node_in = nn.Sequential(nn.Linear(inputs, width), nn.SiLU(), nn.Linear(width, width))
-        self.bond_in = nn.Embedding(len(BOND_CLASSES), width)
-        self.ring_in = nn.Linear(len(RINGS), width)
-        self.blocks = nn.ModuleList(Round(width, heads) for _ in range(layers))
-        self.distance = nn.Embedding(HOPS + 2, width)
-        self.apart = nn.Embedding(2, width)
-        self.to_pair = nn.Linear(width, 2 * width)
-        self.pair_out = nn.Sequential(nn.SiLU(), nn.Linear(width, width), nn.SiLU(), nn.Linear(width, TRIPLE))
-        self.targets = TargetEncoding(targets, width + node_width) if targets else None
+    targets: TargetEncoding | None
 
     def forward(self, state: Partial, first: Tensor, second: Tensor) -> Tensor:
         """Logits [q, 3] of the orders of new bonds between the nodes of each pair, -inf for what cannot be.
@@ -93,29 +71,74 @@ class BondNetwork(nn.Module):
         degree, valence = state.missing()
         return self._logits(state, first, second, degree, valence, Pieces.of(state, degree))
 
+    @abstractmethod
     def _logits(
         self, state: Partial, first: Tensor, second: Tensor, degree: Tensor, valence: Tensor, pieces: Pieces
     ) -> Tensor:
-        part, size = state.part, state.part.size
-        graph_features = torch.stack([pieces.count, pieces.all_open], dim=1).repeat_interleave(size, dim=0)
-        features = [
-            one_hot(part.atoms.flatten(), self.atoms),
-            one_hot(part.degree.flatten().clamp(0, MAX_DEGREE), MAX_DEGREE + 1),
-            one_hot(part.valence.flatten().clamp(0, MAX_VALENCE), MAX_VALENCE + 1),
-            one_hot(degree.clamp(0, MAX_DEGREE), MAX_DEGREE + 1),
-            one_hot(valence.clamp(0, MAX_VALENCE), MAX_VALENCE + 1),
-            torch.stack([pieces.size, pieces.open_ends], dim=1) / 5,
-            graph_features / 10,
-        ]
-        if self.known_parts:
-            known = graph_features.new_zeros(state.nodes, KNOWN_FEATURES).float()
-            if state.given is not None:
-                known = torch.stack([state.given.known.flatten(), state.given.partners.flatten() / 10], dim=1)
-            features.append(known)
+        """degree, valence: what each node lacks."""
+
+
+def node_features(state: Partial, degree: Tensor, valence: Tensor, pieces: Pieces, *, known_parts: bool) -> Tensor:
+    """What a network sees of each node beside its class, float [b * n, NODE_FEATURES + known_parts * KNOWN_FEATURES].
+
+    degree, valence: what each node lacks.
+    """
+    part = state.part
+    graph_features = torch.stack([pieces.count, pieces.all_open], dim=1).repeat_interleave(part.size, dim=0)
+    features = [
+        one_hot(part.degree.flatten().clamp(0, MAX_DEGREE), MAX_DEGREE + 1),
+        one_hot(part.valence.flatten().clamp(0, MAX_VALENCE), MAX_VALENCE + 1),
+        one_hot(degree.clamp(0, MAX_DEGREE), MAX_DEGREE + 1),
+        one_hot(valence.clamp(0, MAX_VALENCE), MAX_VALENCE + 1),
+        torch.stack([pieces.size, pieces.open_ends], dim=1) / 5,
+        graph_features / 10,
+    ]
+    if known_parts:
+        known = graph_features.new_zeros(state.nodes, KNOWN_FEATURES).float()
+        if state.given is not None:
+            known = torch.stack([state.given.known.flatten(), state.given.partners.flatten() / 10], dim=1)
+        features.append(known)
+    return torch.cat(features, dim=1).float()
+
+
+class BondNetwork(BondLogits):
+    """Messages along the bonds so far, as published; what it costs grows with the bonds and the asked pairs alone."""
+
+    def __init__(
+        self,
+        atoms: int,
+        *,
+        layers: int,
+        width: int,
+        heads: int,
+        node_width: int,
+        known_parts: bool,
+        targets: tuple[TargetStatistics, ...],
+    ) -> None:
+        super().__init__()
+        self.atoms = atoms
+        self.known_parts = known_parts
+        inputs = atoms + NODE_FEATURES + known_parts * KNOWN_FEATURES
+        self.node_in = nn.Sequential(nn.Linear(inputs, width), nn.SiLU(), nn.Linear(width, width))
+        self.bond_in = nn.Embedding(len(BOND_CLASSES), width)
+        self.ring_in = nn.Linear(len(RINGS), width)
+        self.blocks = nn.ModuleList(Round(width, heads) for _ in range(layers))
+        self.distance = nn.Embedding(HOPS + 2, width)
+        self.apart = nn.Embedding(2, width)
+        self.to_pair = nn.Linear(width, 2 * width)
+        self.pair_out = nn.Sequential(nn.SiLU(), nn.Linear(width, width), nn.SiLU(), nn.Linear(width, TRIPLE))
+        self.targets = TargetEncoding(targets, width + node_width) if targets else None
+
+    def _logits(
+        self, state: Partial, first: Tensor, second: Tensor, degree: Tensor, valence: Tensor, pieces: Pieces
+    ) -> Tensor:
+        size = state.part.size
+        seen = node_features(state, degree, valence, pieces, known_parts=self.known_parts)
+        inputs = torch.cat([one_hot(state.part.atoms.flatten(), self.atoms), seen], dim=1)
         edges, orders = state.edges()
         rings = ring_counts(edges[0], edges[1], state.nodes)
         with autocast(first.device):
-            h = self.node_in(torch.cat(features, dim=1).float()).float()
+            h = self.node_in(inputs).float()
             if state.given is not None and state.given.told is not None:
                 h = h + state.given.told.repeat_interleave(size, dim=0)
             bonds = self.bond_in(orders) + self.ring_in(rings / (1 + rings))

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from molgen.models.base import Callback
 from molgen.models.conditions import guided
-from molgen.models.edge.network import BondNetwork
+from molgen.models.edge.network import BondLogits
 from molgen.models.edge.process import (
     TRIPLE,
     Partial,
@@ -34,7 +34,7 @@ COMPLETION = 0.125
 
 
 def ancestral(
-    network: BondNetwork,
+    network: BondLogits,
     state: Partial,
     steps: int,
     generator: torch.Generator | None,
@@ -57,7 +57,7 @@ def ancestral(
 
 
 def ancestral_to_the_end(
-    network: BondNetwork,
+    network: BondLogits,
     state: Partial,
     steps: int,
     generator: torch.Generator | None,
@@ -78,14 +78,14 @@ def ancestral_to_the_end(
     return drawn
 
 
-SAMPLERS: dict[str, Callable[[BondNetwork, Partial, int, torch.Generator | None, float, Callback | None], Partial]] = {
+SAMPLERS: dict[str, Callable[[BondLogits, Partial, int, torch.Generator | None, float, Callback | None], Partial]] = {
     "ancestral": ancestral_to_the_end,
     "unmasked": partial(ancestral, masked=False),
 }
 
 
 def _reverse(
-    network: BondNetwork,
+    network: BondLogits,
     state: Partial,
     now: float,
     then: float,
@@ -129,7 +129,7 @@ def _reverse(
 
 
 def _draw_bonds(
-    network: BondNetwork,
+    network: BondLogits,
     state: Partial,
     active: Tensor,
     open_nodes: Tensor,
