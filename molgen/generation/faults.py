@@ -37,7 +37,7 @@ def choice(
     if drafts is None or drafts == 1 or not model.backend.chooses:
         return None
     if known_rings is None:
-        known_rings = model.backend.prefers_known_rings
+        known_rings = model.backend.config.known_rings
     return Drafts(drafts, Faults(model.vocabulary, familiar(model, wanted) if known_rings else Familiar()))
 
 

@@ -94,7 +94,7 @@ class Backend(nn.Module, ABC):
     target_module: ClassVar[str] = "network.targets"
     new_modules: ClassVar[tuple[str, ...]] = ()
     adopts: ClassVar[Mapping[str, tuple[str, ...]]] = {}
-    unlearned: ClassVar[tuple[str, ...]] = ()
+    unlearned: ClassVar[tuple[str, ...]] = ("known_rings",)
     sampler_help: ClassVar[Mapping[str, str]] = {}
     forming: ClassVar[str] = ""
     max_steps: int = 10_000
@@ -250,11 +250,6 @@ class Backend(nn.Module, ABC):
     def is_published(self) -> bool:
         """Whether it draws as its authors have it, if nothing else is asked for."""
         return self.samplers[0] in self.as_published
-
-    @property
-    def prefers_known_rings(self) -> bool:
-        """Whether a part that no training molecule has counts as a fault of a draft, if nothing else is said."""
-        return False
 
     def _has_target(self, request: Request | None, condition: Condition | None) -> bool:
         asked = condition is not None and bool(condition.targets.isfinite().any())

@@ -31,13 +31,20 @@ def option(
 class BackendConfig:
     """Base of the settings of all model families: numbers, flags and names.
 
-    known_parts: the networks see which atoms and bonds are known, and what is known of them.
+    known_parts: the networks see which atoms and bonds are known, and what is known of them. known_rings: whether
+    drafts should have ring systems, and surroundings of atoms, of training molecules alone (`Drafts`).
     before: the values that stand for fields which a saved model lacks, as it was made before there was such a field.
     Raises InputError for a value of another type, and for a number that is too small, too large or not finite.
     """
 
     before: ClassVar[Mapping[str, Value]] = {"known_parts": False}
     known_parts: bool = option(True, "Whether the network can be shown known parts.", kw_only=True)
+    known_rings: bool = option(
+        False,
+        "Whether the model is to prefer molecules whose ring systems, and atoms with their neighbours, are those of "
+        "training molecules; for sets so large that hardly any real molecule has others.",
+        kw_only=True,
+    )
 
     def __post_init__(self) -> None:
         for one in dataclasses.fields(self):

@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from molgen.errors import InputError
+from molgen.models.base import Drawing, Start
 from molgen.models.checkpoints import load_checkpoint
 from molgen.models.conditions import Condition
 from molgen.models.edge.config import EDGEConfig
@@ -80,6 +81,17 @@ def test_weights_of_a_model_without_conditions_go_on(vocabulary, dataset, statis
     assert torch.allclose(*losses, atol=1e-2)
     asked = replace(Condition.nothing(6, len(batch), 2), targets=torch.ones(len(batch), 2))
     assert torch.equal(losses[1], new.loss(batch, torch.Generator().manual_seed(0), asked))  # nothing learned yet
+
+
+def test_a_graph_that_is_drawn_again_keeps_its_atoms_and_valences():
+    model = load_checkpoint("qm9-edge").backend
+    drawing = Drawing(32, "ancestral", torch.Generator().manual_seed(0), None, None, None, 0.0)
+    with torch.no_grad():
+        drawn = model._sample(9, 16, drawing)
+        again = model._sample(9, 16, drawing._replace(start=Start(drawn, model.again)))
+    assert torch.equal(again.nodes, drawn.nodes)
+    assert torch.equal(NodePart.of(again).valence, NodePart.of(drawn).valence)
+    assert (again.pairs == drawn.pairs).all(1).float().mean() < 0.5
 
 
 def test_the_shipped_model_is_as_it_was():

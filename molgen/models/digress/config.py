@@ -18,8 +18,7 @@ class DiGressConfig(BackendConfig):
     triangles: channels of the triangle update; timesteps: T; bond_weight: of the bonds' cross-entropy;
     time_power: training times are u ** time_power of uniform u, above 1 for more of them near the data.
     sampler, sampling_steps: the defaults of generation, never more steps than timesteps; AUTO and 0 become, here, those
-    of the network. network: one of NETWORKS; global_width: of the graph's track of the published one. known_rings:
-    whether drafts should have ring systems, and surroundings of atoms, of training molecules alone (`Drafts`).
+    of the network. network: one of NETWORKS; global_width: of the graph's track of the published one.
     """
 
     layers: int = option(6, "Layers of the network: deeper is better and slower.", most=MOST_LAYERS)
@@ -38,11 +37,6 @@ class DiGressConfig(BackendConfig):
     )
     network: str = option("own", "Network and features of DiGress: own, or published (the authors').")
     global_width: int = option(64, "Numbers that describe the whole molecule inside the published network.")
-    known_rings: bool = option(
-        False,
-        "Whether the model is to prefer molecules whose ring systems, and atoms with their neighbours, are those of "
-        "training molecules; for sets so large that hardly any real molecule has others.",
-    )
 
     def __post_init__(self) -> None:
         super().__post_init__()

@@ -48,7 +48,6 @@ class DiGress(Backend):
     starts = True
     chooses = True
     as_published: ClassVar[tuple[str, ...]] = ("even",)
-    unlearned: ClassVar[tuple[str, ...]] = ("known_rings",)
     sampler_help: ClassVar[Mapping[str, str]] = {
         "ancestral": "undo a little of the noise at each step",
         "even": "the same in even steps, as published",
@@ -69,11 +68,6 @@ class DiGress(Backend):
         self.default_steps = min(config.sampling_steps, config.timesteps)
         self.max_steps = config.timesteps
         self.network = self._built(config)
-
-    @property
-    def prefers_known_rings(self) -> bool:
-        """As the config says."""
-        return self.config.known_rings
 
     def find_calibration(self, generator: torch.Generator | None, progress: Progress = silent) -> dict[str, Tensor]:
         """Shifts of its predictions; none of a model that samples as published."""

@@ -56,6 +56,9 @@ class EDGE(Backend):
     }
     requests: ClassVar[tuple[str, ...]] = ("formula", "atoms")
     core_with_formula: ClassVar[bool] = False
+    chooses = True
+    as_published: ClassVar[tuple[str, ...]] = ("unmasked",)
+    again = 1.0
     sampler_help: ClassVar[Mapping[str, str]] = {
         "ancestral": "add bonds at a few active atoms at each step",
         "unmasked": "the same without masks, for measurements: next to nothing is valid of a model trained with them",
@@ -84,8 +87,10 @@ class EDGE(Backend):
         elif not config.masks:
             words = {"unmasked": "add bonds at a few active atoms at each step, with nothing left out"}
         self.samplers = tuple(words)
-        if config.process == "published":
-            self.as_published = self.samplers  # type: ignore[misc]  # of this model alone
+        if config.process == "published" or not config.masks:
+            self.chooses = False
+            # of this model alone
+            self.as_published = self.samplers if config.masks else ()  # type: ignore[misc]
         self.sampler_help = words  # type: ignore[misc]  # the samplers are the model's own as well
         self.network = kind(
             atoms,
@@ -129,13 +134,18 @@ class EDGE(Backend):
     def _sample(self, size: int, count: int, drawing: Drawing) -> GraphBatch:
         """Node parts under what is known, then their bonds, of which the known ones are there from the start.
 
-        A graph may end with fewer bonds than its node part asks for, where no pair is left that could take one.
+        A graph may end with fewer bonds than its node part asks for, where no pair is left that could take one. A graph
+        that is drawn again keeps its node part, and gets all bonds that are not known anew.
         """
         condition = self.told(drawing.request, drawing.condition, count)
         if condition is not None and drawing.request is not None:
             # an atom of a request may have a charge, so that its class is not known before it is drawn
             condition = replace(condition, known_nodes=torch.zeros_like(condition.known_nodes))
-        state = self._without_bonds(self._draw_nodes(size, count, condition, drawing))
+        if drawing.start is None:
+            part = self._draw_nodes(size, count, condition, drawing)
+        else:
+            part = NodePart.of(drawing.start.graph)
+        state = self._without_bonds(part)
         if condition is not None:
             first, second, order = bonds_of(known_graph(condition))
             state = state.with_bonds(first, second, order)

@@ -48,7 +48,7 @@ class NVDiff(Backend, LatentSpace):
     }
     keeps_parts: ClassVar[bool] = False
     new_modules: ClassVar[tuple[str, ...]] = ("known.",)
-    unlearned: ClassVar[tuple[str, ...]] = ("reconstruction_weight", "train_encoder")
+    unlearned: ClassVar[tuple[str, ...]] = ("known_rings", "reconstruction_weight", "train_encoder")
     requests: ClassVar[tuple[str, ...]] = ()
     starts = True
     chooses = True
