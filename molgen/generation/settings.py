@@ -188,7 +188,7 @@ def make_settings(
         like=parent_of(like) if like is not None and standardise else like,
     )
     sampler = backend.samplers[0] if sampler is None else sampler
-    drafts = _checked_drafts(model, wanted, sampler, drafts)
+    drafts = _checked_drafts(model, sampler, drafts)
     try:
         seed = None if seed is None else operator.index(seed)
     except TypeError:
@@ -242,19 +242,17 @@ def make_settings(
     )
 
 
-def _checked_drafts(model: Model, wanted: Wanted, sampler: str, drafts: int | None) -> int | None:
+def _checked_drafts(model: Model, sampler: str, drafts: int | None) -> int | None:
     """How often a molecule may be drawn, DRAFTS if nothing is said; None where it is drawn once in any case.
 
     Raises InputError for a number out of range, and one above 1 where it is drawn once.
     """
     backend = model.backend
-    chooses = backend.chooses and sampler not in backend.as_published
-    if not chooses and judge(model, wanted, sampler, DRAFTS) is None:
+    if not backend.chooses or sampler in backend.as_published:
         if drafts in (None, 1):
             return None
         who = f"the sampler {sampler}" if backend.chooses else f"model {model.name} ({model.backend_name})"
-        where = "" if model.critic is None else " where more than a size is asked for, and with other samplers"
-        raise InputError(f"{who} makes no drafts to choose from{where}", "drafts")
+        raise InputError(f"{who} makes no drafts to choose from", "drafts")
     if drafts is not None and not 1 <= drafts <= MOST_DRAFTS:
         raise InputError(f"drafts should be 1 to {MOST_DRAFTS} of each molecule, got {drafts}", "drafts")
     return DRAFTS if drafts is None else drafts

@@ -119,9 +119,10 @@ def test_what_is_told_something_has_no_judge(judged):
     assert judge(judged, Wanted(targets={"logp": None}), sampler, 8) is None
     assert judge(judged, Wanted(), "unmasked", 8) is None
     assert judge(judged, Wanted(), sampler, 1) is None
-    for wish in ({"core": "CCC"}, {"formula": "C5H8O2"}, {"sampler": "unmasked"}):
-        with pytest.raises(InputError, match="makes no drafts to choose from where more than a size is asked for"):
-            make_settings(judged, num=1, drafts=4, **wish)
-        chosen = make_settings(judged, num=1, drafts=1, **wish)
-        assert chosen.drafts is None and chosen.critic_sha256 is None
+    for wish in ({"core": "CCC"}, {"formula": "C5H8O2"}):
+        assert make_settings(judged, num=1, drafts=4, **wish).critic_sha256 is None
+    with pytest.raises(InputError, match="the sampler unmasked makes no drafts to choose from"):
+        make_settings(judged, num=1, drafts=4, sampler="unmasked")
+    chosen = make_settings(judged, num=1, drafts=1, sampler="unmasked")
+    assert chosen.drafts is None and chosen.critic_sha256 is None
     assert make_settings(judged, num=1, drafts=1).critic_sha256 is None  # so that runs of before may go on

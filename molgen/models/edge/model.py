@@ -87,10 +87,10 @@ class EDGE(Backend):
         elif not config.masks:
             words = {"unmasked": "add bonds at a few active atoms at each step, with nothing left out"}
         self.samplers = tuple(words)
+        self.chooses = config.process != "published"
         if config.process == "published" or not config.masks:
-            self.chooses = False
             # of this model alone
-            self.as_published = self.samplers if config.masks else ()  # type: ignore[misc]
+            self.as_published = () if self.chooses else self.samplers  # type: ignore[misc]
         self.sampler_help = words  # type: ignore[misc]  # the samplers are the model's own as well
         self.network = kind(
             atoms,
