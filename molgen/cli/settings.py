@@ -36,17 +36,24 @@ def settings_options(
     from a model.
     """
     first: dict[str, dataclasses.Field[object]] = {}
-    defaults: dict[str, list[str]] = {}
+    owners: dict[str, dict[str, list[str]]] = {}  # of each default of a field
     for owner, kind in kinds.items():
         for field in dataclasses.fields(kind):
             first.setdefault(field.name, field)
-            defaults.setdefault(field.name, []).append(f"{owner} {field.default}".strip())
+            owners.setdefault(field.name, {}).setdefault(str(field.default), []).append(owner)
+    everyone = [owner for owner in kinds if owner]
+    defaults = {
+        name: ", ".join(
+            value if who in ([""], everyone) else f"{' '.join(who)} {value}" for value, who in found.items()
+        )
+        for name, found in owners.items()
+    }
     for name, default in with_init.items():
-        defaults[name][-1] += f"; with --init {default}"
+        defaults[name] += f"; with --init {default}"
 
     def add(command: Command) -> Command:
         for name, field in reversed(first.items()):
-            text = f"{field.metadata.get('help', '')}  [{', '.join(defaults[name])}]".strip()
+            text = f"{field.metadata.get('help', '')}  [{defaults[name]}]".strip()
             flag = "--" + name.replace("_", "-")
             command = click.option(flag, name, type=type(field.default), default=None, help=text)(command)
         return command

@@ -23,7 +23,10 @@ class DiGressConfig(BackendConfig):
 
     layers: int = option(6, "Layers of the network: deeper is better and slower.", most=MOST_LAYERS)
     width: int = option(160, "Numbers that describe each atom inside the network; a multiple of heads.")
-    pair_width: int = option(64, "Numbers that describe each pair of atoms inside the network.")
+    pair_width: int = option(
+        64,
+        "Numbers that describe each pair of atoms inside the network; EDGE can do with 0, and looks along bonds then.",
+    )
     heads: int = option(8, "Attention heads.")
     triangles: int = option(16, "Channels that see three atoms at once (rings).")
     timesteps: int = option(500, "Noise levels between data and noise.")

@@ -23,7 +23,7 @@ class EDGEConfig(BackendConfig):
     heads: int = option(8, "Attention heads.")
     pair_width: int = option(
         0,
-        "Numbers that describe each pair of atoms inside the network of EDGE; 0: it looks along bonds alone.",
+        "Numbers that describe each pair of atoms inside the network; 0: it looks along bonds alone.",
         least=0,
     )
     triangles: int = option(16, "Channels that see three atoms at once (rings).")
