@@ -62,11 +62,23 @@ def test_arrangements_are_counted():
 
 
 @pytest.mark.parametrize(
-    ("settings", "message"), [({"layers": 0}, "layers should be at least 1"), ({"width": 30}, "multiple of heads")]
+    ("settings", "message"),
+    [
+        ({"layers": 0}, "layers should be at least 1"),
+        ({"width": 30}, "multiple of heads"),
+        ({"sampler": "unmasked"}, "unknown sampler 'unmasked'; choose from ancestral, revising"),
+        ({"process": "published", "pair_width": 8}, "goes with its own network"),
+    ],
 )
 def test_settings_out_of_range_are_refused(settings, message):
     with pytest.raises(InputError, match=message):
         EDGEConfig(**settings)
+
+
+def test_the_default_sampler_and_its_steps_are_those_of_the_settings(vocabulary, dataset):
+    settings = {"sampler": "revising", "sampling_steps": 100}
+    model = EDGE(EDGEConfig(**TINY["edge"], **settings), vocabulary, dataset.statistics())
+    assert model.samplers == ("revising", "ancestral", "unmasked") and model.default_steps == 100
 
 
 def test_weights_of_a_model_without_conditions_go_on(vocabulary, dataset, statistics):

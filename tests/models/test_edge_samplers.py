@@ -61,7 +61,8 @@ def test_only_graphs_that_lack_bonds_are_drawn_again(model, dataset):
     assert (whole.missing()[0] > 0).view(60, 6).any(1).sum() <= 1
 
 
-def test_known_bonds_are_always_there_and_closed_pairs_are_never_proposed(model, dataset, monkeypatch):
+@pytest.mark.parametrize("sampler", ["ancestral", "revising"])
+def test_known_bonds_are_always_there_and_closed_pairs_are_never_proposed(model, dataset, monkeypatch, sampler):
     """In training and in sampling, as the network of bonds sees it."""
     batch = dataset.by_size[6].to(torch.int64)[[0, 1] * 20]
     condition = everything_but_targets(batch, 0)
@@ -85,12 +86,34 @@ def test_known_bonds_are_always_there_and_closed_pairs_are_never_proposed(model,
         assert not pairs[~bonds].all() and (pairs[~bonds] <= batch.pairs[~bonds]).all()
     # in sampling at every step; the network sees the graphs alone that have an active node
     steps = []
-    options = {"steps": 16, "sampler": "ancestral", "generator": torch.Generator().manual_seed(0)}
+    options = {"steps": 16, "sampler": sampler, "generator": torch.Generator().manual_seed(0)}
     drawn = model.sample(6, 40, condition=condition, callback=lambda *call: steps.append(call[2]().pairs), **options)
     assert len(steps) == 16
     for pairs in steps:
         assert torch.equal(pairs[bonds], batch.pairs[bonds])
     assert condition.held_by(drawn).all()
+
+
+def test_bonds_that_are_taken_back_leave_as_many_as_the_process_has(model, dataset):
+    """At time t a share 1 - t of the bonds, whether some are taken back on the way or not."""
+    chain = dataset.by_size[6].to(torch.int64)[:1]
+    state = model._without_bonds(NodePart.of(chain[torch.zeros(600, dtype=torch.int64)]))
+    whole = int(NodePart.of(chain).degree.sum()) / 2
+    lost = []
+    for taken_back in (0.0, 0.1):
+        shares, before = [], torch.zeros(600, 15, dtype=torch.bool)
+
+        def watch(done, steps, made, shares=shares):
+            nonlocal before
+            bonds = made().pairs > 0
+            lost.append(int((before & ~bonds).sum()))
+            before = bonds
+            shares.append(float(bonds.sum(1).float().mean()) / whole)
+
+        ancestral(model.network, state, 64, torch.Generator().manual_seed(0), 0.0, watch, taken_back=taken_back)
+        # of 56 steps; that bonds do not fit together makes them a little fewer
+        assert shares[13] == pytest.approx(0.25, abs=0.04) and shares[27] == pytest.approx(0.5, abs=0.05)
+        assert (sum(lost) > 0) == (taken_back > 0)
 
 
 def test_closed_atoms_get_no_further_bond(model, dataset):

@@ -6,6 +6,7 @@ from molgen.errors import InputError
 from molgen.models.config import MOST_LAYERS, BackendConfig, option
 
 LEAST_STEPS = 21  # of the published schedule: with fewer its beta reaches 1 before the last step
+OWN_SAMPLERS = ("ancestral", "revising")  # with masks
 PROCESSES = ("one-ended", "published")
 
 
@@ -15,7 +16,8 @@ class EDGEConfig(BackendConfig):
 
     layers, width, heads: of the network of bonds; pair_width, triangles: of its track of pairs, where it has one;
     node_width: of the recurrent network of the node part.
-    process: one of PROCESSES; timesteps: T of the published one; masks: of ours.
+    process: one of PROCESSES; timesteps: T of the published one; masks, and sampler, sampling_steps, the defaults of
+    generation: of ours.
     """
 
     layers: int = option(5, "Layers of the network: deeper is better and slower.", most=MOST_LAYERS)
@@ -30,12 +32,16 @@ class EDGEConfig(BackendConfig):
     node_width: int = option(128, "Numbers in the memory of the network that chooses the atoms.")
     process: str = option("one-ended", "Process of the family: ours, or published, that of its authors.")
     masks: bool = option(True, "Whether EDGE's own process leaves out bonds that no molecule of its atoms can have.")
+    sampler: str = option("ancestral", "How the model generates, if no sampler is chosen; ancestral or revising.")
+    sampling_steps: int = option(64, "Network evaluations per molecule, if no number is chosen.")
     timesteps: int = option(64, "Steps of the published process of EDGE.", least=LEAST_STEPS)
 
     def __post_init__(self) -> None:
         super().__post_init__()
         if self.process not in PROCESSES:
             raise InputError(f"unknown process {self.process!r}; choose from {', '.join(PROCESSES)}")
+        if self.sampler not in OWN_SAMPLERS:
+            raise InputError(f"unknown sampler {self.sampler!r}; choose from {', '.join(OWN_SAMPLERS)}")
         if self.process == "published" and self.pair_width:
             raise InputError("the published process of EDGE goes with its own network, whose pair_width is 0")
         if self.width % self.heads:

@@ -61,6 +61,7 @@ class EDGE(Backend):
     again = 1.0
     sampler_help: ClassVar[Mapping[str, str]] = {
         "ancestral": "add bonds at a few active atoms at each step",
+        "revising": "the same, and take a few bonds back before each step",
         "unmasked": "the same without masks, for measurements: next to nothing is valid of a model trained with them",
     }
     forming: ClassVar[str] = (
@@ -79,7 +80,8 @@ class EDGE(Backend):
         kind: Callable[..., BondLogits | ActiveNetwork] = BondNetwork
         if config.pair_width:
             kind = partial(PairBondNetwork, pair_width=config.pair_width, triangles=config.triangles)
-        words = dict(self.sampler_help)
+        words = {name: self.sampler_help[name] for name in sorted(SAMPLERS, key=lambda name: name != config.sampler)}
+        self.default_steps = config.sampling_steps
         if config.process == "published":
             kind = ActiveNetwork
             words = {"ancestral": "add bonds among a few active atoms at each step"}

@@ -109,6 +109,10 @@ class Partial:
             order=torch.cat([self.order, order]),
         )
 
+    def with_kept(self, kept: Tensor) -> "Partial":
+        """The same with those bonds alone, bool [m]."""
+        return replace(self, first=self.first[kept], second=self.second[kept], order=self.order[kept])
+
     def untold(self) -> "Partial":
         """The same without targets."""
         return replace(self, given=None if self.given is None else replace(self.given, told=None))

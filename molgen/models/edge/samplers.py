@@ -31,6 +31,8 @@ from molgen.models.noise import uniform
 AGAIN = 4
 # of a sampler's steps, the share at its end in which graphs that still lack bonds get them one by one
 COMPLETION = 0.125
+# of the bonds that are there, and not known, the share that `revising` takes back in each of the other steps
+TAKEN_BACK = 0.03
 
 
 def ancestral(
@@ -42,14 +44,22 @@ def ancestral(
     callback: Callback | None,
     *,
     masked: bool = True,
+    taken_back: float = 0.0,
 ) -> Partial:
     """Draws from q(bonds at s | bonds at t, node part) at even times, each missing bond from the network.
 
-    masked: only bonds that can be in a connected graph with these degrees and valences.
+    masked: only bonds that can be in a connected graph with these degrees and valences. taken_back: the share of the
+    bonds that are removed again before each step, as the forward process would do it in going from t to an earlier
+    share of bonds; the step is that much longer.
     """
     planned = steps - int(COMPLETION * steps)
+    known = len(state.first)
     for done in range(1, steps + 1):
         now, then = 1 - min(done - 1, planned - 1) / planned, 1 - min(done, planned) / planned
+        if taken_back and done <= planned:
+            kept = uniform(state.first.shape, generator, state.first.device) >= taken_back
+            kept[:known] = True
+            state, now = state.with_kept(kept), 1 - (1 - now) * (1 - taken_back)
         state = _reverse(network, state, now, then, done > planned, generator, guidance, masked)
         if callback is not None:
             callback(done, steps, state.graphs)
@@ -63,23 +73,26 @@ def ancestral_to_the_end(
     generator: torch.Generator | None,
     guidance: float,
     callback: Callback | None,
+    *,
+    taken_back: float = 0.0,
 ) -> Partial:
     """`ancestral` with masks; graphs that end with fewer bonds than their node parts are drawn again, AGAIN times.
 
     So the bonds are a draw given that all of them find a place; the callback sees the first time alone.
     """
-    drawn = ancestral(network, state, steps, generator, guidance, callback)
+    drawn = ancestral(network, state, steps, generator, guidance, callback, taken_back=taken_back)
     for _ in range(AGAIN):
         lacking = (drawn.missing()[0] > 0).view(-1, state.part.size).any(1)
         if not lacking.any():
             break
-        fresh = ancestral(network, state.of_graphs(lacking), steps, generator, guidance, None)
+        fresh = ancestral(network, state.of_graphs(lacking), steps, generator, guidance, None, taken_back=taken_back)
         drawn = drawn.with_graphs(lacking, fresh)
     return drawn
 
 
 SAMPLERS: dict[str, Callable[[BondLogits, Partial, int, torch.Generator | None, float, Callback | None], Partial]] = {
     "ancestral": ancestral_to_the_end,
+    "revising": partial(ancestral_to_the_end, taken_back=TAKEN_BACK),
     "unmasked": partial(ancestral, masked=False),
 }
 
