@@ -44,7 +44,8 @@ def settings_options(
     everyone = [owner for owner in kinds if owner]
     defaults = {
         name: ", ".join(
-            value if who in ([""], everyone) else f"{' '.join(who)} {value}" for value, who in found.items()
+            value if who == [""] or found == {value: everyone} else f"{' '.join(who)} {value}"
+            for value, who in found.items()
         )
         for name, found in owners.items()
     }
