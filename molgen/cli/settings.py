@@ -41,10 +41,10 @@ def settings_options(
         for field in dataclasses.fields(kind):
             first.setdefault(field.name, field)
             owners.setdefault(field.name, {}).setdefault(str(field.default), []).append(owner)
-    everyone = [owner for owner in kinds if owner]
+    everyone = [owner for owner in kinds if owner]  # alike in all of several
     defaults = {
         name: ", ".join(
-            value if who == [""] or found == {value: everyone} else f"{' '.join(who)} {value}"
+            value if who == [""] or (len(everyone) > 1 and who == everyone) else f"{' '.join(who)} {value}"
             for value, who in found.items()
         )
         for name, found in owners.items()
