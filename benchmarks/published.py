@@ -52,7 +52,7 @@ def main() -> None:
             subprocess.run(train, env=one_core, check=True)
         seen = load_checkpoint(str(folder / "model")).card["training"]["molecules seen"]
         print(f"\n{name}: {seen:,} molecules seen\n", flush=True)
-        measure = [sys.executable, HERE / "quality.py", "--split", "valid", "--seeds", "0", "--no-critic"]
+        measure = [sys.executable, HERE / "quality.py", "--split", "valid", "--seeds", "0", "--drafts", "1"]
         measure += ["--models", folder / "model", "--num", str(options.few if name in SLOW else options.num)]
         subprocess.run(measure, check=True)
 

@@ -58,7 +58,7 @@ DEFAULT_WORKERS = 4  # each takes some 600 MB
     type=int,
     help="How often a molecule may be drawn until it has no fault (a valence exceeded, several pieces and, of "
     "drug-like models or with --known-rings, unknown rings or surroundings of atoms), and until the model's critic "
-    "takes it. 8 if omitted; 1: the first, as it is. EDGE models draw once where more than a size is asked for.",
+    "takes it. 8 if omitted; 1: the first, as it is.",
 )
 @click.option(
     "--formula",

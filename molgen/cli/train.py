@@ -52,7 +52,10 @@ SETTINGS: dict[str, type[DataclassInstance]] = {
 )
 @config_option
 @log_option
-@click.option("--init", help="Start from the weights of this model, shipped or a folder, instead of random ones.")
+@click.option(
+    "--init",
+    help="Start from the weights of this model, shipped or a folder, instead of random ones; EDGE also from a DiGress.",
+)
 @click.option(
     "--check",
     is_flag=True,

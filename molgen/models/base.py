@@ -74,7 +74,7 @@ class Backend(nn.Module, ABC):
     instead of noise. chooses: whether graphs with faults are drawn again, by `Drafts`, with all samplers but those
     `as_published`; again: the noise that they then start from, see `Start`.
     target_module: the `TargetEncoding` through which it is told targets; in its state dict all names begin so.
-    new_modules: beginnings of the names of other parts that a model which it starts from may lack.
+    new_modules: beginnings of the names of other parts that the model it starts from may lack.
     adopts: the other families whose models it can start from, see `weights_of`, and which of their settings it takes.
     unlearned: settings of a training that the next one, from its weights, does not take over.
     max_steps: the most that `sample` takes. For a reader, in words: sampler_help, what each sampler does; forming, how

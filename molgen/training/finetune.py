@@ -18,11 +18,15 @@ def start_from(backend: Backend, first: Model) -> list[str]:
     """Give a new backend the weights of a model; marginals and the like stay those of the new data.
 
     Atom classes that both know keep their weights; those that are new, which are returned, start from those of a
-    class of the same element, or else from the mean of all. Raises InputError where the sizes of the networks differ.
+    class of the same element, or else from the mean of all. The model may be of a family that the backend adopts.
+    Raises InputError where the networks or their sizes differ.
     """
     weights = backend.weights_of(first.backend)
     if weights is None:
-        raise InputError(f"this network has nothing in common with that of {first.name}, a {first.backend_name} model")
+        raise InputError(
+            f"this network has nothing in common with that of {first.name}: EDGE starts from our own network of "
+            "DiGress alone, and with a pair_width above 0"
+        )
     classes = list(first.vocabulary.atoms)
     sources = _sources(backend.vocabulary.atoms, classes)
     for name, parameter in backend.named_parameters():

@@ -93,7 +93,8 @@ def set_up(
     """Prepare the data and build the network; nothing is written to `output`, the folder of the run.
 
     data: a prepared set, or what `prepare` takes. backend: a key of BACKENDS; None: that of the model or run it starts
-    from, else digress. init: the model, its name or folder, whose weights it starts from. properties: columns of the
+    from, else digress. init: the model, its name or folder, whose weights it starts from, of the same family or one
+    that this one adopts (`Backend.adopts`). properties: columns of the
     data that the model learns to be asked for. smiles_column: of a table, where it cannot be told. standardise: as
     `prepare`. options: fields of TrainSettings and of the backend's Config; with `init` those of the model and TUNING
     come before the usual ones. resume: continue the run in `output` with what it was started with, where `options` says

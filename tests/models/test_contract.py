@@ -112,7 +112,7 @@ def test_a_graph_with_faults_is_drawn_again(backend, monkeypatch):
 
         def bonds(batch, _, judged=judged):
             judged.append(len(batch))
-            return (batch.pairs > 0).sum(1)
+            return (batch.pairs[:, ::2] > 0).sum(1)  # of every other pair: EDGE settles how many there are of all
 
         def drawn(drafts, sampler=sampler):
             return backend.sample(6, 16, steps=8, sampler=sampler, generator=generator(), drafts=drafts)
@@ -122,7 +122,7 @@ def test_a_graph_with_faults_is_drawn_again(backend, monkeypatch):
             assert not judged and torch.equal(plain.pairs, chosen.pairs)
         else:
             assert judged[0] == 16 and len(judged) > 3
-            assert (chosen.pairs > 0).sum() < (plain.pairs > 0).sum()
+            assert (chosen.pairs[:, ::2] > 0).sum() < (plain.pairs[:, ::2] > 0).sum()
 
 
 def test_what_is_drawn_again_has_its_own_start_and_condition(backend, dataset, monkeypatch):

@@ -68,11 +68,24 @@ def test_arrangements_are_counted():
         ({"width": 30}, "multiple of heads"),
         ({"sampler": "unmasked"}, "unknown sampler 'unmasked'; choose from ancestral, revising"),
         ({"process": "published", "pair_width": 8}, "goes with its own network"),
+        ({"masks": False, "sampler": "revising"}, "sampler revising goes with the masks"),
     ],
 )
 def test_settings_out_of_range_are_refused(settings, message):
     with pytest.raises(InputError, match=message):
         EDGEConfig(**settings)
+
+
+def test_atoms_that_can_make_no_molecule_are_drawn_anew(model, dataset):
+    """Of two graphs one that lacks a bond which it needs, to be whole; the node part of the other is its own."""
+    whole = dataset.by_size[6].to(torch.int64)[:1]
+    torn = GraphBatch(whole.nodes, whole.pairs * 0)
+    both = GraphBatch(torch.cat([whole.nodes, torn.nodes]), torch.cat([whole.pairs, torn.pairs]))
+    fresh = NodePart(*(torch.full((2, 6), value) for value in (3, 2, 2)))
+    again = model._nodes_again(both, fresh)
+    assert torch.equal(again.degree[0], NodePart.of(whole).degree[0])
+    assert torch.equal(again.atoms[0], whole.nodes[0])
+    assert (again.atoms[1] == 3).all() and (again.degree[1] == 2).all() and (again.valence[1] == 2).all()
 
 
 def test_the_default_sampler_and_its_steps_are_those_of_the_settings(vocabulary, dataset):

@@ -107,7 +107,9 @@ def test_a_training_of_edge_starts_from_a_digress(prepared, tmp_path):
     of_layers = [name for name in weights if name.startswith("network.blocks.")]
     assert of_layers and all(setup.backend.state_dict()[name].allclose(weights[name]) for name in of_layers)
     assert train(prepared, tmp_path / "second", init=first, backend="edge", options={"epochs": 1}, samples=0).finished
-    with pytest.raises(InputError, match="nothing in common with that of first, a digress model"):
+    with pytest.raises(
+        InputError, match="nothing in common with that of first: EDGE starts from our own network of DiGress"
+    ):
         set_up(prepared, tmp_path / "third", init=first, backend="edge", options={"pair_width": 0})
 
 

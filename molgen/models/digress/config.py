@@ -25,7 +25,7 @@ class DiGressConfig(BackendConfig):
     width: int = option(160, "Numbers that describe each atom inside the network; a multiple of heads.")
     pair_width: int = option(
         64,
-        "Numbers that describe each pair of atoms inside the network; EDGE can do with 0, and looks along bonds then.",
+        "Numbers that describe each pair of atoms inside the network; 0, of EDGE alone: it looks along bonds only.",
     )
     heads: int = option(8, "Attention heads.")
     triangles: int = option(16, "Channels that see three atoms at once (rings).")
@@ -33,10 +33,14 @@ class DiGressConfig(BackendConfig):
     bond_weight: float = option(5.0, "Weight of the bonds against the atoms in the loss.", least=1)
     time_power: float = option(1.0, "Above 1: train more on little noise, where valences are settled.", least=1)
     sampler: str = option(
-        AUTO, "How the model generates, if no sampler is chosen; auto: ancestral, or even for the published network."
+        AUTO,
+        "How the model generates, if no sampler is chosen; DiGress: auto is ancestral, or even for the published "
+        "network; EDGE: ancestral or revising.",
     )
     sampling_steps: int = option(
-        0, "Network evaluations per molecule, if no number is chosen; 0: 50, or all for the published network.", least=0
+        0,
+        "Network evaluations per molecule, if no number is chosen; DiGress: 0 is 50, or all for the published network.",
+        least=0,
     )
     network: str = option("own", "Network and features of DiGress: own, or published (the authors').")
     global_width: int = option(64, "Numbers that describe the whole molecule inside the published network.")

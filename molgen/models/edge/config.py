@@ -16,8 +16,8 @@ class EDGEConfig(BackendConfig):
 
     layers, width, heads: of the network of bonds; pair_width, triangles: of its track of pairs, where it has one;
     node_width: of the recurrent network of the node part.
-    process: one of PROCESSES; timesteps: T of the published one; masks, and sampler, sampling_steps, the defaults of
-    generation: of ours.
+    process: one of PROCESSES; timesteps: T of the published one; masks: of ours; sampler, sampling_steps: of ours, what
+    generation takes if nothing is said.
     """
 
     layers: int = option(5, "Layers of the network: deeper is better and slower.", most=MOST_LAYERS)
@@ -42,6 +42,8 @@ class EDGEConfig(BackendConfig):
             raise InputError(f"unknown process {self.process!r}; choose from {', '.join(PROCESSES)}")
         if self.sampler not in OWN_SAMPLERS:
             raise InputError(f"unknown sampler {self.sampler!r}; choose from {', '.join(OWN_SAMPLERS)}")
+        if self.sampler != "ancestral" and (self.process == "published" or not self.masks):
+            raise InputError(f"sampler {self.sampler} goes with the masks of our own process of EDGE alone")
         if self.process == "published" and self.pair_width:
             raise InputError("the published process of EDGE goes with its own network, whose pair_width is 0")
         if self.width % self.heads:

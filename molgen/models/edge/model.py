@@ -24,7 +24,7 @@ from molgen.models.config import BackendConfig
 from molgen.models.digress.network import Denoiser
 from molgen.models.edge import published
 from molgen.models.edge.config import EDGEConfig
-from molgen.models.edge.degrees import KINDS, tokens_of
+from molgen.models.edge.degrees import KINDS, graphical, tokens_of
 from molgen.models.edge.likelihood import bond_loss, log_arrangements
 from molgen.models.edge.network import BondLogits, BondNetwork
 from molgen.models.edge.node_part import NodePartModel
@@ -89,10 +89,11 @@ class EDGE(Backend):
         elif not config.masks:
             words = {"unmasked": "add bonds at a few active atoms at each step, with nothing left out"}
         self.samplers = tuple(words)
-        self.chooses = config.process != "published"
-        if config.process == "published" or not config.masks:
-            # of this model alone
-            self.as_published = () if self.chooses else self.samplers  # type: ignore[misc]
+        if config.process == "published":  # draws once
+            self.chooses = False
+            self.as_published = self.samplers  # type: ignore[misc]  # of this model alone
+        elif not config.masks:  # its only sampler is its own
+            self.as_published = ()  # type: ignore[misc]
         self.sampler_help = words  # type: ignore[misc]  # the samplers are the model's own as well
         self.network = kind(
             atoms,
@@ -136,17 +137,16 @@ class EDGE(Backend):
     def _sample(self, size: int, count: int, drawing: Drawing) -> GraphBatch:
         """Node parts under what is known, then their bonds, of which the known ones are there from the start.
 
-        A graph may end with fewer bonds than its node part asks for, where no pair is left that could take one. A graph
-        that is drawn again keeps its node part, and gets all bonds that are not known anew.
+        A graph may end with fewer bonds than its node part asks for, where no pair is left that could take one. Drawn
+        again, it gets all bonds that are not known anew, see `_nodes_again`.
         """
         condition = self.told(drawing.request, drawing.condition, count)
         if condition is not None and drawing.request is not None:
             # an atom of a request may have a charge, so that its class is not known before it is drawn
             condition = replace(condition, known_nodes=torch.zeros_like(condition.known_nodes))
-        if drawing.start is None:
-            part = self._draw_nodes(size, count, condition, drawing)
-        else:
-            part = NodePart.of(drawing.start.graph)
+        part = self._draw_nodes(size, count, condition, drawing)
+        if drawing.start is not None:
+            part = self._nodes_again(drawing.start.graph, part)
         state = self._without_bonds(part)
         if condition is not None:
             first, second, order = bonds_of(known_graph(condition))
@@ -192,6 +192,16 @@ class EDGE(Backend):
         if known is None:
             return sample_node_parts(self.node_part, count, size, generator, told, guidance, rounds=rounds)
         return sample_known_node_parts(self.node_part, known, generator, told, guidance, rounds=rounds)
+
+    def _nodes_again(self, graphs: GraphBatch, fresh: NodePart) -> NodePart:
+        """The node parts of graphs, or fresh ones where a graph lacks so many bonds that none can be made of its own.
+
+        Without masks all are fresh, as a graph may have bonds that its node part did not ask for.
+        """
+        own = NodePart.of(graphs)
+        kept = (graphical(own) & self.config.masks)[:, None]
+        pairs = ((own.atoms, fresh.atoms), (own.degree, fresh.degree), (own.valence, fresh.valence))
+        return NodePart(*(torch.where(kept, mine, new) for mine, new in pairs))
 
     def _encoded(self, condition: Condition | None) -> tuple[Tensor | None, Tensor | None]:
         """The targets as the network of bonds and as the model of node parts are told them, float [b, width] each."""

@@ -21,7 +21,8 @@ class PairBondNetwork(BondLogits):
     """The graph transformer of our DiGress, shown the bonds so far as known, and all other pairs as open.
 
     Not the published network: it sees nodes of different pieces together, which messages along bonds cannot, and costs
-    what all pairs cost. The logit of an order is the logarithm of its share among the four classes of the pair.
+    what all pairs cost. The logit of an order is the logarithm of its share among the four classes of the pair. What
+    the last layer makes of the nodes is not read.
     """
 
     def __init__(
@@ -85,7 +86,8 @@ class PairBondNetwork(BondLogits):
     def weights_of(self, denoiser: Denoiser, *, targets: bool) -> dict[str, Tensor]:
         """The weights of the network of a DiGress in the names of this one's, the columns of atoms as they were.
 
-        What it is shown is, to that network, a graph of known atoms with some known bonds and pure noise elsewhere.
+        What it is shown is, to that network, nearly what it saw at full noise: known atoms, some known bonds, and all
+        else to be found; its open pairs had classes at random there, and are empty here.
         targets: whether to take over how it encodes them, which needs both to know the same. Shapes are those of the
         other network.
         """

@@ -31,7 +31,7 @@ from molgen.models.noise import uniform
 AGAIN = 4
 # of a sampler's steps, the share at its end in which graphs that still lack bonds get them one by one
 COMPLETION = 0.125
-# of the bonds that are there, and not known, the share that `revising` takes back in each of the other steps
+# of the bonds that are there, and not known, the share that `revising` takes back before each step but those
 TAKEN_BACK = 0.03
 
 
@@ -49,8 +49,8 @@ def ancestral(
     """Draws from q(bonds at s | bonds at t, node part) at even times, each missing bond from the network.
 
     masked: only bonds that can be in a connected graph with these degrees and valences. taken_back: the share of the
-    bonds that are removed again before each step, as the forward process would do it in going from t to an earlier
-    share of bonds; the step is that much longer.
+    bonds that are removed again before each step but those of COMPLETION, as the forward process would take them; the
+    step back is that much longer.
     """
     planned = steps - int(COMPLETION * steps)
     known = len(state.first)
