@@ -9,7 +9,7 @@ from molgen.generation.settings import make_settings
 from molgen.models.checkpoints import list_models, load_checkpoint
 from molgen.models.effort import EFFORTS, Effort, efforts, steps_of
 
-MEASURED = ("qm9-digress", "qm9-edge", "qm9-edpgnn", "qm9-nvdiff", "moses-digress", "chembl-digress")
+MEASURED = ("qm9-digress", "qm9-edge", "qm9-edpgnn", "qm9-nvdiff", "moses-digress", "moses-edge", "chembl-digress")
 
 
 @pytest.fixture(scope="module")
