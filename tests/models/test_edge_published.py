@@ -189,7 +189,7 @@ def test_our_process_without_masks(vocabulary, dataset):
     """The sampler of that name: degrees and valences are exceeded."""
     torch.manual_seed(0)
     model = EDGE(EDGEConfig(**TINY["edge"]), vocabulary, dataset.statistics()).eval()
-    assert model.samplers == ("ancestral", "unmasked")
+    assert model.samplers == ("ancestral", "revising", "unmasked")
     part = NodePart.of(dataset.by_size[6].to(torch.int64)[[0, 1] * 50])
     for sampler, exceeded in (("ancestral", False), ("unmasked", True)):
         generator = torch.Generator().manual_seed(0)
